@@ -1,0 +1,148 @@
+# pageferry: one non-recursive Makefile.  `make help` lists the targets; V=1 shows the commands.
+#
+#   ARCH=amd64|arm64|armhf   cross builds take their sysroot and compiler from cross/$(ARCH).mk
+#   VARIANT=                 empty: release.  asan: ASan+UBSan.  fault: with the step faults of tests/fault.c (never installed)
+
+HOSTARCH := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
+ARCH     ?= $(HOSTARCH)
+VARIANT  ?=
+O        := build/$(ARCH)$(if $(VARIANT),-$(VARIANT))
+VERSION  := $(shell cat VERSION)
+DESTDIR  ?=
+PREFIX   ?= /usr
+V        ?= 0
+Q        := $(if $(filter 1,$(V)),,@)
+say       = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) '$(2)')
+
+PKG_CONFIG ?= pkg-config
+ifneq ($(ARCH),$(HOSTARCH))
+include cross/$(ARCH).mk
+endif
+
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+            -Wformat=2 -Wundef -Wvla -Wno-unused-parameter -Werror=implicit-function-declaration
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+OPT      ?= -O2
+CFLAGS   ?= $(OPT) -g
+ALLCFLAGS = -std=gnu17 $(WARN) $(WERROR) $(HARDEN) -ffunction-sections -fdata-sections $(CFLAGS) $(VARFLAGS) \
+            -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DPAGEFERRY_VERSION='"$(VERSION)"' \
+            -DPAGEFERRY_DATADIR='"$(PREFIX)/share/pageferry"' -DPAGEFERRY_LIBEXECDIR='"$(PREFIX)/libexec/pageferry"' \
+            -DPAGEFERRY_BUILD_DATE=$(BUILD_DATE) -I. -I$(O)/gen $(TESSERACT_CFLAGS)
+ALLLDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(LDFLAGS) $(VARFLAGS)
+# The clock's floor (seconds): the day of the last commit, so that a build can be made again bit by bit.
+BUILD_DATE := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1780000000)
+
+ifeq ($(VARIANT),asan)
+VARFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -U_FORTIFY_SOURCE
+endif
+ifeq ($(VARIANT),fault)
+VARFLAGS := -DPAGEFERRY_FAULTS
+endif
+ifeq ($(VARIANT),fuzz)
+CC       := clang
+VARFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE
+endif
+
+# ---- what is built: a folder is a library, and a program if it has a main.c --------------------------------------------
+FOLDERS  := base hal extract cloud capture ocr daemon ctl
+PROGRAMS := $(O)/pageferryd $(O)/pageferry-capture $(O)/pageferry-ocr $(O)/pageferryctl
+
+srcs      = $(filter-out %/main.c,$(wildcard $(1)/*.c))
+objs      = $(patsubst %.c,$(O)/obj/%.o,$(1))
+lib       = $(O)/lib/lib$(1).a
+LIBS     := $(foreach f,$(FOLDERS),$(call lib,$(f)))
+
+# What a folder links with: project libraries in order, then the system's.
+NEED_base    := base
+NEED_hal     := hal base
+NEED_extract := extract base
+NEED_cloud   := cloud extract base
+NEED_capture := capture base
+NEED_ocr     := ocr base
+NEED_daemon  := daemon hal cloud extract base
+NEED_ctl     := ctl base
+SYS_base     := -lcjson -linih -lmbedcrypto -lsystemd
+SYS_cloud    := -lcurl
+SYS_capture  := -ljpeg -lpng -lv4l2 -lm
+SYS_ocr      := -ltesseract -lleptonica -ljpeg
+SYS_daemon   := -lsqlite3 -lcurl
+link_libs     = $(foreach f,$(NEED_$(1)),$(call lib,$(f))) $(SYS_$(1)) $(SYS_base)
+
+.PHONY: all help check check-full bench install layering size lint format clean demo fuzz samples
+.DEFAULT_GOAL := all
+all: $(PROGRAMS)
+
+help:
+	@echo "make [all]        the programs, into $(O)/"
+	@echo "make check        unit tests, services on loopback, kills at every step, corpora: under 3 minutes on 2 cores"
+	@echo "make check-full   the same under ASan+UBSan, and the long suites"
+	@echo "make bench        figures for docs/benchmarks.md, as ratios against named peers"
+	@echo "make demo         the sample pages through a private service, offline"
+	@echo "make install DESTDIR= PREFIX=/usr"
+	@echo "make layering lint size format fuzz samples clean"
+
+$(O)/pageferryd: $(O)/obj/daemon/main.o $(foreach f,$(NEED_daemon),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $< $(FAULT_OBJ) $(call link_libs,daemon)
+$(O)/pageferry-capture: $(O)/obj/capture/main.o $(foreach f,$(NEED_capture),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $< $(FAULT_OBJ) $(call link_libs,capture)
+$(O)/pageferry-ocr: $(O)/obj/ocr/main.o $(foreach f,$(NEED_ocr),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $< $(FAULT_OBJ) $(call link_libs,ocr)
+$(O)/pageferryctl: $(O)/obj/ctl/main.o $(foreach f,$(NEED_ctl),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $< $(call link_libs,ctl)
+ifeq ($(VARIANT),fault)
+FAULT_OBJ := $(O)/obj/tests/fault.o
+$(PROGRAMS): $(FAULT_OBJ)
+endif
+
+define folder_lib
+$(call lib,$(1)): $(call objs,$(call srcs,$(1)))
+	$(call say,AR,$$@)
+	$(Q)mkdir -p $$(@D) && rm -f $$@ && $(AR) rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_lib,$(f))))
+
+$(O)/obj/%.o: %.c Makefile VERSION
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
+
+# Text files compiled in, one C string a line.
+GEN := $(O)/gen/schema.sql.h $(O)/gen/io.pageferry.varlink.h
+$(O)/gen/schema.sql.h: daemon/schema.sql
+$(O)/gen/io.pageferry.varlink.h: configs/io.pageferry.varlink
+$(GEN):
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D) && sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
+$(call objs,$(call srcs,daemon)): | $(GEN)
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
+
+include tests/tests.mk
+
+# ---- install --------------------------------------------------------------------------------------------------------
+install: all
+	install -D -m755 $(O)/pageferryd $(DESTDIR)$(PREFIX)/libexec/pageferry/pageferryd
+	install -D -m755 -t $(DESTDIR)$(PREFIX)/libexec/pageferry $(O)/pageferry-capture $(O)/pageferry-ocr
+	install -D -m755 $(O)/pageferryctl $(DESTDIR)$(PREFIX)/bin/pageferryctl
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/pageferry/documents configs/documents/*.json
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/pageferry configs/prices.conf configs/io.pageferry.varlink
+	install -D -m644 configs/pageferry.conf $(DESTDIR)/etc/pageferry/pageferry.conf
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
+	install -D -m644 systemd/pageferry.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/pageferry.conf
+	install -D -m644 systemd/pageferry.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/pageferry.conf
+
+# ---- care -----------------------------------------------------------------------------------------------------------
+CSOURCES = $(wildcard $(addsuffix /*.c,$(FOLDERS)) tests/*.c tests/*/*.c)
+layering:
+	$(Q)tests/tools/layering.py
+size: all
+	$(Q)size $(PROGRAMS)
+lint: layering
+	$(Q)tests/tools/lint.sh
+format:
+	$(Q)clang-format -i $(CSOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
+clean:
+	rm -rf build

@@ -1,0 +1,55 @@
+/*
+ * The crash-prone sequences as named steps. STEP(X) marks "everything before X's name has happened". In builds with
+ * PAGEFERRY_FAULTS (tests only) tests/fault.c can kill the process at any step; in all others STEP() is nothing.
+ * The crash suite enumerates this list, so a step that is added here is tested, and one that is not reached fails it.
+ */
+#pragma once
+
+#define STEPS(X)                                                               \
+	/* accept: daemon/spool.c */                                           \
+	X(ACCEPT_TMP_CREATED, "accept.tmp-created")                            \
+	X(ACCEPT_PARTLY_WRITTEN, "accept.partly-written")                      \
+	X(ACCEPT_WRITTEN, "accept.written")                                    \
+	X(ACCEPT_SYNCED, "accept.synced")                                      \
+	X(ACCEPT_RENAMED, "accept.renamed")                                    \
+	X(ACCEPT_DIR_SYNCED, "accept.dir-synced")                              \
+	X(ACCEPT_ROW_INSERTED, "accept.row-inserted")                          \
+	X(ACCEPT_COMMITTED, "accept.committed")                                \
+	X(ACCEPT_ANNOUNCED, "accept.announced")                                \
+	/* send: daemon/ledger.c, daemon/courier.c */                          \
+	X(SEND_RESERVED, "send.reserved")                                      \
+	X(SEND_COMMITTED, "send.committed")                                    \
+	X(SEND_STARTED, "send.started")                                        \
+	/* answer: daemon/ledger.c */                                          \
+	X(ANSWER_RECEIVED, "answer.received")                                  \
+	X(ANSWER_RESULT_INSERTED, "answer.result-inserted")                    \
+	X(ANSWER_ATTEMPT_CLOSED, "answer.attempt-closed")                      \
+	X(ANSWER_RECEIPT_INSERTED, "answer.receipt-inserted")                  \
+	X(ANSWER_COMMITTED, "answer.committed")                                \
+	/* deliver: daemon/delivery.c */                                       \
+	X(DELIVER_TMP_WRITTEN, "deliver.tmp-written")                          \
+	X(DELIVER_RENAMED, "deliver.renamed")                                  \
+	X(DELIVER_COMMITTED, "deliver.committed")                              \
+	/* helpers: capture/main.c, ocr/main.c */                              \
+	X(HELPER_STARTED, "helper.started")                                    \
+	X(HELPER_HALFWAY, "helper.halfway")                                    \
+	X(HELPER_FINISHED, "helper.finished")
+
+enum step {
+#define STEP_ENUM(id, name) STEP_##id,
+	STEPS(STEP_ENUM)
+#undef STEP_ENUM
+		STEP_COUNT
+};
+
+#ifdef PAGEFERRY_FAULTS
+/* Defined in tests/fault.c. */
+void step_reached(enum step s);
+#define STEP(id) step_reached(STEP_##id)
+/* Is the named bug planted? ("accept-no-fsync", ...): the suites must catch it. */
+int bug_planted(const char *name);
+#define BUG(name) bug_planted(name)
+#else
+#define STEP(id) ((void)0)
+#define BUG(name) 0
+#endif

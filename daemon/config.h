@@ -1,0 +1,64 @@
+/* pageferryd's configuration: the table of every section and key is in config.c; --help-config is made from it. */
+#pragma once
+
+#include "base/ini.h"
+#include "cloud/bedrock.h"
+#include "cloud/creds.h"
+#include "cloud/openai.h"
+#include "daemon/spool.h"
+#include "extract/ocr.h"
+
+#define BACKENDS_MAX 8
+#define PATH_SIZE    256
+
+enum backend_kind { KIND_BEDROCK, KIND_OPENAI, KIND_OCR };
+
+/* [Backend NAME] */
+struct backend_config {
+	char name[BACKEND_NAME_SIZE];
+	int kind; /* enum backend_kind */
+	int64_t concurrency;       /* requests in flight */
+	int64_t tries;             /* attempts that count before the page is held */
+	int64_t backoff_ms, backoff_max_ms;
+	int64_t fallback_after_ms; /* a backend down for longer sends its pages down the route */
+	/* one of these, by kind; all share the names of their keys in the file */
+	struct bedrock_config bedrock;
+	struct openai_config openai;
+	struct ocr_config ocr;
+	char credential[64], credential_file[PATH_SIZE], profile[64];
+	bool credential_environment;
+};
+
+struct config {
+	/* [Service] */
+	char control_socket[108];
+	char group_look[33], group_manage[33];
+	char documents[PATH_SIZE], documents_local[PATH_SIZE]; /* shipped; and the operator's own, which win by name */
+	char prices[PATH_SIZE];
+	char helpers[PATH_SIZE];   /* folder of the helper programs, for fork+exec */
+	bool socket_helpers;       /* use /run/pageferry/{capture,ocr} sockets (systemd units) */
+	bool lab;
+	int64_t stop_timeout_ms;
+	char proxy[PATH_SIZE];
+	/* [Capture] */
+	char source[PATH_SIZE];    /* default source: "v4l2:auto", "replay:/dir" */
+	int64_t max_side, quality, helper_timeout_ms;
+	char type[33];             /* default type: "auto" */
+	/* [Spool] */
+	char directory[PATH_SIZE];
+	int64_t cap_bytes, floor_bytes, floor_inodes;
+	/* [Route] */
+	char route[ROUTE_MAX][BACKEND_NAME_SIZE]; /* Backends=: default "ocr" */
+	size_t n_route;
+	/* [Residency] */
+	bool melbourne;            /* also ap-southeast-4 */
+	/* [Backend ...]; "ocr" is always there */
+	struct backend_config backends[BACKENDS_MAX];
+	size_t n_backends;
+};
+
+/* Defaults, then FILE and its drop-ins, then cross checks (routes name backends; the guard allows each backend's URL and
+ * model; lab keys need Lab=yes). 0 or negative errno with one line a problem in `errors`. */
+int config_read(const char *file, bool optional, struct config *ret, struct buf *errors);
+int config_help(struct buf *out);
+const struct backend_config *config_backend(const struct config *c, const char *name);

@@ -1,0 +1,22 @@
+/*
+ * The courier: takes due pages to the backends of their routes. Per backend: state, breaker with one probe, capped
+ * exponential backoff with full jitter, a bound on what is in flight. Two lanes: a page scanned now does not wait behind
+ * backlog, and the backlog keeps a share (one in four).
+ */
+#pragma once
+
+#include "daemon/service.h"
+#include "base/json.h"
+
+int courier_new(struct service *s, struct courier **ret);
+/* Stops taking pages; what is in flight goes on until courier_free(). */
+void courier_stop(struct courier *c);
+void courier_free(struct courier *c); /* cancels what is in flight: those attempts are settled as possibly billed */
+/* There may be something due: called after every event that can make it so. Cheap, never recurses. */
+void courier_kick(struct courier *c);
+size_t courier_in_flight(const struct courier *c);
+/* Adds the varlink type Backend of each. */
+int courier_backends_json(const struct courier *c, cJSON *array);
+int courier_backend_json(const struct courier *c, const char *name, cJSON **ret);
+/* Is the first backend of the configured route down? */
+bool courier_offline(const struct courier *c);

@@ -1,0 +1,20 @@
+/* Intake: from a source or a passed file to accepted pages. One scan at a time on the source; files beside it. */
+#pragma once
+
+#include "daemon/service.h"
+
+int intake_new(struct service *s, struct intake **ret);
+void intake_free(struct intake *i);
+
+struct intake_request {
+	const char *source; /* configured source to scan, or NULL with a file */
+	int fd;             /* file to ingest, or -1; duplicated */
+	const char *name;   /* as the submitter calls it; may be NULL */
+	const char *type;   /* document type or "auto" */
+	enum lane lane;
+	int64_t owner;      /* uid */
+};
+/* Refused before the shutter: -ENOSPC and friends (no room), -EBUSY (a scan is running, or 8 files wait), -ENOENT (no such
+ * type), with a sentence. Else 0 and the number under which events come; EVENT_SCAN_ENDED is the last, never from inside. */
+int intake_start(struct intake *i, const struct intake_request *r, uint64_t *ret_scan, char *why, size_t why_size);
+bool intake_busy(const struct intake *i);

@@ -1,0 +1,12 @@
+/* The page file's comment segment (docs/architecture.md). Pure; no decoding. */
+#pragma once
+
+#include "base/buf.h"
+
+/* Where the comment goes in a JPEG that starts with `data`: after SOI, and after APP0 if that follows. Returns the offset,
+ * -EBADMSG if it is no JPEG, -EAGAIN if len is too short to tell (20 bytes are enough). */
+ssize_t jpeg_comment_offset(const uint8_t *data, size_t len);
+/* Appends the segment FF FE, length, text. -EMSGSIZE over 65,533 bytes. */
+int jpeg_comment_segment(const char *text, struct buf *out);
+/* Finds our comment in the first bytes of a page file; -ENODATA if there is none. */
+int jpeg_comment_read(const uint8_t *data, size_t len, struct buf *ret);

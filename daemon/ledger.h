@@ -1,0 +1,47 @@
+/*
+ * Attempts, reservations and results: what may have been billed is on disk before the first byte leaves.
+ * Each call is ONE commit. Steps SEND_* and ANSWER_* of base/step.h.
+ */
+#pragma once
+
+#include "daemon/receipt.h"
+#include "extract/answer.h"
+#include "extract/extractor.h"
+
+struct attempt_open {
+	const struct page_row *page;
+	const char *backend, *model, *region, *host;
+	const char *body_sha256; /* hex */
+	int64_t reserved_pusd;
+	bool lab;
+};
+/* Attempt opened, worst case reserved, receipt "sent": one commit. The attempt's id, or negative errno. */
+int64_t ledger_open(struct spool *s, const struct attempt_open *a);
+
+struct attempt_close {
+	int64_t attempt;
+	const struct page_row *page;
+	const struct attempt_open *open; /* as opened, for the receipt */
+	const struct verdict *verdict;
+	const struct reply *reply;       /* may be NULL */
+	int64_t settled_pusd;
+	bool charged;                    /* counts as a try of the page */
+	enum page_state state;           /* the page's after this */
+	const char *hold_reason;         /* when state is STATE_HELD */
+	int64_t rung;                    /* the page's after this */
+	bool authoritative;
+	const struct answer *answer;     /* NULL: no new result */
+	const char *raw;                 /* what the backend said; NULL without an answer */
+};
+/* Result version, attempt closed, cost settled, receipt "answered", delivery rows, page state: one commit.
+ * 0 and the page's new version (0: none) in *ret_version. */
+int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_version);
+
+/* Picodollars since `since_ms`: settled plus open reservations; and of it what is only possibly billed. */
+int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *ret_possibly);
+/* A page's attempts as the varlink type Attempt, oldest first, added to the array. */
+int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array);
+/* A page's cost: settled plus open. */
+int ledger_page_cost(struct spool *s, int64_t seq, int64_t *ret_pusd);
+/* Result versions (docs/result.schema.json), oldest first, added to the array. */
+int ledger_results_json(struct spool *s, int64_t seq, cJSON *array);

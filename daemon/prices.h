@@ -1,0 +1,17 @@
+/* Prices by model and region: configs/prices.conf. Picodollars a token are exact: USD a million tokens times 10^6. */
+#pragma once
+
+#include "base/ini.h"
+
+struct prices;
+/* [MODEL] sections with Region=, Input=, Output=, Cached= (USD a million tokens), Date=. */
+int prices_read(const char *file, struct prices **ret, struct buf *errors);
+void prices_free(struct prices *p);
+struct price {
+	int64_t input_pusd, output_pusd, cached_pusd; /* a token */
+	char date[16];
+};
+/* NULL if the model has no price in that region: then it is not sent to (its cost could not be bounded). */
+const struct price *prices_find(const struct prices *p, const char *model, const char *region);
+/* tokens * price, saturating at INT64_MAX. */
+int64_t price_cost(const struct price *p, uint64_t input, uint64_t output, uint64_t cached);

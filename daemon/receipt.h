@@ -1,0 +1,21 @@
+/* Receipts: a hash chain of what was sent where and what came back (docs/architecture.md, "Receipts"). */
+#pragma once
+
+#include "daemon/spool.h"
+
+struct receipt {
+	const char *kind; /* "sent", "answered", "crashed" */
+	int64_t attempt;
+	const char *page, *content_sha256, *body_sha256, *backend;
+	const char *host, *region, *model; /* may be NULL */
+	bool lab;
+	/* "answered" only */
+	const char *peer_sha256, *request_id, *outcome, *reason; /* may be NULL */
+	int status;
+	int64_t tokens_input, tokens_output; /* -1: not reported */
+	int64_t cost_pusd;
+};
+/* Adds a row inside the caller's transaction. 0 or negative errno. */
+int receipt_add(struct spool *s, const struct receipt *r);
+/* Walks the chain: the number of rows, or -EUCLEAN with the first bad seq in *ret_bad. */
+int64_t receipt_verify(struct spool *s, int64_t *ret_bad);

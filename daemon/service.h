@@ -1,0 +1,58 @@
+/*
+ * The service: what the parts share, and how they tell each other what happened. main.c makes one; every part borrows it.
+ */
+#pragma once
+
+#include "daemon/config.h"
+#include "daemon/loop.h"
+#include "daemon/prices.h"
+#include "daemon/spool.h"
+#include "hal/lights.h"
+
+struct courier;
+struct intake;
+struct control;
+
+/* One thing that happened; strings and rows are borrowed for the call. */
+enum event_kind {
+	EVENT_SCAN_STARTED,
+	EVENT_SCAN_ENDED,     /* reason/message when it failed */
+	EVENT_PAGE_ACCEPTED,  /* page: it is safe */
+	EVENT_PAGE_REJECTED,  /* name, reason, message: no page came of it */
+	EVENT_ATTEMPT_STARTED, /* page, backend */
+	EVENT_ATTEMPT_ENDED,  /* page, backend, reason, message */
+	EVENT_PAGE_PROVISIONAL,
+	EVENT_PAGE_DONE,
+	EVENT_PAGE_HELD,
+	EVENT_PAGE_QUEUED,
+	EVENT_DELIVERED,
+	EVENT_BACKEND,        /* backend: its state changed */
+	EVENT_LIGHTS,
+};
+struct event {
+	enum event_kind kind;
+	const struct page_row *page; /* NULL when it is about no page */
+	const char *backend, *name, *reason, *message;
+	uint64_t scan;               /* which scan or submission; 0: none */
+};
+const char *event_kind_name(enum event_kind k);
+
+struct service {
+	struct config config;
+	sd_event *event;
+	struct clock *clock;
+	struct spool *spool;
+	struct loop_http *http;
+	struct prices *prices;
+	struct typeset *types;       /* all installed document types, "universal" first */
+	struct courier *courier;
+	struct intake *intake;
+	struct control *control;
+	struct service_state state;  /* for the lights */
+	struct lights lights;
+	int64_t started_ms;          /* boottime */
+	bool stopping;
+};
+
+/* Tells control (monitors, waiting calls), courier (work) and lights. The one way parts hear of each other. */
+void service_event(struct service *s, const struct event *e);

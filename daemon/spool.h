@@ -1,0 +1,132 @@
+/*
+ * The spool: page files, their rows, and the accept sequence. SQLite is the truth for rows; page bytes are files.
+ * Nothing here knows of backends or sockets. All calls are synchronous: storage may stall the loop, that is measured.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "daemon/db.h"
+#include "extract/doctype.h"
+
+#define PAGE_ID_SIZE  24
+#define ROUTE_MAX     8
+#define BACKEND_NAME_SIZE 33
+
+enum page_state { STATE_QUEUED, STATE_PROVISIONAL, STATE_DONE, STATE_HELD };
+const char *page_state_name(enum page_state s);
+int page_state_parse(const char *s, enum page_state *ret);
+enum lane { LANE_NOW, LANE_BACKLOG };
+
+/* A frozen job, loaded once and kept: few exist. */
+struct spool_job {
+	int64_t id;
+	char hash[SHA256_HEX_SIZE];
+	char type[33];                          /* as asked: "auto", "invoice" */
+	char route[ROUTE_MAX][BACKEND_NAME_SIZE]; /* backends in order; [0] is the authoritative one */
+	size_t n_route;
+	char *json;            /* owned */
+	struct typeset *types; /* owned */
+};
+
+/* One page's row, copied out: valid until page_row_clear(). */
+struct page_row {
+	int64_t seq;
+	char id[PAGE_ID_SIZE];
+	char document[PAGE_ID_SIZE];
+	int64_t position;
+	const struct spool_job *job; /* borrowed from the spool, lives as long as it */
+	enum lane lane;
+	enum page_state state;
+	char reason[240];
+	int64_t accepted_ms;
+	enum time_trust accepted_trust;
+	char source[17];
+	char name[256];   /* "" when none */
+	int64_t owner;    /* uid, -1 unknown */
+	char sha256[SHA256_HEX_SIZE];
+	int64_t bytes;
+	uint32_t width, height;
+	int64_t rung, tries, tried_ms, tried_boot_ms;
+	bool tried_this_boot;
+	int64_t version;
+};
+
+struct spool_options {
+	const char *directory;   /* StateDirectory=, exists and is ours */
+	struct clock *clock;     /* borrowed */
+	int64_t cap_bytes;       /* page bytes at most; 0: none */
+	int64_t floor_bytes;     /* free space that stays free */
+	int64_t floor_inodes;
+};
+
+struct spool;
+/* Opens the spool and its database. Does not look at the pages: spool_reconcile() does, after READY. */
+int spool_open(const struct spool_options *o, struct spool **ret, char *why, size_t why_size);
+void spool_close(struct spool *s);
+struct db *spool_db(struct spool *s);
+struct clock *spool_clock(struct spool *s);
+int spool_pages_dirfd(const struct spool *s);
+int spool_results_dirfd(const struct spool *s);
+const char *spool_directory(const struct spool *s);
+const char *spool_boot_id(const struct spool *s); /* /proc/sys/kernel/random/boot_id */
+
+/* One slice of recovery: empties tmp/, page file without row -> held "not acknowledged", row without file -> held
+ * "lost", attempts left open -> closed as crashed, spent at their reservation, receipt "crashed".
+ * 1: call again, 0: finished, negative errno. Each slice is bounded (256 items). */
+int spool_reconcile(struct spool *s);
+struct spool_reconciled {
+	int64_t tmp_removed, not_acknowledged, lost, attempts_crashed, quarantined;
+};
+const struct spool_reconciled *spool_reconciled(const struct spool *s);
+
+/* Freezes a job: canonical JSON of type, route and typeset, stored once. */
+int spool_job_freeze(struct spool *s, const char *type, const char *const *route, size_t n_route,
+	const struct typeset *all, const struct spool_job **ret);
+const struct spool_job *spool_job_by_id(struct spool *s, int64_t id); /* NULL if unknown or unreadable */
+/* Calls fn for every job that has pages not done; for the courier. */
+int spool_jobs_open(struct spool *s, int (*fn)(void *ud, const struct spool_job *j), void *ud);
+
+/* Is there room for one more page? 0, or -ENOSPC / -EDQUOT / -EROFS / -EIO with a sentence for people. */
+int spool_room(struct spool *s, char *why, size_t why_size);
+int64_t spool_bytes_free(struct spool *s);
+
+/* ---- accept: begin, write..., commit or abort. Steps ACCEPT_* of base/step.h ------------------------------------------ */
+struct spool_writer;
+struct spool_meta {
+	const struct spool_job *job;
+	enum lane lane;
+	const char *source;   /* "scan", "file" */
+	const char *name;     /* may be NULL */
+	int64_t owner;        /* uid, -1 */
+	const char *document; /* NULL: a document of its own */
+	int64_t position;     /* from 1 */
+};
+int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_writer **ret);
+/* The JPEG's next bytes; the comment segment is put in after SOI and APP0 (daemon/jpegcomment.h). */
+int spool_page_write(struct spool_writer *w, const void *data, size_t len);
+/* Checks start, end and the helper's hash (of its own bytes; may be NULL), then: fsync, fsync dir, rename, fsync dir, row,
+ * commit. Frees w always. 0 and the row, -EBADMSG (not a whole JPEG), or errno; on failure nothing is left behind. */
+int spool_page_commit(struct spool_writer *w, uint32_t width, uint32_t height, const char *sha256_hex, const char *capture_json,
+	struct page_row *ret);
+void spool_page_abort(struct spool_writer *w); /* NULL is fine */
+const char *spool_writer_id(const struct spool_writer *w);
+
+/* ---- rows -------------------------------------------------------------------------------------------------------------- */
+/* By id or an unambiguous start of one (at least 4 characters). 0, -ENOENT, -ENOTUNIQ. */
+int spool_page_find(struct spool *s, const char *id, struct page_row *ret);
+int spool_page_get(struct spool *s, int64_t seq, struct page_row *ret);
+/* Newest first, before seq (0: from the newest), of one state (-1: any). Up to limit rows; returns how many. */
+ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct page_row *rows, size_t limit);
+/* Opens the page file for reading. The descriptor or negative errno. */
+int spool_page_open(struct spool *s, const struct page_row *p);
+/* The head of the due order in one lane for one (state, job, rung, tries): 1 and the row, 0 if none. O(log n). */
+int spool_page_head(struct spool *s, enum page_state state, enum lane lane, int64_t job, int64_t rung, int64_t tries,
+	struct page_row *ret);
+/* Held by a person's need, with a reason; or queued again with tries 0 and rung 0 (a result stays: provisional). */
+int spool_page_hold(struct spool *s, int64_t seq, const char *reason);
+int spool_page_retry(struct spool *s, int64_t seq);
+struct spool_counts {
+	int64_t queued, provisional, done, held, undelivered;
+};
+int spool_counts(struct spool *s, struct spool_counts *ret);

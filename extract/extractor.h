@@ -1,0 +1,179 @@
+/*
+ * The extractor seam: build the question, decode the reply. Pure: no I/O, no clock, no globals, so that every
+ * extractor is tested with strings. Loop, transport and retry live elsewhere.
+ */
+#pragma once
+
+#include "extract/doctype.h"
+
+struct creds;
+
+/* ---- the question -------------------------------------------------------------------------------------------------- */
+
+#define JOB_IMAGES_MAX 20
+
+/* A page image in the spool: JPEG, at most 2048 px (the configuration's MaxSide=). */
+struct job_image {
+	int fd; /* borrowed; read with pread() by whoever sends */
+	uint64_t bytes;
+	uint32_t width, height;
+};
+
+/* What is to be answered: the frozen part of the page's row plus the images. */
+struct job {
+	const char *page_id;          /* borrowed */
+	const struct typeset *types;  /* borrowed; types->types[0] is asked for */
+	struct job_image images[JOB_IMAGES_MAX];
+	size_t n_images;
+	uint32_t tries; /* how often this backend was already asked for this page: another seed, a smaller image */
+};
+
+/* A request is a list of segments, hashed in one pass and sent in another: no body in memory. */
+enum segment_kind {
+	SEGMENT_LITERAL,     /* data, len */
+	SEGMENT_FILE,        /* len bytes of fd from offset 0, as they are */
+	SEGMENT_FILE_BASE64, /* the same in base64 (RFC 4648, no line breaks) */
+};
+struct segment {
+	enum segment_kind kind;
+	char *data; /* owned */
+	int fd;     /* borrowed */
+	uint64_t len; /* of data or of the file, before base64 */
+};
+
+#define REQUEST_SEGMENTS_MAX 64
+#define REQUEST_HEADERS_MAX  24
+
+struct header {
+	char *name;  /* owned */
+	char *value; /* owned */
+};
+
+struct request {
+	const char *method; /* static */
+	char *url;          /* owned; NULL: the request goes to the helper named by `helper` */
+	const char *helper; /* static; "ocr" or NULL */
+	struct header headers[REQUEST_HEADERS_MAX];
+	size_t n_headers;
+	struct segment segments[REQUEST_SEGMENTS_MAX];
+	size_t n_segments;
+	uint8_t body_sha256[32]; /* filled by body_hash() (cloud/body.h) before sign */
+	size_t max_reply;        /* bytes; the transport ends the transfer beyond */
+	int64_t timeout_ms;      /* whole exchange */
+	int64_t connect_timeout_ms;
+	/* for the ledger, the guard and the receipts; strings borrow from the extractor's configuration */
+	const char *model;
+	const char *region;     /* NULL for local backends */
+	const char *interface;  /* bind to this network interface; NULL: none */
+	const char *unix_socket; /* connect here instead of TCP; NULL: none */
+	const char *connect_to; /* "HOST:PORT", only with Lab=yes; NULL: none */
+	const char *ca_file;    /* extra trust, only with Lab=yes or for local backends; NULL: the system's */
+	uint64_t max_input_tokens;  /* an upper bound, for the reservation; 0 when nothing is paid */
+	uint64_t max_output_tokens;
+};
+
+void request_free(struct request *r); /* frees what it owns; the struct is the caller's */
+int request_add_header(struct request *r, const char *name, const char *value);
+int request_add_literal_take(struct request *r, char *data, size_t len);
+int request_add_literal(struct request *r, const char *text);
+int request_add_file(struct request *r, enum segment_kind kind, int fd, uint64_t len);
+const char *request_header(const struct request *r, const char *name); /* NULL if none; case ignored */
+/* Bytes on the wire. */
+uint64_t request_body_length(const struct request *r);
+
+/* ---- the reply ----------------------------------------------------------------------------------------------------- */
+
+enum transport_error {
+	TRANSPORT_OK,       /* there is an HTTP status, or the helper ended well */
+	TRANSPORT_RESOLVE,  /* name lookup failed */
+	TRANSPORT_CONNECT,  /* refused, unreachable, timed out before a connection */
+	TRANSPORT_TLS,      /* handshake or certificate */
+	TRANSPORT_TIMEOUT,  /* connected, no whole reply in time: may have been billed */
+	TRANSPORT_BROKEN,   /* connection ended in the middle: may have been billed */
+	TRANSPORT_TOO_LARGE, /* reply over max_reply */
+	TRANSPORT_REDIRECT, /* 3xx: never followed */
+	TRANSPORT_DENIED,   /* the residency guard said no; nothing was sent */
+	TRANSPORT_LOCAL,    /* our own trouble (memory, a page file that cannot be read, helper could not start) */
+	TRANSPORT_CANCELLED,
+};
+const char *transport_error_name(enum transport_error e);
+
+struct reply {
+	enum transport_error error;
+	char detail[160];  /* for people, already safe */
+	bool sent;         /* at least one byte of the body left us: false means surely not billed */
+	int status;        /* HTTP; 0 without one */
+	const struct header *headers; /* borrowed */
+	size_t n_headers;
+	const char *body;  /* borrowed, NUL-ended */
+	size_t len;
+	int64_t date_ms;   /* the server's Date over verified TLS, 0 if none */
+	int64_t sent_ms, done_ms; /* boottime: first byte out, last byte in */
+	char peer_sha256[65]; /* of the peer's certificate, hex; "" without TLS */
+};
+const char *reply_header(const struct reply *r, const char *name);
+
+/* ---- the verdict: two answers, about the page and about the backend ------------------------------------------------ */
+
+enum page_outcome {
+	PAGE_DONE,      /* answered: `answer` holds what was said */
+	PAGE_NEXT,      /* this backend cannot do this page: try the next of the route */
+	PAGE_RETRY,     /* again later, and it counts as a try */
+	PAGE_REJECT,    /* a person is needed: held */
+	PAGE_UNTOUCHED, /* as if never asked: the trouble was not the page's */
+};
+enum backend_state {
+	BACKEND_OK,
+	BACKEND_BUSY, /* slow down for delay_ms */
+	BACKEND_DOWN, /* breaker: probe later */
+};
+
+struct usage {
+	uint64_t input, output, cached; /* tokens, as reported */
+	bool reported;
+};
+
+struct verdict {
+	enum page_outcome page;
+	enum backend_state backend;
+	bool billed;        /* may have been: when the reply does not prove otherwise, true */
+	uint32_t delay_ms;  /* server's hint or the table's; 0: the courier's own backoff */
+	char reason[48];    /* stable, for scripts: "throttled", "model-access", "expired-token", "truncated" ... */
+	char message[240];  /* for people: what happened and what to do; safe text */
+	struct usage usage;
+	char request_id[80];
+	char stop[32];      /* stop reason as reported */
+	const struct doctype *type; /* the type the answer is for (borrowed from the job's typeset) */
+	char *answer;       /* owned, NUL-ended raw text for answer_parse(); NULL unless PAGE_DONE */
+	cJSON *evidence;    /* owned; for answer_add_evidence(); may be NULL */
+	bool clock_wrong;   /* the server said that our clock is off: learn from reply.date_ms, then again */
+	bool creds_wrong;   /* refresh credentials before the next try */
+};
+void verdict_clear(struct verdict *v); /* frees what it owns */
+/* Sets page, backend, reason and message (printf). Returns 0, so that decoders can `return verdict_set(...)`. */
+int verdict_set(struct verdict *v, enum page_outcome page, enum backend_state backend, const char *reason, const char *fmt, ...)
+	_printf_(5, 6);
+const char *page_outcome_name(enum page_outcome o);
+const char *backend_state_name(enum backend_state s);
+
+/* ---- the seam ------------------------------------------------------------------------------------------------------ */
+
+struct extractor {
+	const struct extractor_ops *ops;
+	const char *backend; /* name from the configuration: "sydney"; borrowed */
+	const void *config;  /* the extractor's own struct: cloud/bedrock.h, cloud/openai.h, extract/ocr.h */
+};
+
+struct extractor_ops {
+	const char *name; /* "bedrock", "openai", "ocr" */
+	bool paid;        /* needs reservation, and a person's word after a rebuild */
+	/* The request for a job. 0, or negative errno (-EMSGSIZE: the page is too large for this backend). */
+	int (*build)(const struct extractor *x, const struct job *j, struct request *ret);
+	/* What a reply means. Called for every end of an exchange, transport errors included. 0 or -ENOMEM. */
+	int (*decode)(const struct extractor *x, const struct job *j, const struct reply *r, struct verdict *ret);
+	/* Adds authentication, last before every send; NULL: none is needed. now: seconds since 1970, skew applied.
+	 * 0, or -EACCES when these credentials cannot sign. */
+	int (*sign)(const struct extractor *x, const struct creds *c, int64_t now, struct request *req);
+	/* A small request that proves the backend alive without a page (GET /health); NULL: a page is the probe. */
+	int (*probe)(const struct extractor *x, struct request *ret);
+};

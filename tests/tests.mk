@@ -1,0 +1,51 @@
+# Tests.  A unit test tests/unit/FOLDER_NAME.c is a program of its own, linked with what FOLDER links with.
+# tests/run runs programs that print "ok", "not ok" and "skip" lines, and ends in "N passed, N failed, N skipped".
+
+UNIT_SRC   := $(filter-out tests/unit/test.c,$(wildcard tests/unit/*.c))
+UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
+unit_folder = $(firstword $(subst _, ,$(notdir $(1))))
+
+define unit_test
+$(1): $(O)/obj/tests/unit/$(notdir $(1)).o $(O)/obj/tests/unit/test.o \
+		$(foreach f,$(NEED_$(call unit_folder,$(1))),$(call lib,$(f)))
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D) && $(CC) $$(ALLLDFLAGS) -o $$@ $$(filter %.o,$$^) $$(FAULT_OBJ) $$(call link_libs,$(call unit_folder,$(1)))
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
+
+# Replay of the fuzz corpora: each tests/fuzz/FOLDER_NAME.c has LLVMFuzzerTestOneInput(); tests/fuzz/replay.c feeds it files.
+FUZZ_SRC    := $(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c))
+FUZZ_REPLAY := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%)
+define fuzz_replay
+$(1): $(O)/obj/tests/fuzz/$(notdir $(1)).o $(O)/obj/tests/fuzz/replay.o \
+		$(foreach f,$(NEED_$(call unit_folder,$(1))),$(call lib,$(f)))
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D) && $(CC) $$(ALLLDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call link_libs,$(call unit_folder,$(1)))
+endef
+$(foreach t,$(FUZZ_REPLAY),$(eval $(call fuzz_replay,$(t))))
+
+.PHONY: tests
+tests: $(UNIT_TESTS) $(FUZZ_REPLAY)
+
+# The suites of Python programs; each prints the same lines.
+IT_SUITES    := $(sort $(wildcard tests/it/test_*.py))
+CRASH_SUITES := $(sort $(wildcard tests/crash/test_*.py))
+FULL_SUITES  := $(sort $(wildcard tests/full/test_*.py))
+
+check: all tests
+	$(Q)$(MAKE) --no-print-directory VARIANT=fault all
+	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) $(CRASH_SUITES) tests/tools/layering.py
+
+check-full: check
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan all tests
+	$(Q)tests/run --build build/$(ARCH)-asan --fault build/$(ARCH)-fault \
+		$(UNIT_TESTS:$(O)/%=build/$(ARCH)-asan/%) $(FUZZ_REPLAY:$(O)/%=build/$(ARCH)-asan/%) $(IT_SUITES) $(FULL_SUITES)
+
+samples:
+	$(Q)tests/samples/generate.py tests/samples/pages
+
+demo: all
+	$(Q)tests/tools/demo.py --build $(O)
+
+bench: all
+	$(Q)tests/bench/bench.py --build $(O)
