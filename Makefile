@@ -146,3 +146,6 @@ format:
 	$(Q)clang-format -i $(CSOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
 clean:
 	rm -rf build
+.PHONY: print-cflags
+print-cflags:
+	@echo '$(filter-out -D_FORTIFY_SOURCE=2 -g,$(ALLCFLAGS))'

@@ -46,15 +46,20 @@ int ini_parse_choice(const char *v, void *target, const void *ini_enum, char *al
 int ini_parse_text(const char *v, void *target, const void *ini_string, char *allowed, size_t n);   /* char[] */
 int ini_parse_path(const char *v, void *target, const void *ini_string, char *allowed, size_t n);   /* char[], absolute */
 
-/* Finds (or makes) the struct for a section: name is NULL for a plain section and "sydney" for [Backend sydney].
+/* Finds (or makes) the struct for a section: `section` is as in the table ("Spool", "Backend *"); name is NULL for a plain
+ * section and "sydney" for [Backend sydney]. A named section gets its defaults where one ini_read() first meets it.
  * Returns NULL if there is no room or the name is bad (write why into `why`). */
 typedef void *(*ini_section_fn)(void *ud, const char *section, const char *name, char *why, size_t why_size);
+
+/* Told of every value that a file set (not of defaults), after it was parsed: `section` is the section's struct. */
+typedef void (*ini_seen_fn)(void *ud, const struct ini_key *key, void *section, const struct ini_where *where);
 
 struct ini_table {
 	const struct ini_key *keys;
 	size_t n_keys;
 	ini_section_fn section;
 	void *ud;
+	ini_seen_fn seen; /* may be NULL; for checks across keys that name file and line */
 };
 
 /* Writes every default of plain sections into their structs; ini_defaults_named() does it for one named section. */

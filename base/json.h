@@ -22,7 +22,7 @@ int json_parse_prefix(const char *text, size_t len, cJSON **ret, size_t *ret_use
 /* Member access; j may be NULL or not an object (then nothing is there). Names are case-sensitive. */
 const cJSON *json_get(const cJSON *j, const char *name);
 const char *json_get_string(const cJSON *j, const char *name); /* borrowed; NULL if absent or not a string */
-/* 0, -ENOENT (absent or null), -EBADMSG (not an integer, or outside +-2^53). */
+/* 0, -ENOENT (absent or null), -EBADMSG (not an integer, or not within +-(2^53 - 1)). */
 int json_get_i64(const cJSON *j, const char *name, int64_t *ret);
 int json_get_bool(const cJSON *j, const char *name, bool *ret);
 const cJSON *json_get_object(const cJSON *j, const char *name); /* NULL unless an object */

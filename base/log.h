@@ -23,6 +23,8 @@ void log_set_level(enum log_level max);
 enum log_level log_get_level(void);
 /* NULL goes back to standard error. */
 void log_set_sink(log_sink_fn sink);
+/* Does $JOURNAL_STREAM name what standard error is? */
+bool log_stderr_is_journal(void);
 void log_line(enum log_level level, const char *fmt, ...) _printf_(2, 3);
 void log_event(enum log_level level, const char *message_id, const struct log_field *fields, size_t n, const char *fmt, ...)
 	_printf_(5, 6);

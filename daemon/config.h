@@ -4,29 +4,37 @@
 #include "base/ini.h"
 #include "cloud/bedrock.h"
 #include "cloud/creds.h"
+#include "cloud/guard.h"
 #include "cloud/openai.h"
 #include "daemon/spool.h"
 #include "extract/ocr.h"
 
-#define BACKENDS_MAX 8
-#define PATH_SIZE    256
+#define BACKENDS_MAX    8
+#define CONCURRENCY_MAX 8
+#define PATH_SIZE       256
+#define URL_SIZE        256
 
 enum backend_kind { KIND_BEDROCK, KIND_OPENAI, KIND_OCR };
 
-/* [Backend NAME] */
+/* [Backend NAME]. The keys' own fields first; config_read() hands them on to the struct of the backend's kind. */
 struct backend_config {
 	char name[BACKEND_NAME_SIZE];
 	int kind; /* enum backend_kind */
 	int64_t concurrency;       /* requests in flight */
-	int64_t tries;             /* attempts that count before the page is held */
+	int64_t tries;             /* attempts that count before the next backend is asked, or the page held */
 	int64_t backoff_ms, backoff_max_ms;
 	int64_t fallback_after_ms; /* a backend down for longer sends its pages down the route */
-	/* one of these, by kind; all share the names of their keys in the file */
+	/* keys that several kinds have */
+	char model[256], endpoint[URL_SIZE], connect_to[128], ca_file[PATH_SIZE];
+	int64_t max_output_tokens, timeout_ms, connect_timeout_ms;
+	/* where secrets come from; never the secrets */
+	char credential[64], credential_file[PATH_SIZE], profile[64];
+	bool credential_environment;
+	char api_key_credential[64], api_key_file[PATH_SIZE];
+	/* the one of its kind is used */
 	struct bedrock_config bedrock;
 	struct openai_config openai;
 	struct ocr_config ocr;
-	char credential[64], credential_file[PATH_SIZE], profile[64];
-	bool credential_environment;
 };
 
 struct config {
@@ -39,7 +47,7 @@ struct config {
 	bool socket_helpers;       /* use /run/pageferry/{capture,ocr} sockets (systemd units) */
 	bool lab;
 	int64_t stop_timeout_ms;
-	char proxy[PATH_SIZE];
+	char proxy[URL_SIZE];
 	/* [Capture] */
 	char source[PATH_SIZE];    /* default source: "v4l2:auto", "replay:/dir" */
 	int64_t max_side, quality, helper_timeout_ms;
@@ -62,3 +70,10 @@ struct config {
 int config_read(const char *file, bool optional, struct config *ret, struct buf *errors);
 int config_help(struct buf *out);
 const struct backend_config *config_backend(const struct config *c, const char *name);
+const char *backend_kind_name(enum backend_kind k);
+/* Reads the backend's API key from its credential or file, if it names one, into `out`. 0 (also when it names none, out is
+ * ""), or negative errno with a sentence without the secret. */
+int config_api_key(const struct backend_config *b, char *out, size_t size, char *why, size_t why_size);
+/* What the guard is asked for this backend before anything is sent; the strings borrow from b. */
+void config_guard_question(const struct backend_config *b, struct guard_question *ret);
+void config_guard_policy(const struct config *c, struct guard_policy *ret);

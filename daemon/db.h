@@ -42,3 +42,5 @@ int db_get_i64(struct db *d, int64_t *ret, const char *sql, const char *types, .
 int64_t db_last_id(struct db *d);
 int64_t db_changes(struct db *d);
 const char *db_error(struct db *d); /* SQLite's message for the last failure */
+/* Was damage met since it was opened? (Then every call may fail with -EUCLEAN.) */
+bool db_damaged(const struct db *d);

@@ -57,6 +57,7 @@ CREATE TABLE pages (
 	CHECK ((state = 'held') = (reason IS NOT NULL))
 );
 CREATE INDEX pages_due ON pages (state, lane, job, rung, tries, tried_ms, seq);
+CREATE INDEX pages_state ON pages (state, seq);
 CREATE INDEX pages_document ON pages (document, position);
 CREATE INDEX pages_sha256 ON pages (sha256);
 

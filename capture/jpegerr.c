@@ -1,0 +1,82 @@
+#include "capture/jpegerr.h"
+
+#include <jerror.h>
+
+#include "capture/image.h"
+
+/* The rest is damage. */
+static const struct {
+	int code;
+	enum reject_reason reason;
+} reasons[] = {
+	{JERR_NO_SOI, REJECT_NOT_AN_IMAGE},       {JERR_INPUT_EOF, REJECT_TRUNCATED},
+	{JERR_INPUT_EMPTY, REJECT_EMPTY},         {JERR_SOF_UNSUPPORTED, REJECT_UNSUPPORTED},
+	{JERR_BAD_PRECISION, REJECT_UNSUPPORTED}, {JERR_ARITH_NOTIMPL, REJECT_UNSUPPORTED},
+	{JERR_NOT_COMPILED, REJECT_UNSUPPORTED},  {JERR_COMPONENT_COUNT, REJECT_UNSUPPORTED},
+	{JERR_CONVERSION_NOTIMPL, REJECT_UNSUPPORTED}, {JERR_CCIR601_NOTIMPL, REJECT_UNSUPPORTED},
+	{JERR_FRACT_SAMPLE_NOTIMPL, REJECT_UNSUPPORTED}, {JERR_IMAGE_TOO_BIG, REJECT_TOO_LARGE},
+	{JERR_OUT_OF_MEMORY, REJECT_TOO_LARGE},   {JERR_NO_BACKING_STORE, REJECT_TOO_LARGE},
+	{JWRN_JPEG_EOF, REJECT_TRUNCATED},        {JWRN_HIT_MARKER, REJECT_TRUNCATED},
+};
+
+static void note(j_common_ptr c)
+{
+	struct jpeg_trouble *t = (struct jpeg_trouble *)c->err;
+	enum reject_reason reason = REJECT_DAMAGED;
+	char text[JMSG_LENGTH_MAX];
+
+	if (t->bad)
+		return; /* the first one says most */
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (reasons[i].code == c->err->msg_code)
+			reason = reasons[i].reason;
+	c->err->format_message(c, text);
+	reject_set(&t->why, reason, "%s", text);
+	t->bad = true;
+}
+
+_Noreturn static void on_error(j_common_ptr c)
+{
+	struct jpeg_trouble *t = (struct jpeg_trouble *)c->err;
+
+	note(c);
+	longjmp(t->leave, 1);
+}
+
+/* Warnings mean lost pixels, but for two that are about labels only. */
+static void on_message(j_common_ptr c, int level)
+{
+	if (level < 0 && c->err->msg_code != JWRN_ADOBE_XFORM && c->err->msg_code != JWRN_JFIF_MAJOR)
+		note(c);
+}
+
+static void on_output(j_common_ptr c)
+{
+}
+
+struct jpeg_error_mgr *jpeg_trouble_init(struct jpeg_trouble *t)
+{
+	jpeg_std_error(&t->mgr);
+	t->mgr.error_exit = on_error;
+	t->mgr.emit_message = on_message;
+	t->mgr.output_message = on_output;
+	t->bad = false;
+	t->error = 0;
+	return &t->mgr;
+}
+
+void jpeg_trouble_leave(j_common_ptr c, int error)
+{
+	struct jpeg_trouble *t = (struct jpeg_trouble *)c->err;
+
+	t->error = error;
+	longjmp(t->leave, 1);
+}
+
+int jpeg_trouble_verdict(const struct jpeg_trouble *t, struct reject *why)
+{
+	if (t->error < 0)
+		return t->error;
+	*why = t->why;
+	return -EBADMSG;
+}

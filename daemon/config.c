@@ -1,0 +1,284 @@
+/* The table of the configuration, its own parsers, and reading. Checks across keys are in config_check.c. */
+#include "daemon/config_internal.h"
+
+#include <fcntl.h>
+
+#include "base/fileio.h"
+#include "base/log.h"
+#include "base/parse.h"
+
+/* Regions= and Backends= fill more than one field: their rows have the whole struct as target. */
+static int parse_regions(const char *v, void *target, const void *unused, char *allowed, size_t n)
+{
+	struct config *c = target;
+	const char *state = v;
+	char word[33];
+	bool sydney = false, melbourne = false;
+	int r;
+
+	str_format(allowed, n, "sydney, or sydney melbourne");
+	while ((r = parse_word(&state, word, sizeof(word))) > 0) {
+		if (streq(word, "sydney"))
+			sydney = true;
+		else if (streq(word, "melbourne"))
+			melbourne = true;
+		else
+			return -EINVAL;
+	}
+	if (r < 0 || !sydney)
+		return -EINVAL;
+	c->melbourne = melbourne;
+	return 0;
+}
+
+static int parse_route(const char *v, void *target, const void *unused, char *allowed, size_t n)
+{
+	struct config *c = target;
+	char route[ROUTE_MAX][BACKEND_NAME_SIZE] = {{0}}, word[BACKEND_NAME_SIZE];
+	const char *state = v;
+	size_t count = 0;
+	int r;
+
+	str_format(allowed, n, "1 to %d different names of backends, the authoritative one first", ROUTE_MAX);
+	while ((r = parse_word(&state, word, sizeof(word))) > 0) {
+		if (count == ROUTE_MAX || parse_name(word) < 0)
+			return -EINVAL;
+		for (size_t i = 0; i < count; i++)
+			if (streq(route[i], word))
+				return -EINVAL;
+		memcpy(route[count++], word, sizeof(word));
+	}
+	if (r < 0 || count == 0)
+		return -EINVAL;
+	memcpy(c->route, route, sizeof(route));
+	c->n_route = count;
+	return 0;
+}
+
+static int parse_type_name(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	str_format(allowed, n, "auto or the name of a document type");
+	return parse_name(v) < 0 ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
+}
+
+/* The path part of a URL: it is put behind the base as it is. */
+static int parse_url_path(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	str_format(allowed, n, "a path like /health");
+	return v[0] != '/' ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
+}
+
+static const char *const kind_names[] = {"bedrock", "openai", "ocr", NULL};
+static const char *const schema_names[] = {"json_schema", "json_object", "none", NULL};
+
+#define RANGE(l, h)   (&(const struct ini_range){(l), (h)})
+#define CHOICE(list)  (&(const struct ini_enum){list})
+#define SIZE_OF(s, f) (&(const struct ini_string){sizeof(((struct s *)0)->f)})
+#define SECONDS(n)    (INT64_C(1000) * (n))
+#define TEXT(s, f)    ini_parse_text, offsetof(struct s, f), SIZE_OF(s, f)
+#define FILEPATH(s, f) ini_parse_path, offsetof(struct s, f), SIZE_OF(s, f)
+#define NUMBER(s, f, l, h) ini_parse_int64, offsetof(struct s, f), RANGE(l, h)
+#define BYTES(s, f)   ini_parse_bytes, offsetof(struct s, f), RANGE(0, INT64_C(1) << 50)
+#define TIME(s, f, l, h) ini_parse_duration_ms, offsetof(struct s, f), RANGE(l, h)
+#define YESNO(s, f)   ini_parse_boolean, offsetof(struct s, f), NULL
+
+#define BACKEND CONFIG_BACKEND_SECTION
+
+static const struct ini_key keys[] = {
+	{"Service", "ControlSocket", FILEPATH(config, control_socket), "/run/pageferry/control", "Path of the control socket."},
+	{"Service", "GroupLook", TEXT(config, group_look), "pageferry", "Members may look at the state, read fields and submit pages."},
+	{"Service", "GroupManage", TEXT(config, group_manage), "pageferry-admin", "Members may do everything that root may."},
+	{"Service", "Documents", FILEPATH(config, documents), PAGEFERRY_DATADIR "/documents", "Folder of the document types as installed."},
+	{"Service", "DocumentsLocal", FILEPATH(config, documents_local), "/etc/pageferry/documents", "Folder of your own document types; a type of the same name wins."},
+	{"Service", "Prices", FILEPATH(config, prices), PAGEFERRY_DATADIR "/prices.conf", "Prices of models; a model without one is not sent to."},
+	{"Service", "Helpers", FILEPATH(config, helpers), PAGEFERRY_LIBEXECDIR, "Folder of pageferry-capture and pageferry-ocr, when the service starts them itself."},
+	{"Service", "SocketHelpers", YESNO(config, socket_helpers), "no", "Reach the helpers by their systemd sockets in /run/pageferry instead of starting them."},
+	{"Service", "Lab", YESNO(config, lab), "no", "Allow ConnectTo=, CAFile= and loopback in place of AWS; status and every receipt say so."},
+	{"Service", "StopTimeout", TIME(config, stop_timeout_ms, 0, SECONDS(600)), "20s", "How long requests in flight may go on at stop; 0 to 10min."},
+	{"Service", "Proxy", TEXT(config, proxy), NULL, "URL of an HTTP proxy; none by default, and the environment's is ignored."},
+
+	{"Capture", "Source", TEXT(config, source), "v4l2:auto", "Where a scan takes pages from: v4l2:auto, v4l2:/dev/videoN or replay:FOLDER."},
+	{"Capture", "MaxSide", NUMBER(config, max_side, 256, 8192), "2048", "Longest side of a page in pixels, 256 to 8192; smaller pages are never enlarged."},
+	{"Capture", "Quality", NUMBER(config, quality, 30, 100), "85", "JPEG quality, 30 to 100."},
+	{"Capture", "HelperTimeout", TIME(config, helper_timeout_ms, SECONDS(1), SECONDS(3600)), "60s", "A scan that takes longer is ended, 1s to 1h; pages that came are kept."},
+	{"Capture", "Type", parse_type_name, offsetof(struct config, type), SIZE_OF(config, type), "auto", "Document type of pages that name none."},
+
+	{"Spool", "Directory", FILEPATH(config, directory), "/var/lib/pageferry", "Folder of pages, database and results."},
+	{"Spool", "Cap", BYTES(config, cap_bytes), "0", "Page files take this much at most (suffix K, M, G); 0: no cap."},
+	{"Spool", "FreeFloor", BYTES(config, floor_bytes), "256M", "Free space that is left alone (suffix K, M, G): below it nothing is scanned."},
+	{"Spool", "InodeFloor", NUMBER(config, floor_inodes, 0, INT64_C(1) << 40), "1000", "Free inodes that are left alone."},
+
+	{"Route", "Backends", parse_route, 0, NULL, "ocr", "Names of backends: the authoritative one first, then the fallbacks in order."},
+
+	{"Residency", "Regions", parse_regions, 0, NULL, "sydney", "Where pages may go: sydney, or sydney melbourne."},
+
+	{BACKEND, "Kind", ini_parse_choice, offsetof(struct backend_config, kind), CHOICE(kind_names), NULL, "bedrock, openai or ocr; must be given, but for [Backend ocr]."},
+	{BACKEND, "Model", TEXT(backend_config, model), NULL, "Model id. bedrock: amazon.nova-pro-v1:0 by default; openai: the server's own."},
+	{BACKEND, "Region", ini_parse_text, offsetof(struct backend_config, bedrock.region), SIZE_OF(backend_config, bedrock.region), NULL, "bedrock: ap-southeast-2 by default."},
+	{BACKEND, "Endpoint", TEXT(backend_config, endpoint), NULL, "bedrock: URL of the endpoint; by default the region's own."},
+	{BACKEND, "URL", ini_parse_text, offsetof(struct backend_config, openai.base_url), SIZE_OF(backend_config, openai.base_url), NULL, "openai: URL up to but without /v1, a private, link-local or loopback address."},
+	{BACKEND, "Socket", ini_parse_path, offsetof(struct backend_config, openai.unix_socket), SIZE_OF(backend_config, openai.unix_socket), NULL, "openai: connect to this UNIX socket."},
+	{BACKEND, "Interface", ini_parse_text, offsetof(struct backend_config, openai.interface), SIZE_OF(backend_config, openai.interface), NULL, "openai: bind to this network interface (usb0)."},
+	{BACKEND, "HealthPath", parse_url_path, offsetof(struct backend_config, openai.health_path), SIZE_OF(backend_config, openai.health_path), NULL, "openai: path that answers 200 when the server is ready; /health by default."},
+	{BACKEND, "SchemaMode", ini_parse_choice, offsetof(struct backend_config, openai.schema_mode), CHOICE(schema_names), "json_schema", "openai: how the answer's form is asked for: json_schema, json_object or none."},
+	{BACKEND, "APIKeyCredential", TEXT(backend_config, api_key_credential), NULL, "openai: name of the systemd credential that holds the API key."},
+	{BACKEND, "APIKeyFile", FILEPATH(backend_config, api_key_file), NULL, "openai: file that holds the API key."},
+	{BACKEND, "MaxOutputTokens", NUMBER(backend_config, max_output_tokens, 64, 65536), NULL, "bedrock, openai: cap of the answer, 64 to 65536; 4096 by default."},
+	{BACKEND, "Timeout", TIME(backend_config, timeout_ms, SECONDS(1), SECONDS(3600)), NULL, "One page, 1s to 1h; by default 2min for bedrock and ocr, 5min for openai."},
+	{BACKEND, "ConnectTimeout", TIME(backend_config, connect_timeout_ms, 100, SECONDS(120)), NULL, "bedrock, openai: 100ms to 2min; 10s by default."},
+	{BACKEND, "ConnectTo", TEXT(backend_config, connect_to), NULL, "bedrock, only with Lab=yes: HOST:PORT to connect to instead of the URL's."},
+	{BACKEND, "CAFile", FILEPATH(backend_config, ca_file), NULL, "More trusted certificates: openai, and bedrock only with Lab=yes."},
+	{BACKEND, "Language", ini_parse_text, offsetof(struct backend_config, ocr.language), SIZE_OF(backend_config, ocr.language), NULL, "ocr: Tesseract's language; eng by default."},
+	{BACKEND, "MaxPixels", ini_parse_int64, offsetof(struct backend_config, ocr.max_pixels), RANGE(10000, 100000000), NULL, "ocr: larger pages are not read; 40000000 by default."},
+	{BACKEND, "Concurrency", NUMBER(backend_config, concurrency, 1, CONCURRENCY_MAX), "1", "Requests in flight, 1 to 8."},
+	{BACKEND, "Tries", NUMBER(backend_config, tries, 1, 100), "5", "Attempts at a page before the next backend of the route is asked, 1 to 100."},
+	{BACKEND, "Backoff", TIME(backend_config, backoff_ms, 10, SECONDS(3600)), "2s", "Wait after the first failure; it doubles, with jitter. 10ms to 1h."},
+	{BACKEND, "BackoffMax", TIME(backend_config, backoff_max_ms, 10, SECONDS(86400)), "15min", "Longest wait, 10ms to 1d."},
+	{BACKEND, "FallbackAfter", TIME(backend_config, fallback_after_ms, 0, SECONDS(86400) * 365), "30s", "When it has been down for this long, pages go to the next of the route."},
+	{BACKEND, "Credential", TEXT(backend_config, credential), "aws", "bedrock: name of the systemd credential with AWS keys."},
+	{BACKEND, "CredentialFile", FILEPATH(backend_config, credential_file), NULL, "bedrock: file with AWS keys, as the AWS command line writes it, or JSON."},
+	{BACKEND, "Profile", TEXT(backend_config, profile), NULL, "bedrock: section of CredentialFile=; default by default."},
+	{BACKEND, "CredentialEnvironment", YESNO(backend_config, credential_environment), "no", "bedrock: take AWS keys from the service's environment."},
+};
+
+static struct backend_config *backend_make(struct config_reading *rd, const char *name, char *why, size_t why_size)
+{
+	struct config *c = rd->config;
+	struct backend_config *b;
+
+	if (c->n_backends == BACKENDS_MAX) {
+		str_format(why, why_size, "more than %d backends", BACKENDS_MAX);
+		return NULL;
+	}
+	b = &c->backends[c->n_backends++];
+	str_copy(b->name, sizeof(b->name), name);
+	ini_defaults_named(&rd->table, BACKEND, b);
+	b->kind = streq(name, "ocr") ? KIND_OCR : -1;
+	return b;
+}
+
+static void *find_section(void *ud, const char *section, const char *name, char *why, size_t why_size)
+{
+	struct config_reading *rd = ud;
+
+	if (!name)
+		return rd->config;
+	if (parse_name(name) < 0) {
+		str_format(why, why_size, "a name has 1 to 32 of a-z, 0-9 and -, and does not start with -");
+		return NULL;
+	}
+	for (size_t i = 0; i < rd->config->n_backends; i++)
+		if (streq(rd->config->backends[i].name, name))
+			return &rd->config->backends[i];
+	return backend_make(rd, name, why, why_size);
+}
+
+static void note_seen(void *ud, const struct ini_key *key, void *section, const struct ini_where *where)
+{
+	struct config_reading *rd = ud;
+	struct config_seen *s;
+
+	if (rd->n_seen == ARRAY_SIZE(rd->seen))
+		return; /* messages then lack a line number; nothing else depends on it but unused keys */
+	s = &rd->seen[rd->n_seen++];
+	s->key = key;
+	s->section = section;
+	s->line = where->line;
+	str_copy(s->file, sizeof(s->file), where->file);
+}
+
+static void reading_init(struct config_reading *rd, struct config *c)
+{
+	rd->config = c;
+	rd->table = (struct ini_table){keys, ARRAY_SIZE(keys), find_section, rd, note_seen};
+}
+
+int config_read(const char *file, bool optional, struct config *ret, struct buf *errors)
+{
+	_cleanup_free_ struct config_reading *rd = calloc(1, sizeof(*rd));
+	_cleanup_free_ struct config *c = calloc(1, sizeof(*c));
+	char why[80];
+	int r;
+
+	if (!rd || !c)
+		return -ENOMEM;
+	reading_init(rd, c);
+	rd->file = file;
+	rd->errors = errors;
+	ini_defaults(&rd->table);
+	if (!backend_make(rd, "ocr", why, sizeof(why)))
+		return -ENOSPC;
+	r = ini_read(&rd->table, file, optional, errors);
+	if (r < 0)
+		return r;
+	r = config_check(rd);
+	if (r < 0)
+		return r;
+	*ret = *c;
+	return 0;
+}
+
+int config_help(struct buf *out)
+{
+	_cleanup_free_ struct config_reading *rd = calloc(1, sizeof(*rd));
+	_cleanup_free_ struct config *c = calloc(1, sizeof(*c));
+
+	if (!rd || !c)
+		return -ENOMEM;
+	reading_init(rd, c);
+	return ini_help(&rd->table, out);
+}
+
+const struct backend_config *config_backend(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_backends; i++)
+		if (streq(c->backends[i].name, name))
+			return &c->backends[i];
+	return NULL;
+}
+
+const char *backend_kind_name(enum backend_kind k)
+{
+	return kind_names[k];
+}
+
+static int key_read(const char *path, char *out, size_t size)
+{
+	struct buf b = BUF_MAX(size - 1);
+	int r = file_read(AT_FDCWD, path, size - 1, &b);
+
+	while (r >= 0 && b.len > 0 && strchr(" \t\r\n", b.data[b.len - 1]))
+		b.len--;
+	if (r >= 0 && (b.len == 0 || memchr(b.data, '\0', b.len) || memchr(b.data, '\n', b.len)))
+		r = -EBADMSG;
+	if (r >= 0) {
+		memcpy(out, b.data, b.len);
+		out[b.len] = '\0';
+		r = 0;
+	}
+	buf_wipe(&b);
+	return r;
+}
+
+int config_api_key(const struct backend_config *b, char *out, size_t size, char *why, size_t why_size)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	char path[PATH_SIZE + 80];
+	int r;
+
+	out[0] = '\0';
+	if (b->api_key_credential[0]) {
+		if (!folder || str_format(path, sizeof(path), "%s/%s", folder, b->api_key_credential) < 0) {
+			str_format(why, why_size, "the service was started without the credential %s", b->api_key_credential);
+			return -ENOKEY;
+		}
+	} else if (b->api_key_file[0]) {
+		str_copy(path, sizeof(path), b->api_key_file);
+	} else {
+		return 0;
+	}
+	r = key_read(path, out, size);
+	if (r < 0)
+		str_format(why, why_size, "API key in %s: %s", path, r == -EBADMSG ? "not one line" : errno_text(r));
+	return r;
+}

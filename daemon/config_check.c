@@ -1,0 +1,229 @@
+/* What a table row alone cannot tell: which keys belong to which kind, routes, laboratory keys, residency. */
+#include "daemon/config_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define FOR(k) (1u << (k))
+
+/* Keys that not every kind has. */
+static const struct {
+	const char *key;
+	unsigned int kinds;
+} key_kinds[] = {
+	{"Model", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
+	{"Region", FOR(KIND_BEDROCK)},
+	{"Endpoint", FOR(KIND_BEDROCK)},
+	{"URL", FOR(KIND_OPENAI)},
+	{"Socket", FOR(KIND_OPENAI)},
+	{"Interface", FOR(KIND_OPENAI)},
+	{"HealthPath", FOR(KIND_OPENAI)},
+	{"SchemaMode", FOR(KIND_OPENAI)},
+	{"APIKeyCredential", FOR(KIND_OPENAI)},
+	{"APIKeyFile", FOR(KIND_OPENAI)},
+	{"MaxOutputTokens", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
+	{"ConnectTimeout", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
+	{"ConnectTo", FOR(KIND_BEDROCK)},
+	{"CAFile", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
+	{"Language", FOR(KIND_OCR)},
+	{"MaxPixels", FOR(KIND_OCR)},
+	{"Credential", FOR(KIND_BEDROCK)},
+	{"CredentialFile", FOR(KIND_BEDROCK)},
+	{"Profile", FOR(KIND_BEDROCK)},
+	{"CredentialEnvironment", FOR(KIND_BEDROCK)},
+};
+
+/* The last place that set a key: the one in force. key NULL: the first line of the section. */
+static const struct config_seen *seen_find(const struct config_reading *rd, const void *section, const char *key)
+{
+	if (!key) {
+		for (size_t i = 0; i < rd->n_seen; i++)
+			if (rd->seen[i].section == section)
+				return &rd->seen[i];
+		return NULL;
+	}
+	for (size_t i = rd->n_seen; i > 0; i--)
+		if (rd->seen[i - 1].section == section && streq(rd->seen[i - 1].key->key, key))
+			return &rd->seen[i - 1];
+	return NULL;
+}
+
+_printf_(5, 6)
+static void problem(struct config_reading *rd, const void *section, const char *title, const char *key, const char *fmt, ...)
+{
+	const struct config_seen *s = seen_find(rd, section, key);
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap); /* cut at the array's end: a message, not a value */
+	va_end(ap);
+	if (!s && key)
+		s = seen_find(rd, section, NULL);
+	if (s)
+		buf_addf(rd->errors, "%s:%u: [%s] %s%s: %s\n", s->file, s->line, title, key ? key : "", key ? "=" : "", text);
+	else
+		buf_addf(rd->errors, "%s: [%s] %s%s: %s\n", rd->file, title, key ? key : "", key ? "=" : "", text);
+	rd->result = -EINVAL;
+}
+
+static void check_route(struct config_reading *rd)
+{
+	const struct config *c = rd->config;
+
+	for (size_t i = 0; i < c->n_route; i++)
+		if (!config_backend(c, c->route[i]))
+			problem(rd, c, "Route", "Backends", "there is no [Backend %s]", c->route[i]);
+}
+
+static void check_keys_of_kind(struct config_reading *rd, const struct backend_config *b, const char *title)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(key_kinds); i++)
+		if (!(key_kinds[i].kinds & FOR(b->kind)) && seen_find(rd, b, key_kinds[i].key))
+			problem(rd, b, title, key_kinds[i].key, "a backend of kind %s has no such key", backend_kind_name((enum backend_kind)b->kind));
+}
+
+static void check_lab(struct config_reading *rd, const struct backend_config *b, const char *title)
+{
+	if (rd->config->lab || b->kind != KIND_BEDROCK)
+		return;
+	if (b->connect_to[0])
+		problem(rd, b, title, "ConnectTo", "only with Lab=yes in [Service]");
+	if (b->ca_file[0])
+		problem(rd, b, title, "CAFile", "only with Lab=yes in [Service]");
+}
+
+static void check_residency(struct config_reading *rd, const struct backend_config *b, const char *title)
+{
+	const char *key = b->kind == KIND_OPENAI ? (b->openai.unix_socket[0] ? "Socket" : "URL") : b->endpoint[0] ? "Endpoint" : "Model";
+	struct guard_question q;
+	struct guard_policy p;
+	char why[320] = "";
+
+	config_guard_policy(rd->config, &p);
+	config_guard_question(b, &q);
+	switch (guard_check(&p, &q, why, sizeof(why))) {
+	case GUARD_ALLOW:
+		return;
+	case GUARD_NEEDS_RESOLVE:
+		problem(rd, b, title, "Model", "%s; it cannot be resolved here: name the model or an Australian profile itself", why);
+		return;
+	case GUARD_DENY:
+		break;
+	}
+	problem(rd, b, title, key, "%s", why);
+}
+
+static void set_default(char *field, size_t size, const char *value)
+{
+	if (!field[0])
+		str_copy(field, size, value);
+}
+
+static int64_t or_default(int64_t value, int64_t value_if_unset)
+{
+	return value ? value : value_if_unset;
+}
+
+static void complete_bedrock(struct config_reading *rd, struct backend_config *b, const char *title)
+{
+	struct bedrock_config *x = &b->bedrock;
+
+	set_default(b->model, sizeof(b->model), "amazon.nova-pro-v1:0");
+	set_default(x->region, sizeof(x->region), "ap-southeast-2");
+	if (!b->endpoint[0] && str_format(b->endpoint, sizeof(b->endpoint), "https://bedrock-runtime.%s.amazonaws.com", x->region) < 0)
+		problem(rd, b, title, "Region", "too long");
+	str_copy(x->model, sizeof(x->model), b->model);
+	str_copy(x->endpoint, sizeof(x->endpoint), b->endpoint);
+	str_copy(x->connect_to, sizeof(x->connect_to), b->connect_to);
+	str_copy(x->ca_file, sizeof(x->ca_file), b->ca_file);
+	x->max_output_tokens = b->max_output_tokens = or_default(b->max_output_tokens, 4096);
+	x->timeout_ms = b->timeout_ms = or_default(b->timeout_ms, 120000);
+	x->connect_timeout_ms = b->connect_timeout_ms = or_default(b->connect_timeout_ms, 10000);
+}
+
+static void complete_openai(struct config_reading *rd, struct backend_config *b, const char *title)
+{
+	struct openai_config *x = &b->openai;
+
+	if (!x->base_url[0] && !x->unix_socket[0])
+		problem(rd, b, title, NULL, "URL= or Socket= is missing");
+	set_default(x->base_url, sizeof(x->base_url), "http://localhost");
+	set_default(x->health_path, sizeof(x->health_path), "/health");
+	if (str_copy(x->model, sizeof(x->model), b->model) < 0)
+		problem(rd, b, title, "Model", "longer than %zu characters", sizeof(x->model) - 1);
+	str_copy(x->ca_file, sizeof(x->ca_file), b->ca_file);
+	if (b->api_key_credential[0] && b->api_key_file[0])
+		problem(rd, b, title, "APIKeyFile", "APIKeyCredential= is set too: only one of them");
+	x->max_output_tokens = b->max_output_tokens = or_default(b->max_output_tokens, 4096);
+	x->timeout_ms = b->timeout_ms = or_default(b->timeout_ms, 300000);
+	x->connect_timeout_ms = b->connect_timeout_ms = or_default(b->connect_timeout_ms, 10000);
+}
+
+static void complete_ocr(struct backend_config *b)
+{
+	set_default(b->ocr.language, sizeof(b->ocr.language), "eng");
+	b->ocr.max_pixels = or_default(b->ocr.max_pixels, 40000000);
+	b->ocr.timeout_ms = b->timeout_ms = or_default(b->timeout_ms, 120000);
+}
+
+static void check_backend(struct config_reading *rd, struct backend_config *b)
+{
+	char title[BACKEND_NAME_SIZE + 16];
+
+	str_format(title, sizeof(title), "Backend %s", b->name);
+	if (b->kind < 0) {
+		problem(rd, b, title, NULL, "Kind= is missing; expected bedrock, openai or ocr");
+		return;
+	}
+	check_keys_of_kind(rd, b, title);
+	if (b->backoff_max_ms < b->backoff_ms)
+		problem(rd, b, title, "BackoffMax", "less than Backoff=");
+	if (b->kind == KIND_BEDROCK)
+		complete_bedrock(rd, b, title);
+	else if (b->kind == KIND_OPENAI)
+		complete_openai(rd, b, title);
+	else
+		complete_ocr(b);
+	check_lab(rd, b, title);
+	if (b->kind != KIND_OCR && rd->result == 0)
+		check_residency(rd, b, title);
+}
+
+int config_check(struct config_reading *rd)
+{
+	check_route(rd);
+	for (size_t i = 0; i < rd->config->n_backends; i++)
+		check_backend(rd, &rd->config->backends[i]);
+	return rd->result;
+}
+
+static const char *or_null(const char *s)
+{
+	return s[0] ? s : NULL;
+}
+
+void config_guard_question(const struct backend_config *b, struct guard_question *ret)
+{
+	if (b->kind == KIND_BEDROCK)
+		*ret = (struct guard_question){
+			.sink = GUARD_BEDROCK,
+			.url = b->bedrock.endpoint,
+			.connect_to = or_null(b->bedrock.connect_to),
+			.model = b->bedrock.model,
+			.region = b->bedrock.region,
+		};
+	else
+		*ret = (struct guard_question){
+			.sink = GUARD_LOCAL,
+			.url = b->openai.unix_socket[0] ? NULL : b->openai.base_url,
+			.unix_socket = or_null(b->openai.unix_socket),
+			.model = or_null(b->openai.model),
+			.interface = or_null(b->openai.interface),
+		};
+}
+
+void config_guard_policy(const struct config *c, struct guard_policy *ret)
+{
+	*ret = (struct guard_policy){.sydney_only = !c->melbourne, .lab = c->lab};
+}

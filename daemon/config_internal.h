@@ -1,0 +1,28 @@
+/* Shared by config.c and config_check.c only: one reading of the configuration. */
+#pragma once
+
+#include "daemon/config.h"
+
+#define CONFIG_BACKEND_SECTION "Backend *"
+#define CONFIG_SEEN_MAX        512
+
+/* A value that a file set. */
+struct config_seen {
+	const struct ini_key *key;
+	const void *section;
+	unsigned int line;
+	char file[PATH_SIZE];
+};
+
+struct config_reading {
+	struct config *config;
+	struct ini_table table;
+	const char *file;    /* the main file, for problems that no single line made */
+	struct buf *errors;
+	int result;          /* the first problem; 0 */
+	struct config_seen seen[CONFIG_SEEN_MAX];
+	size_t n_seen;
+};
+
+/* Completes each backend by its kind and checks across keys: 0 or -EINVAL with lines in rd->errors. */
+int config_check(struct config_reading *rd);

@@ -1,0 +1,96 @@
+/*
+ * The methods of io.pageferry, behind the control socket: what control.c (socket, rights, dispatch), methods*.c (what each
+ * does) and methods_json.c (rows and events as JSON) share. For those files alone.
+ */
+#pragma once
+
+#include "daemon/control.h"
+#include "daemon/varlink.h"
+
+#define INTERFACE        "io.pageferry"
+#define NAME_MAX_LEN     255  /* of a file's name, as the page keeps it */
+#define MONITOR_PAGES_MAX 256 /* a filter names at most so many pages; Retry too */
+#define LIST_LIMIT_MAX   200
+#define RETRY_ALL_MAX    1000 /* pages of one Retry with all */
+#define QUOTA_PAGES      200  /* waiting pages of one uid that has not the right to manage */
+
+/* What a peer may do; a method needs one of them. */
+enum {
+	RIGHT_LOOK = 1 << 0,   /* names, states, counts */
+	RIGHT_READ = 1 << 1,   /* fields of pages */
+	RIGHT_SUBMIT = 1 << 2, /* scans, files, retries: spends money */
+	RIGHT_MANAGE = 1 << 3, /* everything, and no quota */
+};
+
+/* A call that is answered later: by events, or in slices. At most one a connection, which has it as its userdata. */
+struct pending {
+	struct pending *next;
+	struct varlink_conn *conn;
+	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_RETRY } kind;
+	bool more;
+	unsigned int rights;
+	uint64_t scan;       /* PENDING_SCAN: whose events; 0: not known yet */
+	cJSON *pages;        /* owned, array of ids: the filter (NULL: all), what was accepted, or what to try again */
+	uint64_t lost;       /* PENDING_MONITOR: events that were not told since the last one that was */
+	sd_event_source *slice; /* PENDING_RETRY */
+	int next_page;
+	bool all;
+	cJSON *retried;
+};
+
+struct control {
+	struct service *service;
+	struct varlink_server *server;
+	struct pending *pending;
+	gid_t look, manage; /* (gid_t)-1: there is no such group */
+	char path[108];     /* of our own socket, to be removed; "" for one that was passed to us */
+	dev_t dev;
+	ino_t ino;
+};
+
+struct param {
+	const char *name; /* NULL ends a list */
+	enum { PARAM_STRING, PARAM_INT, PARAM_BOOL, PARAM_STRINGS } kind;
+	bool required;
+};
+
+struct method {
+	const char *name;
+	unsigned int right;
+	bool needs_more;
+	void (*call)(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+	struct param params[5];
+};
+extern const struct method methods[]; /* ends with a NULL name */
+
+/* ---- control.c */
+unsigned int control_rights(const struct control *c, const struct varlink_peer *p);
+/* Answers with what a function built: takes `parameters`; when error < 0 the peer is dropped, as there is no memory. */
+void control_reply_take(struct varlink_conn *conn, int error, cJSON *parameters);
+/* io.pageferry.NAME with one parameter (key NULL: none). */
+void control_fail(struct varlink_conn *conn, const char *name, const char *key, const char *value);
+void control_invalid(struct varlink_conn *conn, const char *parameter);
+/* The page of that id or start of one; false: the call is answered with what is wrong. */
+bool control_find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret);
+/* A pending call on this connection: owned by the control, freed when it is answered or the peer leaves. */
+struct pending *pending_new(struct control *c, struct varlink_conn *conn, const struct varlink_call *call, int kind);
+void pending_free(struct control *c, struct pending *p);
+
+/* ---- methods_json.c. Strings of every object are valid UTF-8, whatever the row holds. */
+int page_json(struct service *s, const struct page_row *p, cJSON **ret);
+int lights_json(const struct lights *l, cJSON **ret);
+/* The varlink type Event without `result`. */
+int event_json(struct service *s, const struct event *e, cJSON **ret);
+/* The text of the page's current result, appended. 1, 0 if it has none, or negative errno. */
+int result_text(struct service *s, const struct page_row *p, struct buf *out);
+int json_add_safe(cJSON *obj, const char *name, const char *value);
+
+/* ---- methods_submit.c */
+void method_scan(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void method_submit(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void method_retry(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+
+/* ---- methods_monitor.c */
+void method_monitor(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+/* The connection took all that was queued: a monitor that lost events is told. */
+void monitor_drained(struct control *c, struct pending *p);

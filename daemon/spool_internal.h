@@ -1,0 +1,91 @@
+/* What the files of the spool share (spool.c, accept.c, pages.c, jobs.c, reconcile.c, adopt.c, quarantine.c) and their
+ * tests see. Nobody else includes this. */
+#pragma once
+
+#include <dirent.h>
+
+#include "base/json.h"
+#include "daemon/spool.h"
+
+#define PAGE_FILE_SIZE  (PAGE_ID_SIZE + 4)     /* with ".jpg" */
+#define PAGE_BYTES_MAX  ((int64_t)64 << 20)    /* a page file; 2048 px take less than 4 MiB */
+#define PAGE_ROOM       ((int64_t)4 << 20)     /* what one more page is taken to need */
+#define TYPESET_BYTES_MAX ((size_t)8 << 20)
+#define RECONCILE_SLICE 256
+
+/* A stamp as it is stored: realtime with what is known of its truth. */
+struct stamp {
+	int64_t ms;
+	enum time_trust trust;
+};
+
+enum reconcile_phase { PHASE_TMP, PHASE_ATTEMPTS, PHASE_ROWS, PHASE_FILES, PHASE_FINISHED };
+
+struct reconcile {
+	enum reconcile_phase phase;
+	int64_t attempt_max; /* the newest attempt when the spool was opened: later ones are this run's */
+	size_t state;        /* PHASE_ROWS: which state is walked */
+	int64_t cursor;      /* seq or attempt id, by phase */
+	DIR *dir;            /* PHASE_TMP, PHASE_FILES: where the walk is */
+	struct spool_reconciled counts;
+};
+
+struct spool {
+	char *directory;
+	int dirfd, lockfd;
+	int pages, tmp, types, results, quarantine; /* descriptors of the folders */
+	struct db *db;
+	struct clock *clock; /* borrowed */
+	int64_t cap_bytes, floor_bytes, floor_inodes;
+	int64_t pages_bytes; /* sum of the rows' bytes */
+	int64_t stamp_ms;    /* last trusted stamp in meta */
+	bool rebuilt;        /* the database was made anew beside page files */
+	char boot_id[40];
+	struct spool_job **jobs; /* loaded so far */
+	size_t n_jobs;
+	struct spool_counts counts;
+	bool counts_known;
+	struct spool_writer *writers; /* open ones: their files in tmp/ are in use */
+	struct reconcile reconcile;
+	void (*random)(void *out, size_t len); /* random_bytes(), unless a test wants a collision */
+};
+
+/* ---- spool.c ----------------------------------------------------------------------------------------------------- */
+struct stamp spool_stamp(const struct spool *s);
+/* Keeps a trusted stamp as the clock's next floor; inside the caller's transaction. */
+int spool_stamp_save(struct spool *s, const struct stamp *t);
+/* Writes a whole file durably: tmp/NAME, fsync, then over dirfd/NAME. */
+int spool_file_write(struct spool *s, int dirfd, const char *name, const void *data, size_t len);
+/* The first half of it, tmp/NAME only. */
+int spool_tmp_write(struct spool *s, const char *name, const void *data, size_t len);
+int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret); /* 1, 0 if unset */
+int spool_meta_set_i64(struct spool *s, const char *key, int64_t value);
+/* Notes beside the database that it is damaged: the next start sets it aside. */
+void spool_mark_damaged(struct spool *s);
+int accept_is_writing(const struct spool *s, const char *tmp_name);
+
+/* ---- pages.c ----------------------------------------------------------------------------------------------------- */
+bool page_id_valid(const char *id);
+void page_file_name(const char *id, char out[static PAGE_FILE_SIZE]);
+/* Adds the document if need be and the row; inside the caller's transaction. Fills p->seq. */
+int page_row_insert(struct spool *s, struct page_row *p, const char *capture_json);
+/* After a commit that changed a page's state (from -1: the page is new). */
+void spool_counts_moved(struct spool *s, int from, int to);
+void spool_counts_forget(struct spool *s);
+/* Copies text, cut between characters when it does not fit. */
+void text_cut(char *out, size_t size, const char *text);
+
+/* ---- jobs.c ------------------------------------------------------------------------------------------------------ */
+/* The job of a page file's comment, made again if the database lacks it. -ENOENT: its typeset is nowhere. */
+int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job **ret);
+/* Never NULL: an unreadable job gives one without route and types. */
+const struct spool_job *spool_job_or_unreadable(struct spool *s, int64_t id);
+void spool_jobs_free(struct spool *s);
+
+/* ---- adopt.c, quarantine.c ---------------------------------------------------------------------------------------- */
+/* A page file without row: a held row from its comment, else it is set aside. */
+int spool_adopt(struct spool *s, const char *name);
+/* Moves dirfd/NAME to quarantine/ and writes down why. */
+int quarantine_move(struct spool *s, int dirfd, const char *name, const char *reason);
+/* The database with its -wal and -shm. */
+int quarantine_database(struct spool *s, const char *reason);

@@ -1,0 +1,187 @@
+"""A private pageferryd in a folder of its own, for tests and the demonstration: configuration, start until READY, calls, stop."""
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+from varlink import Varlink
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SAMPLES = os.path.join(ROOT, "tests/samples/pages")
+
+
+def build_folder(fault=False):
+    return os.environ["PAGEFERRY_FAULT_BUILD" if fault else "PAGEFERRY_BUILD"]
+
+
+def sample(name):
+    return os.path.join(SAMPLES, name + ".jpg")
+
+
+def truth(name):
+    with open(os.path.join(SAMPLES, name + ".json"), encoding="utf-8") as f:
+        return json.load(f)
+
+
+class Service:
+    """`with Service(backends={...}, route="sydney ocr") as s:`; sections are {"Backend sydney": {"Kind": "bedrock"}} merged over the defaults."""
+
+    def __init__(self, sections=None, fault=False, build=None, folder=None):
+        self.folder = folder or tempfile.mkdtemp(prefix="pageferry-", dir="/tmp")
+        self.own_folder = folder is None
+        self.build = build or build_folder(fault)
+        self.socket = os.path.join(self.folder, "control")
+        self.spool = os.path.join(self.folder, "spool")
+        self.config = os.path.join(self.folder, "pageferry.conf")
+        self.log = os.path.join(self.folder, "log")
+        self.process = None
+        self.notify = None
+        os.makedirs(self.spool, exist_ok=True)
+        self.configure(sections or {})
+
+    def configure(self, sections):
+        config = {
+            "Service": {"ControlSocket": self.socket, "Documents": ROOT + "/configs/documents", "DocumentsLocal": self.folder + "/documents",
+                        "Prices": ROOT + "/configs/prices.conf", "Helpers": os.path.abspath(self.build), "StopTimeout": "5s"},
+            "Spool": {"Directory": self.spool, "FreeFloor": "1M", "InodeFloor": "10"},
+        }
+        for name, keys in sections.items():
+            config.setdefault(name, {}).update(keys)
+        with open(self.config, "w", encoding="utf-8") as f:
+            for name, keys in config.items():
+                f.write("[%s]\n" % name + "".join("%s=%s\n" % kv for kv in keys.items()) + "\n")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self.clean()
+
+    def clean(self):
+        if self.own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, env=None, wait=True):
+        """Starts the daemon; waits for READY=1 (sd_notify), or raises with its log when it ends before."""
+        path = os.path.join(self.folder, "notify")
+        if os.path.exists(path):
+            os.unlink(path)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(path)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([os.path.join(self.build, "pageferryd"), "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd="/", env=dict(os.environ, NOTIFY_SOCKET=path, **(env or {})))
+        return self.wait_notify("READY=1") if wait else True
+
+    def wait_notify(self, wanted, timeout=60):
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if select.select([self.notify], [], [], 0.05)[0]:
+                if wanted in self.notify.recv(65536).decode(errors="replace").split("\n"):
+                    return True
+            elif self.process.poll() is not None:
+                return False
+        raise TimeoutError("no %s\n%s" % (wanted, self.read_log()[-3000:]))
+
+    def stop(self, timeout=60):
+        """SIGTERM and wait; returns the exit status (None: was not running)."""
+        if not self.process:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            self.notify.close()
+        self.process = None
+        return code
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.notify.close()
+        self.process = None
+
+    def read_log(self):
+        with open(self.log, errors="replace", encoding="utf-8") as f:
+            return f.read()
+
+    # ---- calls ------------------------------------------------------------------------------------------------------
+
+    def client(self, timeout=60):
+        return Varlink(self.socket, timeout)
+
+    def call(self, method, **parameters):
+        with self.client() as v:
+            return v.call("io.pageferry." + method, parameters)
+
+    def submit(self, path, kind="auto", **more):
+        """Submits a file and waits until it is accepted; the ids of its pages."""
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            with self.client() as v:
+                return v.call("io.pageferry.Submit", dict({"file": 0, "name": os.path.basename(path), "type": kind}, **more), fd=fd).get("pages") or []
+        finally:
+            os.close(fd)
+
+    def pages(self):
+        """Every page's row as {id: row}."""
+        out, before = {}, None
+        while True:
+            r = self.call("List", limit=100, **({"before": before} if before else {}))
+            for p in r["pages"]:
+                out[p["id"]] = p
+            if not r["more"]:
+                return out
+            before = r["pages"][-1]["id"]
+
+    def wait(self, test, timeout=120):
+        """Calls test() after every event until it is true; raises with the log when it never is."""
+        deadline = time.monotonic() + timeout
+        with self.client(timeout) as v:
+            v.send("io.pageferry.Monitor", {}, more=True)
+            while True:
+                result = test()
+                if result:
+                    return result
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("waited %d s in vain; pages: %s\n%s" % (timeout, self.pages(), self.read_log()[-3000:]))
+                v.s.settimeout(min(left, 2))
+                try:
+                    v.receive()
+                except socket.timeout:
+                    pass
+
+    def wait_states(self, ids, states, timeout=120):
+        def reached():
+            pages = self.pages()
+            return all(i in pages and pages[i]["state"] in states for i in ids) and pages
+        return self.wait(reached, timeout)
+
+    # ---- what is on disk --------------------------------------------------------------------------------------------
+
+    def rows(self, sql, *args):
+        """Rows straight from the database; the daemon may be running (WAL) or not."""
+        db = sqlite3.connect("file:%s/spool.db?mode=ro" % self.spool, uri=True)
+        db.row_factory = sqlite3.Row
+        try:
+            return [dict(r) for r in db.execute(sql, args)]
+        finally:
+            db.close()
+
+    def result(self, page):
+        with open(os.path.join(self.spool, "results", page + ".json"), encoding="utf-8") as f:
+            return json.load(f)
