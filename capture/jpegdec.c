@@ -87,7 +87,7 @@ static unsigned int source_byte(j_decompress_ptr c)
 static boolean on_app1(j_decompress_ptr c)
 {
 	struct jpegdec *d = dec_of(c);
-	size_t len = source_byte(c) << 8;
+	unsigned int len = source_byte(c) << 8;
 
 	len |= source_byte(c);
 	if (len < 2)
@@ -100,7 +100,7 @@ static boolean on_app1(j_decompress_ptr c)
 	d->exif = malloc(len);
 	if (!d->exif)
 		jpeg_trouble_leave((j_common_ptr)c, -ENOMEM);
-	for (size_t i = 0; i < len; i++)
+	for (unsigned int i = 0; i < len; i++)
 		d->exif[i] = (uint8_t)source_byte(c);
 	if (memcmp(d->exif, EXIF_START, 6) == 0) {
 		d->image.orientation = exif_orientation(d->exif + 6, len - 6);

@@ -75,7 +75,7 @@ void jpeg_trouble_leave(j_common_ptr c, int error)
 
 int jpeg_trouble_verdict(const struct jpeg_trouble *t, struct reject *why)
 {
-	if (t->error < 0)
+	if (t->error < 0 && t->error != -EBADMSG)
 		return t->error;
 	*why = t->why;
 	return -EBADMSG;

@@ -119,7 +119,7 @@ static int window_init(struct window *w, const struct scale_axis *a, int bits, u
 		for (uint32_t k = 0; k < w->count[i]; k++)
 			f[k] = lanczos((w->start[i] + k + 0.5 - centre) / stretch);
 		if (w->count[i] == 1)
-			f[0] = 1;
+			f[0] = 1; /* the only one, however far */
 		quantise(f, w->count[i], bits, w->weight + (size_t)i * w->taps);
 	}
 	return 0;

@@ -61,10 +61,11 @@ static void problem(struct config_reading *rd, const void *section, const char *
 	if (!s && key)
 		s = seen_find(rd, section, NULL);
 	if (s)
-		buf_addf(rd->errors, "%s:%u: [%s] %s%s: %s\n", s->file, s->line, title, key ? key : "", key ? "=" : "", text);
+		buf_addf(rd->errors, "%s:%u: [%s] %s%s: %s\n", s->file, s->line, title, key ? key : "", key ? "=" : "",
+			text);
 	else
 		buf_addf(rd->errors, "%s: [%s] %s%s: %s\n", rd->file, title, key ? key : "", key ? "=" : "", text);
-	rd->result = -EINVAL;
+	rd->n_problems++;
 }
 
 static void check_route(struct config_reading *rd)
@@ -80,7 +81,8 @@ static void check_keys_of_kind(struct config_reading *rd, const struct backend_c
 {
 	for (size_t i = 0; i < ARRAY_SIZE(key_kinds); i++)
 		if (!(key_kinds[i].kinds & FOR(b->kind)) && seen_find(rd, b, key_kinds[i].key))
-			problem(rd, b, title, key_kinds[i].key, "a backend of kind %s has no such key", backend_kind_name((enum backend_kind)b->kind));
+			problem(rd, b, title, key_kinds[i].key, "a backend of kind %s has no such key",
+				backend_kind_name((enum backend_kind)b->kind));
 }
 
 static void check_lab(struct config_reading *rd, const struct backend_config *b, const char *title)
@@ -95,7 +97,7 @@ static void check_lab(struct config_reading *rd, const struct backend_config *b,
 
 static void check_residency(struct config_reading *rd, const struct backend_config *b, const char *title)
 {
-	const char *key = b->kind == KIND_OPENAI ? (b->openai.unix_socket[0] ? "Socket" : "URL") : b->endpoint[0] ? "Endpoint" : "Model";
+	const char *key = b->kind == KIND_BEDROCK ? "Endpoint" : b->openai.unix_socket[0] ? "Socket" : "URL";
 	struct guard_question q;
 	struct guard_policy p;
 	char why[320] = "";
@@ -111,7 +113,8 @@ static void check_residency(struct config_reading *rd, const struct backend_conf
 	case GUARD_DENY:
 		break;
 	}
-	problem(rd, b, title, key, "%s", why);
+	/* Not set: the model's or the region's own endpoint was denied, and the sentence says which. */
+	problem(rd, b, title, seen_find(rd, b, key) ? key : NULL, "%s", why);
 }
 
 static void set_default(char *field, size_t size, const char *value)
@@ -131,7 +134,8 @@ static void complete_bedrock(struct config_reading *rd, struct backend_config *b
 
 	set_default(b->model, sizeof(b->model), "amazon.nova-pro-v1:0");
 	set_default(x->region, sizeof(x->region), "ap-southeast-2");
-	if (!b->endpoint[0] && str_format(b->endpoint, sizeof(b->endpoint), "https://bedrock-runtime.%s.amazonaws.com", x->region) < 0)
+	if (!b->endpoint[0] &&
+		str_format(b->endpoint, sizeof(b->endpoint), "https://bedrock-runtime.%s.amazonaws.com", x->region) < 0)
 		problem(rd, b, title, "Region", "too long");
 	str_copy(x->model, sizeof(x->model), b->model);
 	str_copy(x->endpoint, sizeof(x->endpoint), b->endpoint);
@@ -170,6 +174,7 @@ static void complete_ocr(struct backend_config *b)
 static void check_backend(struct config_reading *rd, struct backend_config *b)
 {
 	char title[BACKEND_NAME_SIZE + 16];
+	size_t before = rd->n_problems;
 
 	str_format(title, sizeof(title), "Backend %s", b->name);
 	if (b->kind < 0) {
@@ -186,7 +191,7 @@ static void check_backend(struct config_reading *rd, struct backend_config *b)
 	else
 		complete_ocr(b);
 	check_lab(rd, b, title);
-	if (b->kind != KIND_OCR && rd->result == 0)
+	if (b->kind != KIND_OCR && rd->n_problems == before)
 		check_residency(rd, b, title);
 }
 
@@ -195,7 +200,7 @@ int config_check(struct config_reading *rd)
 	check_route(rd);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		check_backend(rd, &rd->config->backends[i]);
-	return rd->result;
+	return rd->n_problems > 0 ? -EINVAL : 0;
 }
 
 static const char *or_null(const char *s)

@@ -19,7 +19,7 @@ struct config_reading {
 	struct ini_table table;
 	const char *file;    /* the main file, for problems that no single line made */
 	struct buf *errors;
-	int result;          /* the first problem; 0 */
+	size_t n_problems;
 	struct config_seen seen[CONFIG_SEEN_MAX];
 	size_t n_seen;
 };

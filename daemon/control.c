@@ -73,6 +73,7 @@ struct pending *pending_new(struct control *c, struct varlink_conn *conn, const 
 
 	if (!p)
 		return NULL;
+	p->control = c;
 	p->conn = conn;
 	p->kind = kind;
 	p->more = call->more;

@@ -25,6 +25,7 @@ enum {
 /* A call that is answered later: by events, or in slices. At most one a connection, which has it as its userdata. */
 struct pending {
 	struct pending *next;
+	struct control *control; /* borrowed */
 	struct varlink_conn *conn;
 	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_RETRY } kind;
 	bool more;

@@ -62,19 +62,6 @@ static bool wants_page(const struct pending *p, const struct event *e)
 	return false;
 }
 
-static void monitor_event(struct control *c, struct pending *p, const struct event *e, struct event_text *t)
-{
-	const struct buf *text;
-
-	if (!wants_page(p, e))
-		return;
-	text = p->lost || varlink_queued(p->conn) > MONITOR_QUEUE_MAX ? NULL : event_text(c, e, t, p->rights & RIGHT_READ);
-	if (text)
-		varlink_reply(p->conn, text->data, text->len, true);
-	else
-		p->lost++;
-}
-
 void monitor_drained(struct control *c, struct pending *p)
 {
 	_cleanup_buf_ struct buf text = {};
@@ -88,6 +75,21 @@ void monitor_drained(struct control *c, struct pending *p)
 		return;
 	p->lost = 0;
 	varlink_reply(p->conn, text.data, text.len, true);
+}
+
+static void monitor_event(struct control *c, struct pending *p, const struct event *e, struct event_text *t)
+{
+	const struct buf *text;
+
+	if (!wants_page(p, e))
+		return;
+	if (!varlink_queued(p->conn))
+		monitor_drained(c, p);
+	text = p->lost || varlink_queued(p->conn) > MONITOR_QUEUE_MAX ? NULL : event_text(c, e, t, p->rights & RIGHT_READ);
+	if (text)
+		varlink_reply(p->conn, text->data, text->len, true);
+	else
+		p->lost++;
 }
 
 void method_monitor(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)

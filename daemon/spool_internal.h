@@ -62,7 +62,11 @@ int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret); /* 1, 0 
 int spool_meta_set_i64(struct spool *s, const char *key, int64_t value);
 /* Notes beside the database that it is damaged: the next start sets it aside. */
 void spool_mark_damaged(struct spool *s);
-int accept_is_writing(const struct spool *s, const char *tmp_name);
+
+/* ---- accept.c ---------------------------------------------------------------------------------------------------- */
+struct spool_writer *spool_writer_next(const struct spool_writer *w);
+/* Is tmp/NAME a page that is being written? */
+bool spool_is_writing(const struct spool *s, const char *tmp_name);
 
 /* ---- pages.c ----------------------------------------------------------------------------------------------------- */
 bool page_id_valid(const char *id);

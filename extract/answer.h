@@ -22,6 +22,7 @@ struct field_value {
 	const char *check; /* static: the name of the check that proved (or "" ) */
 	char *problem;    /* owned; NULL, or why there is no value / why a check fails ("not a date: 31/31/26") */
 	double confidence; /* 0..1 as the reader reported it; -1: unknown. Never decides anything by itself. */
+	uint32_t proven_columns; /* FIELD_ROWS: a bit a column whose cells a check proves, in every row; `proof` speaks of these */
 	int box[4];       /* x, y, width, height in the page file's pixels; width 0: unknown */
 };
 

@@ -1,7 +1,8 @@
 /*
  * Checks outside the model. A document type lists them (docs/document-types.md):
  *   {"check": "abn", "field": F}                                     modulus 89 (Australian Business Register)
- *   {"check": "gst", "gst": F, "total": F, ["net": F]}               gst is total/11 rounded to the cent +-1; net + gst = total
+ *   {"check": "gst", "gst": F, "total": F, ["net": F], ["mixed": true]}
+ *                                      net + gst = total, or gst is total/11 rounded to the cent +-1; mixed: or less
  *   {"check": "sum", "rows": F, "column": C, "total": F, ["plus": F], ["minus": F]}
  *   {"check": "lines", "rows": F, "quantity": C, "price": C, "amount": C}
  *   {"check": "balance", "rows": F, "amount"|("debit","credit"): C, "balance": C, "opening": F, "closing": F}

@@ -153,6 +153,8 @@ static int tokenize(const char *p, struct tokens *ret)
 			return -EINVAL;
 		if (!*p)
 			return t.sep == ' ' || t.sep == '.' || t.sep == ',' ? 0 : -EINVAL;
+		if (ret->n == 0 && (t.sep == '/' || t.sep == '-'))
+			return -EINVAL;
 		if (take_token(&p, &t) < 0)
 			return -EINVAL;
 		if (t.kind == TOKEN_WORD && ret->n == 0 && is_weekday(t.text) && month_number(t.text) == 0)

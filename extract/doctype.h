@@ -24,10 +24,13 @@ struct field_spec {
 	enum field_kind kind;
 	const cJSON *schema; /* schema.properties[name] (or items.properties[name] of a column) */
 	const cJSON *labels; /* array of strings: how pages name the field; may be NULL */
-	bool required;
+	bool required; /* is a page without it incomplete? (of a column: a row) */
 	struct field_spec *columns; /* FIELD_ROWS only; owned by the doctype */
 	size_t n_columns;
 };
+
+#define DOCTYPE_FIELDS_MAX  64
+#define DOCTYPE_COLUMNS_MAX 32
 
 struct doctype {
 	cJSON *json;         /* owned: the whole file */

@@ -102,6 +102,7 @@ struct reply {
 	enum transport_error error;
 	char detail[160];  /* for people, already safe */
 	bool sent;         /* at least one byte of the body left us: false means surely not billed */
+	bool sent_all;     /* the whole body did: the other side may have worked on the page */
 	int status;        /* HTTP; 0 without one */
 	const struct header *headers; /* borrowed */
 	size_t n_headers;

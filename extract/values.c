@@ -190,7 +190,7 @@ static bool take_word(const char **p, const char *word)
 
 /* What stands around an amount. Each may stand there once. */
 struct money_signs {
-	unsigned int minus, currency, open, close, debit, credit;
+	unsigned int minus, currency, code, open, close, debit, credit;
 };
 
 static void money_prefix(const char **p, struct money_signs *s)
@@ -199,7 +199,7 @@ static void money_prefix(const char **p, struct money_signs *s)
 		if (take_word(p, "-"))
 			s->minus++;
 		else if (take_word(p, "AUD") || take_word(p, "AU$") || take_word(p, "A$"))
-			s->currency += !take_word(p, "$") || true;
+			s->code++;
 		else if (take_word(p, "$"))
 			s->currency++;
 		else if (take_word(p, "("))
@@ -217,7 +217,7 @@ static void money_suffix(const char **p, struct money_signs *s)
 		else if (take_word(p, "-"))
 			s->minus++;
 		else if (take_word(p, "AUD"))
-			s->currency++;
+			s->code++;
 		else if (take_word(p, "CR"))
 			s->credit++;
 		else if (take_word(p, "DR"))
@@ -232,7 +232,8 @@ static bool money_signs_agree(const struct money_signs *s)
 	unsigned int negative = s->minus + s->open;
 
 	/* "-3.00 DR" is an overdrawn balance said twice; "-3.00 CR" and "(-3.00)" say two things */
-	return s->open == s->close && negative <= 1 && s->currency <= 1 && s->credit + s->debit <= 1 && !(negative && s->credit);
+	return s->open == s->close && negative <= 1 && s->currency <= 1 && s->code <= 1 && s->credit + s->debit <= 1 &&
+	       !(negative && s->credit);
 }
 
 int money_parse(const char *text, int64_t *ret_cents, char *why, size_t why_size)
@@ -392,15 +393,12 @@ static int parse_abn_field(const struct field_spec *f, const char *text, cJSON *
 
 static int parse_integer_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
-	char digits[24];
 	int64_t n;
 	int e = integer_parse(text, &n, why, why_size);
 
-	if (e < 0)
-		return e;
-	str_format(digits, sizeof(digits), "%lld", (long long)n);
-	*ret = cJSON_CreateNumber((double)n);
-	return 0;
+	if (e == 0)
+		*ret = cJSON_CreateNumber((double)n);
+	return e;
 }
 
 static int parse_decimal_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)

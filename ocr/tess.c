@@ -91,7 +91,7 @@ static int take_word(TessResultIterator *it, const int group[3], struct tess_wor
 	char *text = TessResultIteratorGetUTF8Text(it, RIL_WORD);
 	int box[4], confidence = (int)TessResultIteratorConfidence(it, RIL_WORD), r = 0;
 
-	if (text && *text && strlen(text) <= WORD_BYTES_MAX && utf8_valid(text, strlen(text)) &&
+	if (text && strspn(text, " \n") < strlen(text) && strlen(text) <= WORD_BYTES_MAX && utf8_valid(text, strlen(text)) &&
 		TessPageIteratorBoundingBox(page, RIL_WORD, &box[0], &box[1], &box[2], &box[3]))
 		r = add_word(w, text, box, CLAMP(confidence, 0, 100), group);
 	TessDeleteText(text);
@@ -113,7 +113,9 @@ static int separate(TessResultIterator *it, int group[3], struct buf *text)
 		for (size_t k = i + 1; k < ARRAY_SIZE(levels); k++)
 			group[k] = 0;
 	}
-	return text->len > 0 ? buf_adds(text, between) : 0;
+	if (text->len == 0 || text->data[text->len - 1] == '\n')
+		return 0;
+	return buf_adds(text, between);
 }
 
 static int collect(TessBaseAPI *api, struct tess_words *w)

@@ -1,0 +1,84 @@
+/* What cannot be kept where it is goes to quarantine/, whole, with a text NAME.reason beside it: nothing is ever deleted. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "daemon/spool_internal.h"
+
+#define NAME_KEPT_MAX 180 /* longer names get one of their hash: a file name is 255 bytes at most */
+#define TRIES_MAX     100
+
+/* A name for it that is free, from its own. */
+static int free_name(const struct spool *s, const char *name, unsigned int n, char *out, size_t size)
+{
+	char hash[SHA256_HEX_SIZE];
+
+	if (strlen(name) <= NAME_KEPT_MAX)
+		return n ? str_format(out, size, "%s.%u", name, n) : str_copy(out, size, name);
+	sha256_hex_of(name, strlen(name), hash);
+	return n ? str_format(out, size, "%s.%u", hash, n) : str_copy(out, size, hash);
+}
+
+static int write_reason(struct spool *s, const char *target, const char *name, const char *reason)
+{
+	_cleanup_buf_ struct buf text = {};
+	char file[256], stamp[TIMESTAMP_SIZE], safe[256];
+	struct stamp now = spool_stamp(s);
+	int r;
+
+	timestamp_format(now.ms, false, stamp);
+	r = str_format(file, sizeof(file), "%s.reason", target);
+	if (r >= 0)
+		r = buf_addf(&text, "%s\nwas: %s\nset aside: %s (%s)\n", reason, text_safe_copy(safe, sizeof(safe), name),
+			stamp, time_trust_name(now.trust));
+	return r < 0 ? r : spool_file_write(s, s->quarantine, file, buf_str(&text), text.len);
+}
+
+int quarantine_move(struct spool *s, int dirfd, const char *name, const char *reason)
+{
+	char target[256], safe[256];
+	struct stat st;
+	int r;
+
+	for (unsigned int n = 0; n < TRIES_MAX; n++) {
+		r = free_name(s, name, n, target, sizeof(target));
+		if (r < 0)
+			return r;
+		if (fstatat(s->quarantine, target, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		/* The reason first: cut off between the two, the next start finds the file where it was. */
+		r = write_reason(s, target, name, reason);
+		if (r >= 0)
+			r = rename_durable(dirfd, name, s->quarantine, target);
+		if (r == -EEXIST)
+			continue;
+		if (r >= 0)
+			log_warning("set aside as quarantine/%s: %s", text_safe_copy(safe, sizeof(safe), target), reason);
+		return r;
+	}
+	return -EEXIST;
+}
+
+int quarantine_database(struct spool *s, const char *reason)
+{
+	static const char *const parts[] = {"spool.db-wal", "spool.db-shm", "spool.db"};
+	char name[64], part[80];
+	int64_t now = MAX(clock_realtime_ms(s->clock), 0);
+	int r;
+
+	/* One stem for the three, so that SQLite's tools find them together. The main file goes last: as long as it is
+	 * there, the damage is found again after a crash. */
+	r = str_format(name, sizeof(name), "spool.db.%lld", (long long)now);
+	if (r >= 0)
+		r = write_reason(s, name, "spool.db", reason);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
+		str_format(part, sizeof(part), "%s%s", name, parts[i] + strlen("spool.db"));
+		r = rename_durable(s->dirfd, parts[i], s->quarantine, part);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r;
+}

@@ -1,0 +1,442 @@
+#include "daemon/spool_internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "base/fileio.h"
+#include "base/log.h"
+#include "base/parse.h"
+
+#define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
+#define DAMAGED_MARK   "damaged"
+#define STAMP_EVERY_MS 60000 /* how often a trusted stamp is worth a write */
+
+/* ---- stamps and meta --------------------------------------------------------------------------------------------- */
+
+struct stamp spool_stamp(const struct spool *s)
+{
+	return (struct stamp){.ms = clock_realtime_ms(s->clock), .trust = clock_trust(s->clock)};
+}
+
+int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret)
+{
+	return db_get_i64(s->db, ret, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?", "s", key);
+}
+
+static int meta_set(struct spool *s, const char *key, const char *value)
+{
+	return db_exec(s->db, "INSERT INTO meta (key, value) VALUES (?, ?)"
+			      " ON CONFLICT (key) DO UPDATE SET value = excluded.value", "ss", key, value);
+}
+
+int spool_meta_set_i64(struct spool *s, const char *key, int64_t value)
+{
+	char text[24];
+
+	str_format(text, sizeof(text), "%lld", (long long)value);
+	return meta_set(s, key, text);
+}
+
+int spool_stamp_save(struct spool *s, const struct stamp *t)
+{
+	int r;
+
+	if (t->trust != TIME_TRUSTED || t->ms < s->stamp_ms + STAMP_EVERY_MS)
+		return 0;
+	r = spool_meta_set_i64(s, "stamp_ms", t->ms);
+	if (r >= 0)
+		s->stamp_ms = t->ms;
+	return r;
+}
+
+/* ---- small files ------------------------------------------------------------------------------------------------- */
+
+int spool_tmp_write(struct spool *s, const char *name, const void *data, size_t len)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	/* What a crash left under this name is ours: tmp/ holds nothing else. */
+	if (unlinkat(s->tmp, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	fd = openat(s->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, data, len);
+	if (r >= 0)
+		r = fsync_retry(fd);
+	if (r < 0)
+		unlinkat(s->tmp, name, 0);
+	return r;
+}
+
+int spool_file_write(struct spool *s, int dirfd, const char *name, const void *data, size_t len)
+{
+	int r;
+
+	r = spool_tmp_write(s, name, data, len);
+	if (r < 0)
+		return r;
+	r = replace_durable(s->tmp, name, dirfd, name);
+	if (r < 0)
+		unlinkat(s->tmp, name, 0);
+	return r;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+/* Is there a file in pages/? 1, 0, or negative errno. */
+static int has_pages(const struct spool *s)
+{
+	struct dirent *e;
+	int fd, found = 0;
+	DIR *d;
+
+	fd = openat(s->pages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (!found && (e = readdir(d)))
+		found = !streq(e->d_name, ".") && !streq(e->d_name, "..");
+	closedir(d);
+	return found;
+}
+
+static int open_folder(struct spool *s, const char *name, int *ret, char *why, size_t why_size)
+{
+	int fd = dir_open(s->dirfd, name, 0750);
+
+	if (fd < 0) {
+		str_format(why, why_size, "%s/%s: %s", s->directory, name, errno_text(fd));
+		return fd;
+	}
+	*ret = fd;
+	return 0;
+}
+
+/* One daemon a spool: the lock goes with the descriptor, however the process ends. */
+static int lock(struct spool *s, char *why, size_t why_size)
+{
+	s->lockfd = openat(s->dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (s->lockfd < 0) {
+		int r = -errno;
+
+		str_format(why, why_size, "%s/lock: %s", s->directory, errno_text(r));
+		return r;
+	}
+	if (flock(s->lockfd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK) {
+		str_format(why, why_size, "%s is in use by another pageferryd", s->directory);
+		return -EBUSY;
+	}
+	return -errno;
+}
+
+static int open_folders(struct spool *s, char *why, size_t why_size)
+{
+	struct stat tmp, pages;
+	int r;
+
+	s->dirfd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dirfd < 0) {
+		r = -errno;
+		str_format(why, why_size, "%s: %s", s->directory, errno_text(r));
+		return r;
+	}
+	r = lock(s, why, why_size);
+	if (r >= 0)
+		r = open_folder(s, "pages", &s->pages, why, why_size);
+	if (r >= 0)
+		r = open_folder(s, "tmp", &s->tmp, why, why_size);
+	if (r >= 0)
+		r = open_folder(s, "types", &s->types, why, why_size);
+	if (r >= 0)
+		r = open_folder(s, "results", &s->results, why, why_size);
+	if (r >= 0)
+		r = open_folder(s, "quarantine", &s->quarantine, why, why_size);
+	if (r < 0)
+		return r;
+	if (fstat(s->tmp, &tmp) < 0 || fstat(s->pages, &pages) < 0)
+		return -errno;
+	if (tmp.st_dev != pages.st_dev) {
+		str_format(why, why_size, "%s: tmp/ and pages/ are on different file systems", s->directory);
+		return -EXDEV;
+	}
+	return fsync_dir(s->dirfd);
+}
+
+/* Is there a database worth opening? An empty file is one whose making was cut off, or whose content is lost. */
+static bool database_missing(const struct spool *s)
+{
+	struct stat st;
+
+	if (fstatat(s->dirfd, "spool.db", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT;
+	return S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
+/* What belongs to a new database, in one commit: without a spool_id the making was cut off. */
+static int init_meta(struct spool *s, bool rebuilt)
+{
+	uint8_t id[16];
+	char hex[33];
+	int r;
+
+	random_bytes(id, sizeof(id));
+	hex_encode(id, sizeof(id), hex);
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = meta_set(s, "spool_id", hex);
+	if (r >= 0)
+		r = spool_meta_set_i64(s, "created_ms", clock_realtime_ms(s->clock));
+	if (r >= 0 && rebuilt)
+		r = spool_meta_set_i64(s, "rebuilt", 1);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	return db_commit(s->db);
+}
+
+/* Sets aside what cannot be a database of ours (never one of a newer version) and opens a new one. */
+static int open_database(struct spool *s, char *why, size_t why_size)
+{
+	int r = -EUCLEAN;
+
+	if (faccessat(s->dirfd, DAMAGED_MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		str_format(why, why_size, "found damaged in the run before");
+	else if (!database_missing(s))
+		r = db_open(s->directory, &s->db, why, why_size);
+	else
+		return db_open(s->directory, &s->db, why, why_size);
+	if (r != -EUCLEAN && r != -EMEDIUMTYPE)
+		return r;
+	log_warning("the spool's database is set aside: %s", why);
+	r = quarantine_database(s, why);
+	if (r >= 0)
+		r = unlink_durable(s->dirfd, DAMAGED_MARK);
+	return r < 0 ? r : db_open(s->directory, &s->db, why, why_size);
+}
+
+static int load_meta(struct spool *s)
+{
+	int64_t id, rebuilt = 0;
+	int r;
+
+	r = db_get_i64(s->db, &id, "SELECT 1 FROM meta WHERE key = 'spool_id'", "");
+	if (r == 0) {
+		r = has_pages(s);
+		if (r >= 0)
+			r = init_meta(s, r > 0);
+	}
+	if (r >= 0)
+		r = spool_meta_get_i64(s, "stamp_ms", &s->stamp_ms);
+	if (r >= 0)
+		r = spool_meta_get_i64(s, "rebuilt", &rebuilt);
+	if (r >= 0)
+		r = db_get_i64(s->db, &s->pages_bytes, "SELECT coalesce(sum(bytes), 0) FROM pages", "");
+	if (r >= 0)
+		r = db_get_i64(s->db, &s->reconcile.attempt_max,
+			"SELECT coalesce(max(id), 0) FROM attempts WHERE closed_ms IS NULL", "");
+	if (r < 0)
+		return r;
+	s->rebuilt = rebuilt > 0;
+	if (s->stamp_ms > 0)
+		clock_raise_floor(s->clock, s->stamp_ms);
+	return 0;
+}
+
+static int read_boot_id(struct spool *s)
+{
+	_cleanup_close_ int fd = open(BOOT_ID_FILE, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read_full(fd, s->boot_id, 36);
+	if (n < 0)
+		return (int)n;
+	return n == 36 ? 0 : -EBADMSG;
+}
+
+static int spool_setup(struct spool *s, const struct spool_options *o, char *why, size_t why_size)
+{
+	int r;
+
+	s->directory = strdup(o->directory);
+	if (!s->directory)
+		return -ENOMEM;
+	r = read_boot_id(s);
+	if (r >= 0)
+		r = open_folders(s, why, why_size);
+	if (r >= 0)
+		r = open_database(s, why, why_size);
+	if (r < 0)
+		return r;
+	r = load_meta(s);
+	if (r == -EUCLEAN) {
+		/* Damage below the header: once more, with a new database. */
+		db_close(s->db);
+		s->db = NULL;
+		spool_mark_damaged(s);
+		r = open_database(s, why, why_size);
+		if (r >= 0)
+			r = load_meta(s);
+	}
+	return r;
+}
+
+int spool_open(const struct spool_options *o, struct spool **ret, char *why, size_t why_size)
+{
+	struct spool *s;
+	int r;
+
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->dirfd = s->lockfd = s->pages = s->tmp = s->types = s->results = s->quarantine = -1;
+	s->clock = o->clock;
+	s->cap_bytes = o->cap_bytes;
+	s->floor_bytes = o->floor_bytes;
+	s->floor_inodes = o->floor_inodes;
+	s->random = random_bytes;
+	if (why_size)
+		why[0] = 0;
+	r = spool_setup(s, o, why, why_size);
+	if (r < 0) {
+		if (why_size && !why[0])
+			str_format(why, why_size, "%s: %s", o->directory, errno_text(r));
+		spool_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void spool_mark_damaged(struct spool *s)
+{
+	int fd = openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+
+	if (fd < 0) {
+		log_error("cannot note that the database is damaged: %s", errno_text(-errno));
+		return;
+	}
+	fsync_retry(fd);
+	close(fd);
+	fsync_dir(s->dirfd);
+}
+
+void spool_close(struct spool *s)
+{
+	if (!s)
+		return;
+	while (s->writers)
+		spool_page_abort(s->writers);
+	if (s->db && db_damaged(s->db))
+		spool_mark_damaged(s);
+	if (s->reconcile.dir)
+		closedir(s->reconcile.dir);
+	spool_jobs_free(s);
+	db_close(s->db);
+	closep(&s->pages);
+	closep(&s->tmp);
+	closep(&s->types);
+	closep(&s->results);
+	closep(&s->quarantine);
+	closep(&s->dirfd);
+	closep(&s->lockfd);
+	free(s->directory);
+	free(s);
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+struct db *spool_db(struct spool *s)
+{
+	return s->db;
+}
+
+struct clock *spool_clock(struct spool *s)
+{
+	return s->clock;
+}
+
+int spool_pages_dirfd(const struct spool *s)
+{
+	return s->pages;
+}
+
+int spool_results_dirfd(const struct spool *s)
+{
+	return s->results;
+}
+
+const char *spool_directory(const struct spool *s)
+{
+	return s->directory;
+}
+
+const char *spool_boot_id(const struct spool *s)
+{
+	return s->boot_id;
+}
+
+int64_t spool_bytes_free(struct spool *s)
+{
+	struct statvfs v;
+
+	if (fstatvfs(s->pages, &v) < 0)
+		return -errno;
+	return (int64_t)MIN((uint64_t)v.f_bavail * v.f_frsize, (uint64_t)INT64_MAX);
+}
+
+/* Bytes that pages being written may still take. */
+static int64_t room_promised(const struct spool *s)
+{
+	int64_t n = 0;
+
+	for (const struct spool_writer *w = s->writers; w; w = spool_writer_next(w))
+		n += PAGE_ROOM;
+	return n;
+}
+
+int spool_room(struct spool *s, char *why, size_t why_size)
+{
+	int64_t need = PAGE_ROOM + room_promised(s), free_bytes;
+	struct statvfs v;
+
+	if (fstatvfs(s->pages, &v) < 0) {
+		str_format(why, why_size, "the spool cannot be looked at: %s", errno_text(-errno));
+		return -EIO;
+	}
+	if (v.f_flag & ST_RDONLY) {
+		str_format(why, why_size, "the spool's file system is read-only");
+		return -EROFS;
+	}
+	free_bytes = (int64_t)MIN((uint64_t)v.f_bavail * v.f_frsize, (uint64_t)INT64_MAX);
+	if (free_bytes - need < s->floor_bytes) {
+		str_format(why, why_size, "the disk is full: %lld MiB are free and %lld MiB must stay free",
+			(long long)(free_bytes >> 20), (long long)(s->floor_bytes >> 20));
+		return -ENOSPC;
+	}
+	/* Some file systems count no inodes and say 0 of 0. */
+	if (v.f_files > 0 && (int64_t)MIN((uint64_t)v.f_favail, (uint64_t)INT64_MAX) - 4 < s->floor_inodes) {
+		str_format(why, why_size, "the disk has too few inodes left (%llu)", (unsigned long long)v.f_favail);
+		return -ENOSPC;
+	}
+	if (s->cap_bytes > 0 && s->pages_bytes + need > s->cap_bytes) {
+		str_format(why, why_size, "the spool is full: pages take %lld of %lld MiB",
+			(long long)(s->pages_bytes >> 20), (long long)(s->cap_bytes >> 20));
+		return -EDQUOT;
+	}
+	return 0;
+}
