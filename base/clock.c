@@ -13,8 +13,8 @@ struct clock {
 	const struct clock_ops *ops;
 	void *ud;
 	int64_t floor_ms;
-	/* Server time minus boottime when it was learned. Kept against boottime, so that a step of realtime (the network
-	 * came and set it) changes the skew by as much instead of making it wrong. */
+	/* Server time minus boottime when it was learned. Kept against boottime, so that a step of realtime
+	 * (the network came and set it) changes the skew by as much instead of making it wrong. */
 	bool learned;
 	int64_t server_offset_ms;
 };
@@ -82,7 +82,8 @@ enum time_trust clock_trust(const struct clock *c)
 		return TIME_UNTRUSTED;
 	if (c->ops->synchronised(c->ud))
 		return TIME_TRUSTED;
-	return c->learned && skew <= CONFIRM_MAX_MS && skew >= -CONFIRM_MAX_MS ? TIME_TRUSTED : TIME_PLAUSIBLE;
+	return c->learned && skew <= CONFIRM_MAX_MS && skew >= -CONFIRM_MAX_MS ? TIME_TRUSTED
+									       : TIME_PLAUSIBLE;
 }
 
 void clock_raise_floor(struct clock *c, int64_t realtime_ms)

@@ -3,8 +3,9 @@
 #include <mbedtls/md.h>
 #include <sys/random.h>
 
-/* mbedtls_md is the part of mbedTLS that is the same in 2.28 and 3.6. With a built-in SHA-256 its calls fail only for
- * want of memory in setup or for arguments of ours that are wrong; a wrong hash must never be used, so that aborts. */
+/* mbedtls_md is the part of mbedTLS that is the same in 2.28 and 3.6. With a built-in SHA-256 its calls fail
+ * only for want of memory in setup or for arguments of ours that are wrong; a wrong hash must never be used,
+ * so that aborts. */
 struct sha256 {
 	mbedtls_md_context_t ctx;
 };
@@ -72,9 +73,11 @@ void sha256_hex_of(const void *data, size_t len, char out[static SHA256_HEX_SIZE
 	hex_encode(digest, sizeof(digest), out);
 }
 
-void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[static SHA256_SIZE])
+void hmac_sha256(
+	const void *key, size_t key_len, const void *data, size_t len, uint8_t out[static SHA256_SIZE])
 {
-	must(mbedtls_md_hmac(info(), key_len ? key : (const void *)"", key_len, len ? data : (const void *)"", len, out));
+	must(mbedtls_md_hmac(
+		info(), key_len ? key : (const void *)"", key_len, len ? data : (const void *)"", len, out));
 }
 
 void hex_encode(const void *data, size_t len, char *out)
@@ -110,7 +113,8 @@ int hex_decode(const char *hex, void *out, size_t len)
 		if (hex_digit(hex[i]) < 0)
 			return -EINVAL;
 	for (size_t i = 0; i < len; i++)
-		p[i] = (uint8_t)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
+		p[i] = (uint8_t)((unsigned int)hex_digit(hex[2 * i]) * 16 +
+				 (unsigned int)hex_digit(hex[2 * i + 1]));
 	return 0;
 }
 
@@ -149,8 +153,8 @@ static int base64_digit(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Four characters to 1..3 bytes; padding only where `last`. Bits that padding leaves over must be zero, so that two
- * texts never stand for the same bytes (RFC 4648, 3.5). Returns the count or -EINVAL. */
+/* Four characters to 1..3 bytes; padding only where `last`. Bits that padding leaves over must be zero, so
+ * that two texts never stand for the same bytes (RFC 4648, 3.5). Returns the count or -EINVAL. */
 static int base64_quad(const char *s, bool last, uint8_t out[static 3])
 {
 	int d[4], n = 4;

@@ -91,7 +91,8 @@ static int next_head(struct frame_reader *r)
 	cJSON_Delete(take_ptr(r->head));
 	r->type = NULL;
 	r->bytes = 0;
-	newline = have > r->scanned ? memchr(line + r->scanned, '\n', MIN(have, FRAME_LINE_MAX) - r->scanned) : NULL;
+	newline = have > r->scanned ? memchr(line + r->scanned, '\n', MIN(have, FRAME_LINE_MAX) - r->scanned)
+				    : NULL;
 	if (!newline) {
 		if (have >= FRAME_LINE_MAX)
 			return fail(r, -EMSGSIZE, "the header line is over the limit");

@@ -46,10 +46,11 @@ struct reading {
 };
 
 /* One line of `errors`. `key` and `value` may be NULL; all three are text from the file. */
-static void problem(struct reading *x, const char *section, const char *key, const char *value, const char *what,
-	const char *expected)
+static void problem(struct reading *x, const char *section, const char *key, const char *value,
+	const char *what, const char *expected)
 {
-	char safe_section[SHOWN_COLUMNS + 1], safe_key[SHOWN_COLUMNS + 1], safe_value[4 * SHOWN_COLUMNS + 1] = "";
+	char safe_section[SHOWN_COLUMNS + 1], safe_key[SHOWN_COLUMNS + 1],
+		safe_value[4 * SHOWN_COLUMNS + 1] = "";
 	struct buf *e = x->errors;
 
 	if (++x->problems > PROBLEMS_MAX)
@@ -90,9 +91,11 @@ static const char *what_is_wrong(int error)
 	}
 }
 
-/* ---- sections ------------------------------------------------------------------------------------------------------- */
+/* ---- sections
+ * ------------------------------------------------------------------------------------------------------- */
 
-static const struct ini_key *row_of_section(const struct ini_table *t, const char *name, const char **ret_name)
+static const struct ini_key *row_of_section(
+	const struct ini_table *t, const char *name, const char **ret_name)
 {
 	for (size_t i = 0; i < t->n_keys; i++)
 		if (ini_section_matches(t->keys[i].section, name, ret_name))
@@ -100,11 +103,17 @@ static const struct ini_key *row_of_section(const struct ini_table *t, const cha
 	return NULL;
 }
 
+/* How far a known name may be from a mistyped one: one letter in three, two at most. */
+static unsigned int edits_allowed(const char *name)
+{
+	return (unsigned int)MIN(strlen(name) / 3, (size_t)2);
+}
+
 /* The known section that looks most like `name`, or NULL. [Backend] alone finds "Backend *". */
 static const char *nearest_section(const struct ini_table *t, const char *name)
 {
 	const char *best = NULL;
-	unsigned int limit = 2;
+	unsigned int limit = edits_allowed(name);
 
 	for (size_t i = 0; i < t->n_keys; i++) {
 		const char *s = t->keys[i].section;
@@ -145,7 +154,8 @@ static void seen_free(struct seen_section *s)
 }
 
 /* Makes a section's place in the list; its struct gets its defaults when it is a named one. */
-static struct seen_section *section_new(struct reading *x, const char *full, const char *row, const char *name)
+static struct seen_section *section_new(
+	struct reading *x, const char *full, const char *row, const char *name)
 {
 	struct seen_section *s = &x->sections[x->n_sections];
 	char why[128] = "this section is not allowed here";
@@ -215,13 +225,15 @@ static void open_section(struct reading *x, const char *raw)
 	x->refused = false;
 }
 
-/* ---- keys ----------------------------------------------------------------------------------------------------------- */
+/* ---- keys
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void unknown_key(struct reading *x, const char *section, const char *key)
 {
 	const struct ini_table *t = x->table;
 	const char *near = NULL, *elsewhere = NULL, *unused;
-	unsigned int limit = 2;
+	unsigned int limit = edits_allowed(key);
 	char hint[160] = "";
 
 	for (size_t i = 0; i < t->n_keys && x->problems < PROBLEMS_MAX; i++) {
@@ -285,16 +297,21 @@ static void set_key(struct reading *x, const char *key, const char *value)
 	r = row->parse(value, (char *)s->target + row->offset, row->arg, allowed, sizeof(allowed));
 	if (r < 0)
 		problem(x, s->name, key, value, what_is_wrong(r), allowed);
+	else if (x->table->seen)
+		x->table->seen(x->table->ud, row, s->target,
+			&(struct ini_where){.file = x->file, .line = x->line.number});
 }
 
-/* ---- libinih -------------------------------------------------------------------------------------------------------- */
+/* ---- libinih
+ * -------------------------------------------------------------------------------------------------------- */
 
 /*
- * What libinih does with a line depends on its version: 55 cuts it at 199 bytes and takes the rest for a new line, " ;"
- * starts a comment in a value, names are cut at 49 bytes, an indented line repeats the key before it, and the handler is
- * told no line number. So this reader takes a line apart itself, remembers it in x->line, and hands libinih a short line
- * of the same kind that every version reads alike; the handler, called before the next line is asked for, uses what was
- * remembered. A section without keys reaches no handler, so sections are opened here.
+ * What libinih does with a line depends on its version: 55 cuts it at 199 bytes and takes the rest for a new
+ * line, " ;" starts a comment in a value, names are cut at 49 bytes, an indented line repeats the key before
+ * it, and the handler is told no line number. So this reader takes a line apart itself, remembers it in
+ * x->line, and hands libinih a short line of the same kind that every version reads alike; the handler,
+ * called before the next line is asked for, uses what was remembered. A section without keys reaches no
+ * handler, so sections are opened here.
  */
 static char *surrogate_line(char *str, int size, void *stream)
 {
@@ -314,7 +331,8 @@ static char *surrogate_line(char *str, int size, void *stream)
 		case INI_LINE_KEY:
 			return str_copy(str, (size_t)size, "key=value\n") < 0 ? NULL : str;
 		case INI_LINE_BAD:
-			problem(x, x->section ? x->section->name : NULL, x->line.key, NULL, x->line.problem, NULL);
+			problem(x, x->section ? x->section->name : NULL, x->line.key, NULL, x->line.problem,
+				NULL);
 			break;
 		default:
 			return NULL;
@@ -351,15 +369,14 @@ static int read_text(struct reading *x, const char *name, const char *text, size
 	return x->problems > before ? -EINVAL : 0;
 }
 
-static void reading_free(struct reading **x)
+static void reading_free(struct reading *x)
 {
-	if (!*x)
-		return;
-	if ((*x)->problems > PROBLEMS_MAX)
-		buf_addf((*x)->errors, "and %u more problems\n", (*x)->problems - PROBLEMS_MAX);
-	for (size_t i = 0; i < (*x)->n_sections; i++)
-		seen_free(&(*x)->sections[i]);
-	free(*x);
+	if (x->problems > PROBLEMS_MAX)
+		buf_addf(x->errors, "and %u more problems
+", x->problems - PROBLEMS_MAX);
+	for (size_t i = 0; i < x->n_sections; i++)
+		seen_free(&x->sections[i]);
+	free(x);
 }
 
 static struct reading *reading_new(const struct ini_table *t, struct buf *errors)
@@ -373,16 +390,25 @@ static struct reading *reading_new(const struct ini_table *t, struct buf *errors
 	return x;
 }
 
-int ini_read_text(const struct ini_table *t, const char *name, const char *text, size_t len, struct buf *errors)
+int ini_read_text(
+	const struct ini_table *t, const char *name, const char *text, size_t len, struct buf *errors)
 {
-	_cleanup_(reading_free) struct reading *x = reading_new(t, errors);
+	struct reading *x = reading_new(t, errors);
+	int r;
 
-	return x ? read_text(x, name, text, len) : -ENOMEM;
+	if (!x)
+		return -ENOMEM;
+	r = read_text(x, name, text, len);
+	reading_free(x);
+	return r;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
-/* Links are followed: an administrator may keep the file elsewhere, or mask a drop-in with a link to /dev/null. */
+/* Links are followed: an administrator may keep the file elsewhere, or mask a drop-in with a link to
+ * /dev/null. */
 static int slurp(const char *path, struct buf *ret)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -471,17 +497,19 @@ static int read_dropins(struct reading *x, const char *file)
 
 int ini_read(const struct ini_table *t, const char *file, bool optional, struct buf *errors)
 {
-	_cleanup_(reading_free) struct reading *x = reading_new(t, errors);
+	struct reading *x = reading_new(t, errors);
 	int r, e;
 
 	if (!x)
 		return -ENOMEM;
 	r = read_file(x, file, optional);
 	e = read_dropins(x, file); /* also after an error: all problems are told at once */
+	reading_free(x);
 	return r < 0 ? r : e;
 }
 
-/* ---- defaults ------------------------------------------------------------------------------------------------------- */
+/* ---- defaults
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void set_default(const struct ini_key *k, void *target)
 {
@@ -491,8 +519,8 @@ static void set_default(const struct ini_key *k, void *target)
 		return;
 	if (k->parse(k->default_value, (char *)target + k->offset, k->arg, allowed, sizeof(allowed)) < 0) {
 		/* The table itself is wrong: every start would fail, so the first test sees it. */
-		log_error("[%s] %s=: the default \"%s\" is not valid; expected %s", k->section, k->key, k->default_value,
-			allowed);
+		log_error("[%s] %s=: the default \"%s\" is not valid; expected %s", k->section, k->key,
+			k->default_value, allowed);
 		abort();
 	}
 }
@@ -503,7 +531,9 @@ void ini_defaults(const struct ini_table *t)
 
 	for (size_t i = 0; i < t->n_keys; i++) {
 		const struct ini_key *k = &t->keys[i];
-		void *target = ini_section_named(k->section) ? NULL : t->section(t->ud, k->section, NULL, why, sizeof(why));
+		void *target = ini_section_named(k->section)
+				       ? NULL
+				       : t->section(t->ud, k->section, NULL, why, sizeof(why));
 
 		if (target)
 			set_default(k, target);

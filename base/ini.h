@@ -51,7 +51,8 @@ int ini_parse_path(const char *v, void *target, const void *ini_string, char *al
  * Returns NULL if there is no room or the name is bad (write why into `why`). */
 typedef void *(*ini_section_fn)(void *ud, const char *section, const char *name, char *why, size_t why_size);
 
-/* Told of every value that a file set (not of defaults), after it was parsed: `section` is the section's struct. */
+/* Told of every value that a file set (not of defaults), after it was parsed: `section` is the section's struct; `where` is
+ * borrowed for the call. */
 typedef void (*ini_seen_fn)(void *ud, const struct ini_key *key, void *section, const struct ini_where *where);
 
 struct ini_table {

@@ -1,12 +1,14 @@
-/* The reference text of a configuration, made from its table. It is itself a configuration that says nothing. */
+/* The reference text of a configuration, made from its table. It is itself a configuration that says nothing.
+ */
 #include "base/ini_internal.h"
 #include "base/text.h"
 
 #define WRAP_COLUMNS 100
 
-static const char preamble[] =
-	"# Every section and key, with its default. A line that starts with # or ; is a comment; a comment has a line of its own.\n"
-	"# A file FILE.d/NAME.conf overrides what FILE says; such files are read in the order of their names.\n";
+static const char preamble[] = "# Every section and key, with its default. A line that starts with # or ; is "
+			       "a comment; a comment has a line of its own.\n"
+			       "# A file FILE.d/NAME.conf overrides what FILE says; such files are read in "
+			       "the order of their names.\n";
 
 /* "# " and the text, wrapped at words. */
 static int add_comment(struct buf *out, const char *text)

@@ -1,4 +1,5 @@
-/* The lines of an INI file: of any length up to a cap, with their numbers, whatever libinih's version makes of them. */
+/* The lines of an INI file: of any length up to a cap, with their numbers, whatever libinih's version makes
+ * of them. */
 #include <ctype.h>
 
 #include "base/ini_internal.h"

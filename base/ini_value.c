@@ -29,7 +29,11 @@ static void format_exact(int64_t v, const struct unit *units, size_t n, char out
 static void format_bytes(int64_t v, char out[static NUMBER_SIZE])
 {
 	static const struct unit units[] = {
-		{"T", INT64_C(1) << 40}, {"G", INT64_C(1) << 30}, {"M", INT64_C(1) << 20}, {"K", INT64_C(1) << 10}, {"", 1},
+		{"T", INT64_C(1) << 40},
+		{"G", INT64_C(1) << 30},
+		{"M", INT64_C(1) << 20},
+		{"K", INT64_C(1) << 10},
+		{"", 1},
 	};
 
 	format_exact(v, units, ARRAY_SIZE(units), out);
@@ -38,7 +42,12 @@ static void format_bytes(int64_t v, char out[static NUMBER_SIZE])
 static void format_duration(int64_t v, char out[static NUMBER_SIZE])
 {
 	static const struct unit units[] = {
-		{"w", 604800000}, {"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1},
+		{"w", 604800000},
+		{"d", 86400000},
+		{"h", 3600000},
+		{"min", 60000},
+		{"s", 1000},
+		{"ms", 1},
 	};
 
 	format_exact(v, units, ARRAY_SIZE(units), out);

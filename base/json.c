@@ -6,12 +6,13 @@
 #include "base/parse.h"
 #include "base/text.h"
 
-#define NUMBER_MAX 63 /* characters; cJSON cuts what is longer */
+#define NUMBER_MAX 63                        /* characters; cJSON cuts what is longer */
 #define SAFE_MAX   INT64_C(9007199254740991) /* 2^53 - 1: beyond, two integers may be one double */
 
 /*
- * cJSON takes more than JSON: raw control characters, "01", any byte up to a blank as a blank, "\u0000" as the end of a
- * string, a thousand levels. So the text is checked by the grammar of RFC 8259 first, and cJSON only builds the tree.
+ * cJSON takes more than JSON: raw control characters, "01", any byte up to a blank as a blank, "\u0000" as
+ * the end of a string, a thousand levels. So the text is checked by the grammar of RFC 8259 first, and cJSON
+ * only builds the tree.
  */
 struct scan {
 	const char *p, *end;
@@ -194,7 +195,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorted, not each against each: an object of a hundred thousand members is somebody's joke. 0, -EBADMSG or -ENOMEM. */
+/* Sorted, not each against each: an object of a hundred thousand members is somebody's joke. 0, -EBADMSG or
+ * -ENOMEM. */
 static int check_names(const cJSON *object)
 {
 	_cleanup_free_ const char **names = NULL;
@@ -295,7 +297,8 @@ int json_get_i64(const cJSON *j, const char *name, int64_t *ret)
 		return -ENOENT;
 	if (cJSON_IsRaw(v)) /* made by json_add_i64() */
 		return parse_i64(v->valuestring, -SAFE_MAX, SAFE_MAX, ret) < 0 ? -EBADMSG : 0;
-	if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= (double)SAFE_MAX) || floor(v->valuedouble) != v->valuedouble)
+	if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= (double)SAFE_MAX) ||
+		floor(v->valuedouble) != v->valuedouble)
 		return -EBADMSG;
 	*ret = (int64_t)v->valuedouble;
 	return 0;
@@ -380,47 +383,4 @@ int json_add_i64(cJSON *obj, const char *name, int64_t value)
 int json_add_bool(cJSON *obj, const char *name, bool value)
 {
 	return json_add_take(obj, name, cJSON_CreateBool(value));
-}
-
-int json_print(const cJSON *j, bool pretty, struct buf *out)
-{
-	_cleanup_free_ char *s = pretty ? cJSON_Print(j) : cJSON_PrintUnformatted(j);
-
-	return s ? buf_adds(out, s) : -ENOMEM;
-}
-
-static int quote_one(struct buf *out, const char *s, size_t n)
-{
-	static const char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-	const char *p;
-
-	if (n == 0)
-		return buf_adds(out, "\xef\xbf\xbd");
-	if (*s && (p = strchr(plain, *s)))
-		return buf_addf(out, "\\%c", letters[p - plain]);
-	if ((uint8_t)*s < 0x20)
-		return buf_addf(out, "\\u%04x", (unsigned int)*s);
-	return buf_add(out, s, n);
-}
-
-int json_quote(struct buf *out, const char *s, size_t len)
-{
-	size_t before = out->len;
-	int r = buf_addc(out, '"');
-
-	while (len > 0 && r == 0) {
-		size_t n = utf8_sequence(s, len, NULL);
-
-		r = quote_one(out, s, n);
-		n = MAX(n, (size_t)1);
-		s += n;
-		len -= n;
-	}
-	if (r == 0)
-		r = buf_addc(out, '"');
-	if (r < 0) {
-		out->len = before;
-		buf_terminate(out);
-	}
-	return r;
 }

@@ -34,7 +34,8 @@ int json_add_i64(cJSON *obj, const char *name, int64_t value); /* written as dig
 int json_add_bool(cJSON *obj, const char *name, bool value);
 /* Adds `item` and takes it, also on failure. */
 int json_add_take(cJSON *obj, const char *name, cJSON *item);
-/* Compact, or with tabs when `pretty`, appended to out. */
+/* Compact, or with tabs when `pretty`, appended to out: 0, -ENOMEM (also when j is NULL) or -EMSGSIZE. Numbers come back
+ * exactly; bytes that are not UTF-8 become U+FFFD. */
 int json_print(const cJSON *j, bool pretty, struct buf *out);
-/* Appends `s` as a JSON string with its quotes. */
+/* Appends `s` as a JSON string with its quotes (same errors). */
 int json_quote(struct buf *out, const char *s, size_t len);

@@ -59,8 +59,8 @@ static void to_stderr(enum log_level level, const char *text)
 		return; /* nowhere left to complain */
 }
 
-static void emit(enum log_level level, const char *message_id, const struct log_field *fields, size_t n,
-	const char *fmt, va_list ap)
+static _printf_(5, 0) void emit(enum log_level level, const char *message_id, const struct log_field *fields,
+	size_t n, const char *fmt, va_list ap)
 {
 	static const char cut[] = "...";
 	char text[LINE_SIZE];
@@ -92,7 +92,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
-void log_event(enum log_level level, const char *message_id, const struct log_field *fields, size_t n, const char *fmt, ...)
+void log_event(enum log_level level, const char *message_id, const struct log_field *fields, size_t n,
+	const char *fmt, ...)
 {
 	va_list ap;
 
@@ -103,7 +104,8 @@ void log_event(enum log_level level, const char *message_id, const struct log_fi
 
 const char *errno_text(int negative_errno)
 {
-	const char *s = negative_errno > 0 || negative_errno == INT_MIN ? NULL : strerrordesc_np(-negative_errno);
+	const char *s =
+		negative_errno > 0 || negative_errno == INT_MIN ? NULL : strerrordesc_np(-negative_errno);
 
 	return s ? s : "Unknown error";
 }

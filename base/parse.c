@@ -42,7 +42,7 @@ int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret)
 {
 	bool negative = *s == '-';
 	uint64_t magnitude;
-	int64_t v;
+	int64_t v = 0;
 	int r;
 
 	s += negative;
@@ -114,7 +114,12 @@ static int duration_unit(const char **s, uint64_t *ret_ms)
 		const char *name;
 		uint64_t ms;
 	} units[] = {
-		{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", 604800000},
+		{"ms", 1},
+		{"s", 1000},
+		{"min", 60000},
+		{"h", 3600000},
+		{"d", 86400000},
+		{"w", 604800000},
 	};
 	size_t len = 0;
 
@@ -150,7 +155,8 @@ int parse_duration(const char *s, int64_t min_ms, int64_t max_ms, int64_t *ret_m
 			s++;
 		if (duration_unit(&s, &unit) < 0)
 			return -EINVAL;
-		overflow |= r < 0 || __builtin_mul_overflow(v, unit, &v) || __builtin_add_overflow(total, v, &total);
+		overflow |= r < 0 || __builtin_mul_overflow(v, unit, &v) ||
+			    __builtin_add_overflow(total, v, &total);
 		if (!blank(*s))
 			continue;
 		while (blank(*s))
@@ -230,10 +236,12 @@ static bool date_valid(const struct date *d)
 		return false;
 	if (d->day > lengths[d->month - 1] + (leap && d->month == 2))
 		return false;
-	return d->hour < 24 && d->minute < 60 && d->second <= 60; /* 60: a leap second counts as the next one */
+	return d->hour < 24 && d->minute < 60 &&
+	       d->second <= 60; /* 60: a leap second counts as the next one */
 }
 
-/* Days since 1970-01-01 in the proleptic Gregorian calendar; the year starts in March, so that the leap day is its last. */
+/* Days since 1970-01-01 in the proleptic Gregorian calendar; the year starts in March, so that the leap day
+ * is its last. */
 static int64_t date_days(const struct date *d)
 {
 	int64_t y = d->year - (d->month <= 2);
@@ -299,7 +307,8 @@ int parse_timestamp(const char *s, int64_t *ret_ms)
 	if (fixed_digits(&s, 4, &d.year) < 0 || expect(&s, '-') < 0 || fixed_digits(&s, 2, &d.month) < 0 ||
 		expect(&s, '-') < 0 || fixed_digits(&s, 2, &d.day) < 0 || expect(&s, 'T') < 0)
 		return -EINVAL;
-	if (parse_clock_time(&s, &d) < 0 || parse_fraction(&s, &ms) < 0 || parse_offset(&s, &offset) < 0 || *s)
+	if (parse_clock_time(&s, &d) < 0 || parse_fraction(&s, &ms) < 0 || parse_offset(&s, &offset) < 0 ||
+		*s)
 		return -EINVAL;
 	if (!date_valid(&d))
 		return -ERANGE;

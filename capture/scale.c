@@ -5,9 +5,9 @@
 #include "capture/hot.h"
 
 #define LOBES      3
-#define MID_BITS   6  /* fraction bits between the two passes */
+#define IN_BITS    7  /* fraction bits of a sample in the ring */
 #define X_BITS     14 /* of the horizontal weights; 1.0 must fit in 16 bits signed */
-#define Y_BITS     15 /* of the vertical weights; 1.0 becomes 32767 */
+#define Y_BITS     15 /* of the vertical weights, but one less where one reaches 1.0: at edges, or when chroma grows */
 #define X_PAD      8  /* horizontal windows are padded with zero weights to a multiple of this */
 #define Y_PAD      4  /* rows added at a time */
 #define SHRINK_MAX 8  /* reductions beyond this average boxes of pixels first, so that windows stay bounded */
@@ -25,10 +25,11 @@ struct scaler {
 	struct scale_axis ax, ay; /* after the boxes */
 	struct window wx, wy;
 	bool keep_x, keep_y; /* nothing to do on that axis */
+	int mid_bits;        /* fraction bits between the two passes */
 	scale_row_fn fn;
 	void *ud;
 	unsigned int tag;
-	uint8_t *ring; /* wy.widest rows of ax.in samples */
+	int16_t *ring; /* wy.widest rows of ax.in samples, as Q7 */
 	int16_t *mid;  /* one row between the passes, with a window's worth of zeros behind it */
 	uint8_t *out;
 	uint32_t seen; /* rows pushed (after the boxes) */
@@ -56,8 +57,8 @@ static void window_free(struct window *w)
 	free(w->weight);
 }
 
-/* Weights as integers that sum to `one` exactly: what rounding leaves over goes to the largest. */
-static void quantise(const double *f, uint32_t n, int bits, int16_t *out)
+/* Weights as integers that sum to one exactly: what rounding leaves over goes to the largest. -ERANGE if that does not fit. */
+static int quantise(const double *f, uint32_t n, int bits, int16_t *out)
 {
 	double sum = 0;
 	int32_t one = 1 << bits, left = one;
@@ -68,12 +69,17 @@ static void quantise(const double *f, uint32_t n, int bits, int16_t *out)
 	for (uint32_t i = 0; i < n; i++) {
 		int32_t v = (int32_t)lrint(f[i] / sum * one);
 
-		out[i] = (int16_t)MIN(v, INT16_MAX);
+		if (v > INT16_MAX || v < INT16_MIN)
+			return -ERANGE;
+		out[i] = (int16_t)v;
 		left -= v;
 		if (f[i] > f[top])
 			top = i;
 	}
-	out[top] = (int16_t)MIN(out[top] + left, INT16_MAX);
+	if (out[top] + left > INT16_MAX)
+		return -ERANGE;
+	out[top] = (int16_t)(out[top] + left);
+	return 0;
 }
 
 static void place(const struct scale_axis *a, double stretch, uint32_t i, uint32_t *start, uint32_t *count)
@@ -102,38 +108,46 @@ static int window_alloc(struct window *w, const struct scale_axis *a, double str
 	return w->weight ? 0 : -ENOMEM;
 }
 
-static int window_init(struct window *w, const struct scale_axis *a, int bits, uint32_t pad)
+static int window_fill(struct window *w, const struct scale_axis *a, double stretch, int bits)
 {
-	double stretch = MAX(a->step, 1.0);
-	_cleanup_free_ double *f = NULL;
-	int r = window_alloc(w, a, stretch, pad);
+	_cleanup_free_ double *f = calloc(w->widest, sizeof(*f));
+	int r = f ? 0 : -ENOMEM;
 
-	if (r < 0)
-		return r;
-	f = calloc(w->widest, sizeof(*f));
-	if (!f)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < a->out; i++) {
+	for (uint32_t i = 0; i < a->out && r >= 0; i++) {
 		double centre = a->origin + (i + 0.5) * a->step;
 
 		for (uint32_t k = 0; k < w->count[i]; k++)
 			f[k] = lanczos((w->start[i] + k + 0.5 - centre) / stretch);
 		if (w->count[i] == 1)
 			f[0] = 1; /* the only one, however far */
-		quantise(f, w->count[i], bits, w->weight + (size_t)i * w->taps);
+		r = quantise(f, w->count[i], bits, w->weight + (size_t)i * w->taps);
 	}
-	return 0;
+	return r;
+}
+
+/* Returns the bits of the weights: `bits` or one less. */
+static int window_init(struct window *w, const struct scale_axis *a, int bits, uint32_t pad)
+{
+	double stretch = MAX(a->step, 1.0);
+	int r = window_alloc(w, a, stretch, pad);
+
+	if (r >= 0)
+		r = window_fill(w, a, stretch, bits);
+	if (r == -ERANGE)
+		r = window_fill(w, a, stretch, --bits);
+	return r < 0 ? r : bits;
 }
 
 /* ---- kernels ----------------------------------------------------------------------------------------------------------- */
-static inline int16_t high_half(uint8_t p, int16_t w)
+/* Signed 16 x 16 bits, upper half: one instruction on every vector unit, as long as both sides are 16 bits wide already. */
+static inline int16_t high_half(int16_t p, int16_t w)
 {
-	return (int16_t)(((int16_t)(p << 7) * w) >> 16);
+	return (int16_t)((p * w) >> 16);
 }
 
-HOT static void add_rows(int16_t *restrict acc, const uint8_t *const rows[Y_PAD], const int16_t w[Y_PAD], size_t n)
+HOT static void add_rows(int16_t *restrict acc, const int16_t *const rows[Y_PAD], const int16_t w[Y_PAD], size_t n)
 {
-	const uint8_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
+	const int16_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
 	int16_t wa = w[0], wb = w[1], wc = w[2], wd = w[3];
 
 	for (size_t i = 0; i < n; i++)
@@ -147,57 +161,58 @@ HOT static void fill16(int16_t *acc, int16_t v, size_t n)
 		acc[i] = v;
 }
 
-HOT static void widen(int16_t *restrict mid, const uint8_t *restrict row, size_t n)
+HOT static void widen(int16_t *restrict to, const uint8_t *restrict row, size_t n, int bits)
 {
 	for (size_t i = 0; i < n; i++)
-		mid[i] = (int16_t)(row[i] << MID_BITS);
+		to[i] = (int16_t)(row[i] << bits);
 }
 
-HOT static void narrow(uint8_t *restrict out, const int16_t *restrict mid, size_t n)
+HOT static void narrow(uint8_t *restrict out, const int16_t *restrict mid, size_t n, int bits)
 {
 	for (size_t i = 0; i < n; i++) {
-		int v = (mid[i] + (1 << (MID_BITS - 1))) >> MID_BITS;
+		int v = (mid[i] + (1 << (bits - 1))) >> bits;
 
 		out[i] = (uint8_t)CLAMP(v, 0, 255);
 	}
 }
 
 static inline __attribute__((always_inline)) void dots(uint8_t *restrict out, const int16_t *restrict mid,
-	const uint32_t *restrict start, const int16_t *restrict weight, size_t n, size_t taps)
+	const uint32_t *restrict start, const int16_t *restrict weight, size_t n, size_t taps, int bits)
 {
 	for (size_t i = 0; i < n; i++) {
 		const int16_t *p = mid + start[i], *w = weight + i * taps;
 		int32_t sum = 0;
 
+#pragma GCC unroll 1 /* unrolled, it would not become one multiply-and-add of vectors */
 		for (size_t k = 0; k < taps; k++)
 			sum += p[k] * w[k];
-		sum = (sum + (1 << (X_BITS + MID_BITS - 1))) >> (X_BITS + MID_BITS);
+		sum = (sum + (1 << (bits - 1))) >> bits;
 		out[i] = (uint8_t)CLAMP(sum, 0, 255);
 	}
 }
 
 /* The usual widths get loops of known length. */
 HOT static void horizontal(uint8_t *restrict out, const int16_t *restrict mid, const uint32_t *restrict start,
-	const int16_t *restrict weight, size_t n, size_t taps)
+	const int16_t *restrict weight, size_t n, size_t taps, int bits)
 {
 	switch (taps) {
 	case 8:
-		dots(out, mid, start, weight, n, 8);
+		dots(out, mid, start, weight, n, 8, bits);
 		break;
 	case 16:
-		dots(out, mid, start, weight, n, 16);
+		dots(out, mid, start, weight, n, 16, bits);
 		break;
 	case 24:
-		dots(out, mid, start, weight, n, 24);
+		dots(out, mid, start, weight, n, 24, bits);
 		break;
 	default:
-		dots(out, mid, start, weight, n, taps);
+		dots(out, mid, start, weight, n, taps, bits);
 		break;
 	}
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------- */
-static const uint8_t *ring_row(const struct scaler *s, uint32_t y)
+static const int16_t *ring_row(const struct scaler *s, uint32_t y)
 {
 	return s->ring + (size_t)(y % s->wy.widest) * s->ax.in;
 }
@@ -210,7 +225,7 @@ static void vertical(struct scaler *s, uint32_t j)
 	/* Each high half is rounded down, by a half on average. */
 	fill16(s->mid, (int16_t)(count / 2), s->ax.in);
 	for (uint32_t k = 0; k < count; k += Y_PAD) {
-		const uint8_t *rows[Y_PAD];
+		const int16_t *rows[Y_PAD];
 
 		for (uint32_t m = 0; m < Y_PAD; m++)
 			rows[m] = ring_row(s, start + MIN(k + m, count - 1));
@@ -227,9 +242,10 @@ static int give(struct scaler *s, const uint8_t *row)
 static int give_mid(struct scaler *s)
 {
 	if (s->keep_x)
-		narrow(s->out, s->mid, s->ax.out);
+		narrow(s->out, s->mid, s->ax.out, s->mid_bits);
 	else
-		horizontal(s->out, s->mid, s->wx.start, s->wx.weight, s->ax.out, s->wx.taps);
+		horizontal(s->out, s->mid, s->wx.start, s->wx.weight, s->ax.out, s->wx.taps,
+			X_BITS + s->mid_bits);
 	return give(s, s->out);
 }
 
@@ -241,7 +257,7 @@ static int push_kept(struct scaler *s, const uint8_t *row)
 		return 0;
 	if (s->keep_x)
 		return give(s, row + (uint32_t)s->ax.origin);
-	widen(s->mid, row, s->ax.in);
+	widen(s->mid, row, s->ax.in, s->mid_bits);
 	return give_mid(s);
 }
 
@@ -254,7 +270,7 @@ static int push_row(struct scaler *s, const uint8_t *row)
 	if (s->keep_y)
 		return push_kept(s, row);
 	/* Rows above the first window (a crop) need not be kept, but copying them is simpler and cheap. */
-	memcpy(s->ring + (size_t)(s->seen % s->wy.widest) * s->ax.in, row, s->ax.in);
+	widen(s->ring + (size_t)(s->seen % s->wy.widest) * s->ax.in, row, s->ax.in, IN_BITS);
 	s->seen++;
 	while (r >= 0 && s->given < s->ay.out && s->wy.start[s->given] + s->wy.count[s->given] <= s->seen) {
 		vertical(s, s->given);
@@ -317,7 +333,7 @@ static int alloc_rows(struct scaler *s)
 	s->mid = calloc((size_t)s->ax.in + s->wx.taps + 16, sizeof(*s->mid));
 	s->out = malloc((size_t)s->ax.out + 16);
 	if (!s->keep_y)
-		s->ring = malloc((size_t)s->wy.widest * s->ax.in);
+		s->ring = malloc((size_t)s->wy.widest * s->ax.in * sizeof(*s->ring));
 	if (s->box > 1) {
 		s->sums = calloc(s->ax.in, sizeof(*s->sums));
 		s->boxed = malloc(s->ax.in);
@@ -331,6 +347,7 @@ static int scaler_init(struct scaler *s)
 	int r;
 
 	choose_box(s);
+	s->mid_bits = IN_BITS + Y_BITS - 16;
 	s->keep_y = is_whole(&s->ay);
 	/* With the vertical pass in between, only a row that starts at the left is kept as it is. */
 	s->keep_x = is_whole(&s->ax) && (s->keep_y || s->ax.origin == 0);
@@ -343,6 +360,7 @@ static int scaler_init(struct scaler *s)
 		r = window_init(&s->wy, &s->ay, Y_BITS, Y_PAD);
 		if (r < 0)
 			return r;
+		s->mid_bits = IN_BITS + r - 16;
 	}
 	return alloc_rows(s);
 }

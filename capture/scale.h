@@ -1,6 +1,6 @@
 /*
  * One plane, made smaller with Lanczos3 in fixed point, over a ring of rows: memory does not depend on the height.
- * Vertical first: 8-bit samples (as Q7) times Q15 weights, high half kept, which gives Q6; then horizontal with Q14
+ * Vertical first: 8-bit samples (as Q7) times Q15 weights, high half kept, which gives Q6 (in some cases Q14 and Q5); then horizontal with Q14
  * weights in 32 bits. Windows are cut at the plane's edges and their weights made to sum to one again.
  */
 #pragma once

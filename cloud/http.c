@@ -9,13 +9,12 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "cloud/body.h"
+#include "cloud/http_head.h"
 #include "cloud/http_peer.h"
 #include "cloud/url.h"
 
-#define HEADERS_MAX      64
-#define HEADER_BYTES_MAX ((size_t)32 << 10)
-#define REPLY_DEFAULT    ((size_t)1 << 20)
-#define STALLED_MS       30000 /* sent data that the peer does not acknowledge for so long ends the connection */
+#define REPLY_DEFAULT ((size_t)1 << 20)
+#define STALLED_MS    30000 /* sent data that the peer does not acknowledge for so long ends the connection */
 
 struct http {
 	CURLM *multi;
@@ -36,8 +35,7 @@ struct http_transfer {
 	http_done_fn done;
 	void *ud;
 	struct buf reply;
-	struct header reply_headers[HEADERS_MAX];
-	size_t n_reply_headers, header_bytes;
+	struct http_head head;
 	bool https, too_large, body_failed, sent, finishing;
 	int64_t sent_ms;
 	char error[CURL_ERROR_SIZE];
@@ -99,15 +97,6 @@ fail:
 
 /* ---- a transfer's memory ----------------------------------------------------------------------------------------------- */
 
-static void clear_reply_headers(struct http_transfer *t)
-{
-	for (size_t i = 0; i < t->n_reply_headers; i++) {
-		free(t->reply_headers[i].name);
-		free(t->reply_headers[i].value);
-	}
-	t->n_reply_headers = 0;
-}
-
 static void unlink_transfer(struct http_transfer *t)
 {
 	if (!t->link)
@@ -137,7 +126,7 @@ static void transfer_free(struct http_transfer *t)
 	curl_slist_free_all(t->connect_to);
 	body_free(t->body);
 	buf_free(&t->reply);
-	clear_reply_headers(t);
+	http_head_clear(&t->head);
 	free(t);
 }
 
@@ -206,44 +195,14 @@ static size_t on_write(char *data, size_t size, size_t n, void *ud)
 	return size * n;
 }
 
-static char *copy_trimmed(const char *s, size_t len)
-{
-	while (len && strchr(" \t\r\n", *s) && *s) {
-		s++;
-		len--;
-	}
-	while (len && strchr(" \t\r\n", s[len - 1]) && s[len - 1])
-		len--;
-	return strndup(s, len);
-}
-
 static size_t on_header(char *line, size_t size, size_t n, void *ud)
 {
 	struct http_transfer *t = ud;
-	size_t len = size * n;
-	const char *colon;
-	struct header *h;
+	int r = http_head_line(&t->head, line, size * n);
 
-	t->header_bytes += len;
-	if (t->header_bytes > HEADER_BYTES_MAX || t->n_reply_headers == HEADERS_MAX) {
+	if (r == -EMSGSIZE)
 		t->too_large = true;
-		return 0;
-	}
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
-		clear_reply_headers(t); /* what came before was an interim reply */
-	colon = memchr(line, ':', len);
-	if (!colon || colon == line)
-		return len;
-	h = &t->reply_headers[t->n_reply_headers];
-	h->name = copy_trimmed(line, (size_t)(colon - line));
-	h->value = copy_trimmed(colon + 1, len - (size_t)(colon - line) - 1);
-	if (!h->name || !h->value) {
-		free(h->name);
-		free(h->value);
-		return 0;
-	}
-	t->n_reply_headers++;
-	return len;
+	return r < 0 ? 0 : size * n;
 }
 
 /* A link that died while the body was going up is noticed early; waiting for an answer is bounded by the timeout alone,
@@ -288,7 +247,7 @@ static int set_headers(struct http_transfer *t)
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < t->req->n_headers; i++) {
-		_cleanup_(buf_wipe) struct buf line = BUF_MAX(HEADER_BYTES_MAX);
+		_cleanup_(buf_wipe) struct buf line = BUF_MAX((size_t)32 << 10);
 		const struct header *h = &t->req->headers[i];
 
 		if (!header_ok(h))
@@ -576,8 +535,8 @@ static void finish(struct http_transfer *t, CURLcode code)
 	r.sent = t->sent;
 	r.sent_all = t->sent && t->body_given >= t->body_len;
 	r.status = (int)status;
-	r.headers = t->reply_headers;
-	r.n_headers = t->n_reply_headers;
+	r.headers = t->head.fields;
+	r.n_headers = t->head.n;
 	r.body = buf_str(&t->reply);
 	r.len = t->reply.len;
 	describe(t, code, status, &r);

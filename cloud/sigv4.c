@@ -384,5 +384,5 @@ int sigv4_sign(const struct sigv4_params *p, const struct creds *c, struct reque
 		r = add_authorization(p, c, date, req);
 	if (r < 0)
 		drop_own_headers(req);
-	return r == -EMSGSIZE ? -ENOBUFS : MIN(r, 0);
+	return r == -EMSGSIZE || r == -E2BIG ? -ENOBUFS : MIN(r, 0);
 }

@@ -27,7 +27,7 @@ static const char service_interface_text[] =
 	"error PermissionDenied ()\n"
 	"error ExpectedMore ()\n";
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 void control_reply_take(struct varlink_conn *conn, int error, cJSON *parameters)
 {
@@ -65,7 +65,7 @@ void control_invalid(struct varlink_conn *conn, const char *parameter)
 	fail(conn, "org.varlink.service.InvalidParameter", "parameter", parameter);
 }
 
-/* ---- pending calls ------------------------------------------------------------------------------------------------ */
+/* ---- pending calls ------------------------------------------------------------------------------------- */
 
 struct pending *pending_new(struct control *c, struct varlink_conn *conn, const struct varlink_call *call, int kind)
 {
@@ -100,7 +100,7 @@ void pending_free(struct control *c, struct pending *p)
 	free(p);
 }
 
-/* ---- org.varlink.service ------------------------------------------------------------------------------------------ */
+/* ---- org.varlink.service ------------------------------------------------------------------------------- */
 
 static int info_json(cJSON **ret)
 {
@@ -151,7 +151,7 @@ static const struct method service_methods[] = {
 	{},
 };
 
-/* ---- dispatch ----------------------------------------------------------------------------------------------------- */
+/* ---- dispatch ------------------------------------------------------------------------------------------ */
 
 unsigned int control_rights(const struct control *c, const struct varlink_peer *p)
 {
@@ -285,7 +285,7 @@ static void on_drained(void *ud, struct varlink_conn *conn)
 
 static const struct varlink_server_ops server_ops = {.call = on_call, .closed = on_closed, .drained = on_drained};
 
-/* ---- the socket --------------------------------------------------------------------------------------------------- */
+/* ---- the socket ---------------------------------------------------------------------------------------- */
 
 /* A descriptor that systemd passed, or -ENODATA. */
 static int passed_socket(void)

@@ -14,6 +14,12 @@ void courier_stop(struct courier *c);
 void courier_free(struct courier *c); /* cancels what is in flight: those attempts are settled as possibly billed */
 /* There may be something due: called after every event that can make it so. Cheap, never recurses. */
 void courier_kick(struct courier *c);
+/* Begins: nothing is sent before the spool is reconciled, since until then open attempts are a crash's. */
+void courier_start(struct courier *c);
+/* For the watchdog: NULL, or what is past its own deadline. */
+const char *courier_hangs(const struct courier *c);
+/* A person wants this page tried again: fallbacks that failed it get another chance. */
+void courier_retried(struct courier *c, int64_t seq);
 size_t courier_in_flight(const struct courier *c);
 /* Adds the varlink type Backend of each. */
 int courier_backends_json(const struct courier *c, cJSON *array);

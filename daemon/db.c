@@ -84,8 +84,6 @@ static int run_once(struct db *d, const char *sql)
 
 static int settings(struct db *d)
 {
-	int r;
-
 	sqlite3_limit(d->handle, SQLITE_LIMIT_LENGTH, VALUE_MAX);
 	sqlite3_limit(d->handle, SQLITE_LIMIT_ATTACHED, 0);
 	sqlite3_db_config(d->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);

@@ -1,6 +1,7 @@
 /*
  * Running helpers: fork+exec with a socket pair, PR_SET_PDEATHSIG and a deadline, or a connection to the socket of a
- * systemd unit; the same framing. A helper is finished when its stream has ended and (if ours) it was reaped.
+ * systemd unit; the same framing. A helper is finished when its stream has ended and (if ours) it was reaped. SIGCHLD must
+ * be blocked in the process.
  */
 #pragma once
 
@@ -18,7 +19,7 @@ struct helper_options {
 	int64_t timeout_ms;   /* whole run; then SIGKILL / the connection is closed */
 };
 
-/* A piece of the helper's output. Return 0, or negative errno to end the helper (it is then reported as that error). */
+/* A piece of the helper's output, "end" included. Return 0, or negative errno to end the helper (it is then reported as that error). */
 typedef int (*helper_frame_fn)(void *ud, enum frame_part part, const struct frame_piece *piece);
 /* Called exactly once: error 0 when an "end" frame with ok came and all is reaped. `why` for people. */
 typedef void (*helper_done_fn)(void *ud, int error, const char *why);
@@ -31,5 +32,5 @@ int helper_start(sd_event *e, const struct helper_options *o, const cJSON *head,
 typedef void (*helper_reply_fn)(void *ud, const struct reply *reply);
 int helper_send(sd_event *e, const struct helper_options *o, const struct request *req, helper_reply_fn done, void *ud,
 	struct helper **ret);
-/* Stops reading from it for a while / goes on. */
-void helper_cancel(struct helper *h); /* kills, reaps, no callback; NULL is fine */
+/* Kills it without calling back; it is reaped when it is gone, which nobody waits for. NULL is fine. */
+void helper_cancel(struct helper *h);

@@ -18,3 +18,7 @@ struct intake_request {
  * type), with a sentence. Else 0 and the number under which events come; EVENT_SCAN_ENDED is the last, never from inside. */
 int intake_start(struct intake *i, const struct intake_request *r, uint64_t *ret_scan, char *why, size_t why_size);
 bool intake_busy(const struct intake *i);
+/* Takes nothing new; what runs goes on until intake_free(). */
+void intake_stop(struct intake *i);
+/* For the watchdog: NULL, or what is past its own deadline. */
+const char *intake_hangs(const struct intake *i);

@@ -34,7 +34,9 @@ struct attempt_close {
 	const char *raw;                 /* what the backend said; NULL without an answer */
 };
 /* Result version, attempt closed, cost settled, receipt "answered", delivery rows, page state: one commit.
- * 0 and the page's new version (0: none) in *ret_version. */
+ * 0 and the page's new version (0: none) in *ret_version. -EALREADY: closed before; -ENOENT: no such attempt.
+ * The page's row is read again: what a person did meanwhile (held, retried) goes before state and rung here; the result is
+ * kept in any case. When the rung moves, the page's tries start again at 0. */
 int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_version);
 
 /* Picodollars since `since_ms`: settled plus open reservations; and of it what is only possibly billed. */

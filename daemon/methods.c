@@ -7,7 +7,7 @@
 #define DAY_MS             86400000
 #define SHOW_BYTES_MAX     ((size_t)768 << 10) /* of attempts and of results together: an answer fits a queue */
 
-/* ---- Status ------------------------------------------------------------------------------------------------------- */
+/* ---- Status -------------------------------------------------------------------------------------------- */
 
 static int add_counts(struct service *s, cJSON *obj)
 {
@@ -117,7 +117,7 @@ bool control_find_page(struct control *c, struct varlink_conn *conn, const char 
 	return r >= 0;
 }
 
-/* ---- List --------------------------------------------------------------------------------------------------------- */
+/* ---- List ---------------------------------------------------------------------------------------------- */
 
 static int pages_json(struct service *s, const struct page_row *rows, size_t n, cJSON **ret)
 {
@@ -190,7 +190,7 @@ static void method_list(struct control *c, struct varlink_conn *conn, const stru
 	control_reply_take(conn, r, j);
 }
 
-/* ---- Show --------------------------------------------------------------------------------------------------------- */
+/* ---- Show ---------------------------------------------------------------------------------------------- */
 
 /* Drops the oldest items until the rest fits into `max` bytes of JSON: a page that was retried for years is still shown. */
 static int keep_newest(cJSON *array, size_t max)
@@ -252,7 +252,7 @@ static void method_show(struct control *c, struct varlink_conn *conn, const stru
 	control_reply_take(conn, r, j);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------------------- */
 
 const struct method methods[] = {
 	{"Status", RIGHT_LOOK, false, method_status, {}},

@@ -30,12 +30,13 @@ struct pending {
 	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_RETRY } kind;
 	bool more;
 	unsigned int rights;
-	uint64_t scan;       /* PENDING_SCAN: whose events; 0: not known yet */
+	uint64_t scan;       /* PENDING_SCAN: whose events */
 	cJSON *pages;        /* owned, array of ids: the filter (NULL: all), what was accepted, or what to try again */
 	uint64_t lost;       /* PENDING_MONITOR: events that were not told since the last one that was */
 	sd_event_source *slice; /* PENDING_RETRY */
 	int next_page;
 	bool all;
+	int64_t before; /* seq of the last one of all */
 	cJSON *retried;
 };
 

@@ -5,7 +5,7 @@
 #define MONITOR_QUEUE_MAX ((size_t)256 << 10)
 #define SCAN_PAGES_MAX    4096 /* ids that a final reply lists */
 
-/* ---- one event as text, made once for all ---------------------------------------------------------------------------- */
+/* ---- one event as text, made once for all -------------------------------------------------------------- */
 
 struct event_text {
 	struct buf plain;       /* {"event":{...}} */
@@ -46,7 +46,7 @@ static const struct buf *event_text(struct control *c, const struct event *e, st
 	return fields && t->with_result.len ? &t->with_result : &t->plain;
 }
 
-/* ---- monitors ----------------------------------------------------------------------------------------------------- */
+/* ---- monitors ------------------------------------------------------------------------------------------ */
 
 static bool wants_page(const struct pending *p, const struct event *e)
 {
@@ -106,7 +106,7 @@ void method_monitor(struct control *c, struct varlink_conn *conn, const struct v
 		varlink_drop(conn);
 }
 
-/* ---- calls that wait for their scan ------------------------------------------------------------------------------- */
+/* ---- calls that wait for their scan -------------------------------------------------------------------- */
 
 static void scan_ended(struct control *c, struct pending *p, const struct buf *text)
 {
@@ -134,9 +134,6 @@ static void scan_event(struct control *c, struct pending *p, const struct event 
 {
 	const struct buf *text;
 
-	/* The start may be told before intake_start() has returned the number. */
-	if (!p->scan && e->kind == EVENT_SCAN_STARTED)
-		p->scan = e->scan;
 	if (!e->scan || p->scan != e->scan)
 		return;
 	scan_keep(p, e);

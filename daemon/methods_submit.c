@@ -12,7 +12,7 @@
 
 #define RETRY_SLICE 8 /* pages in one turn of the loop: each is a commit */
 
-/* ---- what may be refused ------------------------------------------------------------------------------------------ */
+/* ---- what may be refused ------------------------------------------------------------------------------- */
 
 static void fail_room(struct varlink_conn *conn, int error, const char *why)
 {
@@ -97,7 +97,7 @@ static void fail_start(struct control *c, struct varlink_conn *conn, int error, 
 	}
 }
 
-/* ---- Scan and Submit ---------------------------------------------------------------------------------------------- */
+/* ---- Scan and Submit ----------------------------------------------------------------------------------- */
 
 static void start(struct control *c, struct varlink_conn *conn, const struct varlink_call *call,
 	const struct intake_request *request)
@@ -183,7 +183,7 @@ void method_submit(struct control *c, struct varlink_conn *conn, const struct va
 		start(c, conn, call, &request);
 }
 
-/* ---- Retry -------------------------------------------------------------------------------------------------------- */
+/* ---- Retry --------------------------------------------------------------------------------------------- */
 
 static void tell_queued(struct service *s, int64_t seq)
 {
@@ -198,6 +198,8 @@ static int retry_one(struct control *c, struct pending *p, const struct page_row
 	cJSON *id;
 	int r;
 
+	if (row->state == STATE_DONE) /* since it was asked for */
+		return 0;
 	r = spool_page_retry(c->service->spool, row->seq);
 	if (r < 0)
 		return r;
@@ -218,8 +220,10 @@ static int retry_next(struct control *c, struct pending *p, struct page_row *row
 
 	if (cJSON_GetArraySize(p->retried) >= RETRY_ALL_MAX)
 		return 0;
-	if (p->all) { /* what was tried again is held no more: the newest held is always the next */
-		n = spool_page_list(c->service->spool, STATE_HELD, 0, row, 1);
+	if (p->all) { /* downwards: a page that is held again at once comes only once */
+		n = spool_page_list(c->service->spool, STATE_HELD, p->before, row, 1);
+		if (n > 0)
+			p->before = row->seq;
 		return (int)n;
 	}
 	if (p->next_page >= cJSON_GetArraySize(p->pages))

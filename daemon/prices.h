@@ -4,7 +4,7 @@
 #include "base/ini.h"
 
 struct prices;
-/* [MODEL] sections with Region=, Input=, Output=, Cached= (USD a million tokens), Date=. */
+/* [Model ID] sections with Region= (one or more), Input=, Output=, Cached= (USD a million tokens), Date=. */
 int prices_read(const char *file, struct prices **ret, struct buf *errors);
 void prices_free(struct prices *p);
 struct price {

@@ -56,7 +56,8 @@ int quarantine_move(struct spool *s, int dirfd, const char *name, const char *re
 		if (r == -EEXIST)
 			continue;
 		if (r >= 0)
-			log_warning("set aside as quarantine/%s: %s", text_safe_copy(safe, sizeof(safe), target), reason);
+			log_line(spool_log_level(++s->set_aside), "set aside as quarantine/%s: %s",
+				text_safe_copy(safe, sizeof(safe), target), reason);
 		return r;
 	}
 	return -EEXIST;
@@ -65,13 +66,15 @@ int quarantine_move(struct spool *s, int dirfd, const char *name, const char *re
 int quarantine_database(struct spool *s, const char *reason)
 {
 	static const char *const parts[] = {"spool.db-wal", "spool.db-shm", "spool.db"};
-	char name[64], part[80];
-	int64_t now = MAX(clock_realtime_ms(s->clock), 0);
+	char name[64], part[80], hex[9];
+	uint8_t id[4];
 	int r;
 
 	/* One stem for the three, so that SQLite's tools find them together. The main file goes last: as long as it is
 	 * there, the damage is found again after a crash. */
-	r = str_format(name, sizeof(name), "spool.db.%lld", (long long)now);
+	random_bytes(id, sizeof(id));
+	hex_encode(id, sizeof(id), hex);
+	r = str_format(name, sizeof(name), "spool.db.%s", hex);
 	if (r >= 0)
 		r = write_reason(s, name, "spool.db", reason);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {

@@ -183,6 +183,13 @@ static bool database_missing(const struct spool *s)
 	return S_ISREG(st.st_mode) && st.st_size == 0;
 }
 
+static bool exists(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* What belongs to a new database, in one commit: without a spool_id the making was cut off. */
 static int init_meta(struct spool *s, bool rebuilt)
 {
@@ -207,23 +214,36 @@ static int init_meta(struct spool *s, bool rebuilt)
 	return db_commit(s->db);
 }
 
+/* The mark first: without its -wal the main file may look sound and be old. */
+static int set_aside(struct spool *s, const char *why)
+{
+	int r;
+
+	log_warning("the spool's database is set aside: %s", why);
+	r = spool_mark_damaged(s);
+	if (r >= 0)
+		r = quarantine_database(s, why);
+	return r < 0 ? r : unlink_durable(s->dirfd, DAMAGED_MARK);
+}
+
 /* Sets aside what cannot be a database of ours (never one of a newer version) and opens a new one. */
 static int open_database(struct spool *s, char *why, size_t why_size)
 {
 	int r = -EUCLEAN;
 
-	if (faccessat(s->dirfd, DAMAGED_MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (exists(s->dirfd, DAMAGED_MARK)) {
 		str_format(why, why_size, "found damaged in the run before");
-	else if (!database_missing(s))
+	} else if (!database_missing(s)) {
 		r = db_open(s->directory, &s->db, why, why_size);
-	else
+		if (r != -EUCLEAN && r != -EMEDIUMTYPE)
+			return r;
+	} else if (exists(s->dirfd, "spool.db-wal")) {
+		/* A new database must not take it for its own. */
+		str_format(why, why_size, "spool.db is gone, its -wal is not");
+	} else {
 		return db_open(s->directory, &s->db, why, why_size);
-	if (r != -EUCLEAN && r != -EMEDIUMTYPE)
-		return r;
-	log_warning("the spool's database is set aside: %s", why);
-	r = quarantine_database(s, why);
-	if (r >= 0)
-		r = unlink_durable(s->dirfd, DAMAGED_MARK);
+	}
+	r = set_aside(s, why);
 	return r < 0 ? r : db_open(s->directory, &s->db, why, why_size);
 }
 
@@ -322,17 +342,15 @@ int spool_open(const struct spool_options *o, struct spool **ret, char *why, siz
 	return 0;
 }
 
-void spool_mark_damaged(struct spool *s)
+int spool_mark_damaged(struct spool *s)
 {
-	int fd = openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	_cleanup_close_ int fd = openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	int r;
 
-	if (fd < 0) {
-		log_error("cannot note that the database is damaged: %s", errno_text(-errno));
-		return;
-	}
-	fsync_retry(fd);
-	close(fd);
-	fsync_dir(s->dirfd);
+	r = fd < 0 ? -errno : fsync_dir(s->dirfd);
+	if (r < 0)
+		log_error("cannot note that the database is damaged: %s", errno_text(r));
+	return r;
 }
 
 void spool_close(struct spool *s)

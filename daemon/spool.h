@@ -123,7 +123,8 @@ int spool_page_open(struct spool *s, const struct page_row *p);
 /* The head of the due order in one lane for one (state, job, rung, tries): 1 and the row, 0 if none. O(log n). */
 int spool_page_head(struct spool *s, enum page_state state, enum lane lane, int64_t job, int64_t rung, int64_t tries,
 	struct page_row *ret);
-/* Held by a person's need, with a reason; or queued again with tries 0 and rung 0 (a result stays: provisional). */
+/* Held by a person's need, with a reason; or queued again with tries 0 and rung 0 (a result stays: provisional). -ENOENT: no
+ * such page, or its file is missing; -EALREADY: it is done; -EBADMSG: its file or its job cannot be read. */
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason);
 int spool_page_retry(struct spool *s, int64_t seq);
 struct spool_counts {

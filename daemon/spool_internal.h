@@ -5,12 +5,14 @@
 #include <dirent.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "daemon/spool.h"
 
+#define PAGE_ID_LENGTH  22                     /* "20261121T031205-7kq2mx" */
 #define PAGE_FILE_SIZE  (PAGE_ID_SIZE + 4)     /* with ".jpg" */
 #define PAGE_BYTES_MAX  ((int64_t)64 << 20)    /* a page file; 2048 px take less than 4 MiB */
 #define PAGE_ROOM       ((int64_t)4 << 20)     /* what one more page is taken to need */
-#define TYPESET_BYTES_MAX ((size_t)8 << 20)
+#define TYPESET_BYTES_MAX ((size_t)4 << 20)
 #define RECONCILE_SLICE 256
 
 /* A stamp as it is stored: realtime with what is known of its truth. */
@@ -46,6 +48,7 @@ struct spool {
 	struct spool_counts counts;
 	bool counts_known;
 	struct spool_writer *writers; /* open ones: their files in tmp/ are in use */
+	int64_t set_aside; /* how often something was moved to quarantine/ */
 	struct reconcile reconcile;
 	void (*random)(void *out, size_t len); /* random_bytes(), unless a test wants a collision */
 };
@@ -61,7 +64,7 @@ int spool_tmp_write(struct spool *s, const char *name, const void *data, size_t 
 int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret); /* 1, 0 if unset */
 int spool_meta_set_i64(struct spool *s, const char *key, int64_t value);
 /* Notes beside the database that it is damaged: the next start sets it aside. */
-void spool_mark_damaged(struct spool *s);
+int spool_mark_damaged(struct spool *s);
 
 /* ---- accept.c ---------------------------------------------------------------------------------------------------- */
 struct spool_writer *spool_writer_next(const struct spool_writer *w);
@@ -85,6 +88,12 @@ int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job 
 /* Never NULL: an unreadable job gives one without route and types. */
 const struct spool_job *spool_job_or_unreadable(struct spool *s, int64_t id);
 void spool_jobs_free(struct spool *s);
+
+/* Recovery says each kind of thing a few times and then only counts. */
+static inline enum log_level spool_log_level(int64_t times)
+{
+	return times <= 10 ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
+}
 
 /* ---- adopt.c, quarantine.c ---------------------------------------------------------------------------------------- */
 /* A page file without row: a held row from its comment, else it is set aside. */

@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 
-/* ---- the wire ---------------------------------------------------------------------------------------------------- */
+/* ---- the wire ------------------------------------------------------------------------------------------ */
 
 #define VARLINK_MESSAGE_MAX ((size_t)64 << 10) /* a call, without its NUL */
 
@@ -32,7 +32,7 @@ int varlink_method_split(const char *method, char *interface, size_t size, const
 /* Appends a reply with its NUL. `parameters` is the text of an object (NULL: an empty one); `error` NULL: a success. */
 int varlink_reply_format(struct buf *out, const char *error, const char *parameters, size_t len, bool continues);
 
-/* ---- the server -------------------------------------------------------------------------------------------------- */
+/* ---- the server ---------------------------------------------------------------------------------------- */
 
 #define VARLINK_CONNECTIONS_MAX     64
 #define VARLINK_CONNECTIONS_PER_UID 16

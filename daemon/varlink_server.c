@@ -39,7 +39,7 @@ struct varlink_server {
 	bool full; /* refusals are logged once, until there is room again */
 };
 
-/* ---- connections -------------------------------------------------------------------------------------------------- */
+/* ---- connections --------------------------------------------------------------------------------------- */
 
 static void later(struct varlink_server *s)
 {
@@ -116,7 +116,7 @@ static void conn_flush(struct varlink_conn *c)
 	}
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 static void answer(struct varlink_conn *c, const char *error, const char *parameters, size_t len, bool continues)
 {
@@ -160,7 +160,7 @@ void varlink_error_take(struct varlink_conn *c, const char *error, cJSON *parame
 		answer(c, error, owned ? buf_str(&text) : NULL, text.len, false);
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------------- */
 
 static void handle_call(struct varlink_conn *c, const char *text, size_t len)
 {
@@ -214,7 +214,7 @@ static void conn_process(struct varlink_conn *c)
 	conn_watch(c);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 static void keep_descriptors(struct varlink_conn *c, struct msghdr *m)
 {
@@ -321,7 +321,7 @@ static int on_defer(sd_event_source *source, void *ud)
 	return 0;
 }
 
-/* ---- accepting ---------------------------------------------------------------------------------------------------- */
+/* ---- accepting ----------------------------------------------------------------------------------------- */
 
 bool varlink_peer_in_group(const struct varlink_peer *p, gid_t gid)
 {

@@ -175,8 +175,8 @@ static uint64_t pattern_repeats(const char *p)
 		for (p++; *p && *p != '}'; p++) {
 			if (*p == ',')
 				n = 0;
-			else if (*p >= '0' && *p <= '9' && n < 100000)
-				n = n * 10 + (uint64_t)(*p - '0');
+			else if (*p >= '0' && *p <= '9')
+				n = MIN(n * 10 + (uint64_t)(*p - '0'), 100000u);
 			else
 				return 0;
 			bound = MAX(bound, n);

@@ -312,7 +312,7 @@ int decimal_parse(const char *text, char out[24], char *why, size_t why_size)
 
 int integer_parse(const char *text, int64_t *ret, char *why, size_t why_size)
 {
-	static const int64_t max = (int64_t)1 << 53; /* beyond, readers of JSON round */
+	static const int64_t max = ((int64_t)1 << 53) - 1; /* beyond, readers of JSON round */
 	char value[VALUE_MAX], digits[32];
 	const char *p = value;
 	struct number num;

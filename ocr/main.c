@@ -30,7 +30,8 @@ static const struct option options[] = {
 
 static int by_hand(const char *file, const struct tess_options *o, bool text)
 {
-	_cleanup_(tess_words_free) struct tess_words w = {};
+	_cleanup_(page_words_free) struct page_words w = {};
+	_cleanup_buf_ struct buf out = {};
 	_cleanup_buf_ struct buf jpeg = {.max = SERVE_JPEG_MAX};
 	struct ocr_fail fail = {};
 	struct grey size;
@@ -46,10 +47,13 @@ static int by_hand(const char *file, const struct tess_options *o, bool text)
 		fprintf(stderr, "pageferry-ocr: %s: %s: %s\n", file, fail.reason, fail.message);
 		return 1;
 	}
+	r = text ? page_words_text(&w, &out) : page_words_json(&w, &out);
+	if (r < 0)
+		return 1;
 	if (text)
-		printf("%s\n", buf_str(&w.text));
+		printf("%s\n", buf_str(&out));
 	else
-		printf("{\"width\":%d,\"height\":%d,\"words\":%s}\n", size.width, size.height, buf_str(&w.json));
+		printf("{\"width\":%d,\"height\":%d,\"words\":%s}\n", size.width, size.height, buf_str(&out));
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 

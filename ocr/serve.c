@@ -89,7 +89,7 @@ static int read_ask(int in, struct ask *a, struct ocr_fail *fail)
 }
 
 int serve_page(const struct tess_options *o, const struct buf *jpeg, int64_t max_pixels, struct grey *ret_size,
-	struct tess_words *ret, struct ocr_fail *fail)
+	struct page_words *ret, struct ocr_fail *fail)
 {
 	_cleanup_(grey_free) struct grey g = {};
 	int r;
@@ -103,18 +103,20 @@ int serve_page(const struct tess_options *o, const struct buf *jpeg, int64_t max
 	return r;
 }
 
-static int write_words(int out, const struct grey *size, const struct tess_words *w)
+static int write_words(int out, const struct grey *size, const struct page_words *w)
 {
 	_cleanup_json_ cJSON *head = cJSON_CreateObject();
+	_cleanup_buf_ struct buf json = {};
 	int r;
 
 	if (!head)
 		return -ENOMEM;
-	r = json_add_string(head, "type", "words");
+	r = page_words_json(w, &json);
+	r = r < 0 ? r : json_add_string(head, "type", "words");
 	r = r < 0 ? r : json_add_i64(head, "width", size->width);
 	r = r < 0 ? r : json_add_i64(head, "height", size->height);
-	r = r < 0 ? r : json_add_i64(head, "words", w->n);
-	return r < 0 ? r : frame_write(out, head, w->json.data, w->json.len);
+	r = r < 0 ? r : json_add_i64(head, "words", (int64_t)w->n);
+	return r < 0 ? r : frame_write(out, head, json.data, json.len);
 }
 
 static int write_end(int out, const struct ocr_fail *fail)
@@ -136,7 +138,7 @@ static int write_end(int out, const struct ocr_fail *fail)
 int serve(int in, int out, const char *data)
 {
 	_cleanup_(ask_free) struct ask a = {};
-	_cleanup_(tess_words_free) struct tess_words w = {};
+	_cleanup_(page_words_free) struct page_words w = {};
 	struct tess_options o = {.data = data, .cancel_fd = out};
 	struct ocr_fail fail = {};
 	struct grey size = {};

@@ -10,4 +10,4 @@
 int serve(int in, int out, const char *data);
 /* One page in memory, by hand and for serve(). As tess_read(). */
 int serve_page(const struct tess_options *o, const struct buf *jpeg, int64_t max_pixels, struct grey *ret_size,
-	struct tess_words *ret, struct ocr_fail *fail);
+	struct page_words *ret, struct ocr_fail *fail);

@@ -1,8 +1,8 @@
 /* Tesseract: a grey page to words. The one file that includes its headers is tess.c. */
 #pragma once
 
-#include "base/buf.h"
 #include "ocr/grey.h"
+#include "ocr/words.h"
 
 #define TESS_WORDS_MAX     20000
 #define TESS_LANGUAGE_MAX  31
@@ -13,12 +13,6 @@ struct tess_options {
 	int cancel_fd;        /* recognition ends when nobody reads this descriptor any more; -1: none */
 };
 
-struct tess_words {
-	struct buf json; /* array of {"t","b","c","l"}: docs/architecture.md, frame "words" */
-	struct buf text; /* the same as lines for people */
-	int n;
-};
-
-/* Reasons: language, too-large, cancelled, engine, memory. 0 or negative errno with `fail` filled. */
-int tess_read(const struct tess_options *o, const struct grey *g, struct tess_words *ret, struct ocr_fail *fail);
-void tess_words_free(struct tess_words *w);
+/* Reasons: language, too-large, cancelled, engine, memory. 0 or negative errno with `fail` filled. The
+ * picture is used up: what was read is painted over. */
+int tess_read(const struct tess_options *o, struct grey *g, struct page_words *ret, struct ocr_fail *fail);

@@ -1,9 +1,10 @@
 /*
  * Faults at named steps (base/step.h), for the crash suites. Only in builds with VARIANT=fault.
  *
- *   PAGEFERRY_FAULT=kill:NAME[:N]   SIGKILL to this process when it reaches step NAME for the N-th time (default: the first)
- *   PAGEFERRY_BUG=NAME,NAME         bugs that are planted, for suites that must catch them
- *   PAGEFERRY_STEP_LOG=FILE         each step reached is appended to FILE, a line each, before anything else happens
+ *   PAGEFERRY_FAULT=kill:NAME[:N]   SIGKILL to this process when it reaches step NAME for the N-th time
+ * (default: the first) PAGEFERRY_BUG=NAME,NAME         bugs that are planted, for suites that must catch them
+ *   PAGEFERRY_STEP_LOG=FILE         each step reached is appended to FILE, a line each, before anything else
+ * happens
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -1,0 +1,283 @@
+#include "capture/helper.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/frame.h"
+#include "base/log.h"
+#include "base/step.h"
+#include "capture/run.h"
+
+#define CHUNK ((size_t)32 << 10)
+
+struct request {
+	char verb[16], source[512], name[256];
+	struct convert_options convert;
+	bool has_payload;
+};
+
+struct helper {
+	int in_fd;
+	int passed_fd; /* owned, or -1: the file to ingest */
+	struct frame_reader *reader;
+	const uint8_t *piece; /* the payload's part in hand, borrowed from the reader */
+	size_t left;
+	bool done; /* the request frame is complete */
+};
+
+/* ---- receiving --------------------------------------------------------------------------------------------------------- */
+/* Keeps the first passed descriptor and closes any other. */
+static void take_descriptors(struct helper *h, struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (h->passed_fd < 0)
+				h->passed_fd = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+static ssize_t receive(struct helper *h, void *to, size_t len)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(4 * sizeof(int))];
+	} control;
+	struct iovec v = {to, len};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n;
+
+	do
+		n = recvmsg(h->in_fd, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0) {
+		take_descriptors(h, &m);
+		return n;
+	}
+	if (errno != ENOTSOCK)
+		return -errno;
+	do
+		n = read(h->in_fd, to, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* The next part of the request: as frame_reader_next(), but waits for it. -EPIPE when the stream ends before. */
+static int next_part(struct helper *h, struct frame_piece *ret)
+{
+	for (;;) {
+		char chunk[CHUNK];
+		int r = frame_reader_next(h->reader, ret);
+		ssize_t n;
+
+		if (r != FRAME_NONE)
+			return r;
+		n = receive(h, chunk, sizeof(chunk));
+		if (n <= 0)
+			return n < 0 ? (int)n : -EPIPE;
+		r = frame_reader_feed(h->reader, chunk, (size_t)n);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* The request's payload as a page's input. */
+static ssize_t read_payload(struct input *in, void *to, size_t len)
+{
+	struct helper *h = in->ud;
+
+	while (h->left == 0 && !h->done) {
+		struct frame_piece piece;
+		int r = next_part(h, &piece);
+
+		if (r < 0)
+			return r;
+		if (r == FRAME_DATA) {
+			h->piece = piece.data;
+			h->left = piece.len;
+		}
+		h->done = r == FRAME_DONE;
+	}
+	len = MIN(len, h->left);
+	memcpy(to, h->piece, len);
+	h->piece += len;
+	h->left -= len;
+	return (ssize_t)len;
+}
+
+/* ---- the request ------------------------------------------------------------------------------------------------------- */
+/* Absent leaves the default; anything but an integer in range is an error. */
+static int get_range(const cJSON *head, const char *name, int64_t min, int64_t max, int64_t *value)
+{
+	int64_t v;
+	int r = json_get_i64(head, name, &v);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || v < min || v > max)
+		return -EINVAL;
+	*value = v;
+	return 0;
+}
+
+static int get_text(const cJSON *head, const char *name, char *out, size_t size)
+{
+	const char *s = json_get_string(head, name);
+
+	return !s || str_copy(out, size, s) >= 0 ? 0 : -EINVAL;
+}
+
+static int get_crop(const cJSON *head, struct convert_options *o)
+{
+	const cJSON *crop = json_get(head, "crop");
+	uint32_t v[4];
+
+	if (!crop || cJSON_IsNull(crop))
+		return 0;
+	if (!cJSON_IsArray(crop) || cJSON_GetArraySize(crop) != 4)
+		return -EINVAL;
+	for (int i = 0; i < 4; i++) {
+		const cJSON *n = cJSON_GetArrayItem(crop, i);
+
+		if (!cJSON_IsNumber(n) || !(n->valuedouble >= 0 && n->valuedouble <= IMAGE_SIDE_MAX) ||
+			n->valuedouble != (uint32_t)n->valuedouble)
+			return -EINVAL;
+		v[i] = (uint32_t)n->valuedouble;
+	}
+	o->crop = (struct orient_rect){v[0], v[1], v[2], v[3]};
+	o->has_crop = true;
+	return 0;
+}
+
+/* 0 and the request, or -EINVAL with what is wrong in `bad`. */
+static int parse_request(const struct frame_piece *head, struct request *ret, const char **bad)
+{
+	struct request q = {.convert = CONVERT_OPTIONS_DEFAULT, .name = "page", .has_payload = head->bytes > 0};
+	int64_t max_side = q.convert.max_side, quality = q.convert.quality;
+
+	if (!head->type || !streq(head->type, "request"))
+		*bad = "the first frame must be of type \"request\"";
+	else if (get_text(head->head, "verb", q.verb, sizeof(q.verb)) < 0 || get_text(head->head, "source", q.source, sizeof(q.source)) < 0 ||
+		get_text(head->head, "name", q.name, sizeof(q.name)) < 0)
+		*bad = "verb, source or name is too long";
+	else if (get_range(head->head, "max_side", MAX_SIDE_MIN, MAX_SIDE_MAX, &max_side) < 0)
+		*bad = "max_side must be a number from 16 to 16384";
+	else if (get_range(head->head, "quality", 1, 100, &quality) < 0)
+		*bad = "quality must be a number from 1 to 100";
+	else if (get_crop(head->head, &q.convert) < 0)
+		*bad = "crop must be [x, y, width, height] in pixels";
+	else
+		*bad = NULL;
+	if (*bad)
+		return -EINVAL;
+	q.convert.max_side = (uint32_t)max_side;
+	q.convert.quality = (int)quality;
+	*ret = q;
+	return 0;
+}
+
+/* ---- verbs ------------------------------------------------------------------------------------------------------------- */
+static int do_scan(struct helper *h, const struct request *q, struct emit *e)
+{
+	struct run_counts counts;
+
+	if (!q->source[0])
+		return run_refuse(e, "bad-request", "scan needs a source");
+	return run_source(q->source, &q->convert, e, &counts);
+}
+
+static int do_ingest(struct helper *h, const struct request *q, struct emit *e)
+{
+	_cleanup_(input_close) struct input in = {.fd = -1};
+	struct run_counts counts;
+	struct stat st;
+	int r;
+
+	if (h->passed_fd < 0)
+		return run_refuse(e, "bad-request", "ingest needs a file's descriptor with its first byte");
+	/* A pipe or device could hold us up for ever, and has no size to be held to. */
+	if (fstat(h->passed_fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return run_refuse(e, "io", "what was passed is not a regular file");
+	r = input_from_file(&in, h->passed_fd);
+	if (r < 0)
+		return r;
+	return run_input(&in, q->name, &q->convert, e, &counts);
+}
+
+static int do_transcode(struct helper *h, const struct request *q, struct emit *e)
+{
+	_cleanup_(input_close) struct input in = {.fd = -1};
+	struct run_counts counts;
+	int r = input_from_reader(&in, read_payload, h);
+
+	if (r < 0)
+		return r;
+	r = run_input(&in, q->name, &q->convert, e, &counts);
+	/* What a rejected page left unread would reset the connection when we exit. */
+	while (r >= 0 && !h->done && read_payload(&in, in.buffer, INPUT_BUFFER) > 0)
+		;
+	return r;
+}
+
+static const struct {
+	const char *verb;
+	int (*fn)(struct helper *h, const struct request *q, struct emit *e);
+} verbs[] = {
+	{"scan", do_scan},
+	{"ingest", do_ingest},
+	{"transcode", do_transcode},
+};
+
+static int dispatch(struct helper *h, const struct request *q, struct emit *e)
+{
+	if (q->has_payload && !streq(q->verb, "transcode"))
+		return run_refuse(e, "bad-request", "only transcode takes a payload");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (streq(verbs[i].verb, q->verb))
+			return verbs[i].fn(h, q, e);
+	return run_refuse(e, "bad-request", "no such verb; expected scan, ingest or transcode");
+}
+
+static int serve(struct helper *h, struct emit *e)
+{
+	struct frame_piece head;
+	struct request q;
+	const char *bad;
+	int r = next_part(h, &head);
+
+	if (r == -EBADMSG || r == -EMSGSIZE)
+		return run_refuse(e, "bad-request", frame_reader_error(h->reader));
+	if (r < 0)
+		return r;
+	if (parse_request(&head, &q, &bad) < 0)
+		return run_refuse(e, "bad-request", bad);
+	return dispatch(h, &q, e);
+}
+
+int helper_main(int in_fd, int out_fd)
+{
+	struct helper h = {.in_fd = in_fd, .passed_fd = -1};
+	struct emit *e = NULL;
+	int r;
+
+	STEP(HELPER_STARTED);
+	r = frame_reader_new(&h.reader);
+	if (r >= 0)
+		r = emit_frames_new(out_fd, &e);
+	if (r >= 0)
+		r = serve(&h, e);
+	emit_free(e);
+	frame_reader_free(h.reader);
+	closep(&h.passed_fd);
+	return r;
+}

@@ -1,0 +1,270 @@
+#include "capture/pipeline.h"
+
+#include "capture/jpegenc.h"
+#include "capture/scale.h"
+#include "capture/watch.h"
+
+#define STRIP_ROWS 16 /* rows of a turned page given to the encoder at a time */
+
+struct pipeline {
+	const struct convert_options *options;
+	struct convert_plan plan;
+	struct image *im; /* borrowed */
+	struct scaler *scaler[IMAGE_PLANES];
+	struct orient_store store[IMAGE_PLANES]; /* when the order of rows changes */
+	uint8_t *mirrored;                       /* one row, when only left and right change */
+	struct jpegenc *enc;
+	struct emit *emit; /* borrowed */
+	struct page_info *info;
+	bool announced;
+	int64_t started_us, cpu_us;
+};
+
+/* ---- the plan ---------------------------------------------------------------------------------------------------------- */
+static uint32_t scaled(uint32_t side, uint32_t longest, uint32_t max_side)
+{
+	uint64_t v = ((uint64_t)side * max_side + longest / 2) / longest;
+
+	return v ? (uint32_t)v : 1;
+}
+
+/* The smallest of libjpeg's fast sizes that leaves 1.25 times what we need: less costs sharpness, other sizes (5/8 to 7/8)
+ * are slower than the whole. */
+static unsigned int choose_eighths(uint32_t longest, uint32_t max_side)
+{
+	for (unsigned int n = 1; n < 8; n *= 2)
+		if ((uint64_t)longest * n * 4 >= (uint64_t)max_side * 8 * 5)
+			return n;
+	return 8;
+}
+
+int convert_plan(const struct image *im, const struct convert_options *o, struct convert_plan *ret, struct reject *why)
+{
+	struct convert_plan p = {.orient = orient_of(im->orientation), .crop = {0, 0, im->width, im->height}, .eighths = 8};
+	uint32_t upright_w = p.orient.transpose ? im->height : im->width;
+	uint32_t upright_h = p.orient.transpose ? im->width : im->height, longest;
+
+	if (o->has_crop) {
+		const struct orient_rect *c = &o->crop;
+
+		if (!c->width || !c->height || c->x >= upright_w || c->y >= upright_h || c->width > upright_w - c->x ||
+			c->height > upright_h - c->y)
+			return reject_set(why, REJECT_UNSUPPORTED, "the crop %u,%u,%u,%u lies outside the page of %ux%u pixels",
+				c->x, c->y, c->width, c->height, upright_w, upright_h);
+		p.crop = orient_to_stored(&p.orient, im->width, im->height, c);
+	}
+	longest = MAX(p.crop.width, p.crop.height);
+	p.width = p.crop.width;
+	p.height = p.crop.height;
+	if (longest > o->max_side) {
+		p.width = scaled(p.crop.width, longest, o->max_side);
+		p.height = scaled(p.crop.height, longest, o->max_side);
+		p.eighths = choose_eighths(longest, o->max_side);
+	}
+	p.out_width = p.orient.transpose ? p.height : p.width;
+	p.out_height = p.orient.transpose ? p.width : p.height;
+	*ret = p;
+	return 0;
+}
+
+/*
+ * One axis of a plane. `per` is source pixels for one pixel of the result, `samples` the plane's samples for one source
+ * pixel. A chroma sample of the result lies amid two pixels, counted from the upright page's edge: when the axis is
+ * mirrored and its length odd, that is one pixel off.
+ */
+static struct scale_axis plan_axis(bool chroma, uint32_t in, uint32_t out, uint32_t crop_at, uint32_t crop_len, double samples,
+	bool mirrored)
+{
+	double per = (double)crop_len / out;
+	double shift = chroma && mirrored && out % 2 ? per : 0;
+
+	return (struct scale_axis){
+		.in = in,
+		.out = chroma ? (out + 1) / 2 : out,
+		.origin = (crop_at - shift) * samples,
+		.step = (chroma ? 2 : 1) * per * samples,
+	};
+}
+
+/* ---- rows through the stages --------------------------------------------------------------------------------------- */
+static int on_piece(void *ud, const void *data, size_t len)
+{
+	struct pipeline *p = ud;
+
+	if (!p->announced) {
+		int r = p->emit->ops->page(p->emit, p->info);
+
+		if (r < 0)
+			return r;
+		p->announced = true;
+	}
+	return p->emit->ops->data(p->emit, data, len);
+}
+
+static int to_encoder(void *ud, unsigned int plane, const uint8_t *row)
+{
+	struct pipeline *p = ud;
+
+	return jpegenc_row(p->enc, plane, row);
+}
+
+static int on_scaled_row(void *ud, unsigned int plane, const uint8_t *row)
+{
+	struct pipeline *p = ud;
+
+	if (!orient_keeps_rows(&p->plan.orient)) {
+		orient_store_add(&p->store[plane], row);
+		return 0;
+	}
+	if (p->plan.orient.mirror_x) {
+		orient_mirror_row(p->mirrored, row, plane ? (p->plan.width + 1) / 2 : p->plan.width);
+		row = p->mirrored;
+	}
+	return to_encoder(p, plane, row);
+}
+
+static int push_band(struct pipeline *p, const struct image_band *band)
+{
+	for (unsigned int i = 0; i < p->im->n_planes; i++)
+		for (unsigned int y = 0; y < band->n[i]; y++) {
+			int r = scaler_push(p->scaler[i], band->rows[i][y]);
+
+			if (r < 0)
+				return r;
+		}
+	return 0;
+}
+
+static int decode_all(struct pipeline *p, struct reject *why)
+{
+	for (;;) {
+		struct image_band band;
+		int64_t t0 = watch_us(), t1;
+		int r = p->im->ops->next(p->im, &band, why);
+
+		t1 = watch_us();
+		p->info->us.decode += t1 - t0;
+		if (r <= 0)
+			return r;
+		r = push_band(p, &band);
+		p->info->us.scale += watch_us() - t1;
+		if (r < 0)
+			return r;
+	}
+}
+
+static int encode_turned(struct pipeline *p)
+{
+	for (uint32_t y = 0; y < p->plan.out_height; y += STRIP_ROWS)
+		for (unsigned int i = 0; i < p->im->n_planes; i++) {
+			unsigned int half = i ? 2 : 1;
+			int r = orient_store_give(&p->store[i], &p->plan.orient, y / half, STRIP_ROWS / half, to_encoder, p, i);
+
+			if (r < 0)
+				return r;
+		}
+	return 0;
+}
+
+/* ---- setting up -------------------------------------------------------------------------------------------------------- */
+static int setup_plane(struct pipeline *p, unsigned int i)
+{
+	const struct convert_plan *plan = &p->plan;
+	const struct image_plane *in = &p->im->plane[i];
+	struct scale_axis x = plan_axis(i > 0, in->width, plan->width, plan->crop.x, plan->crop.width, in->sx, plan->orient.mirror_x);
+	struct scale_axis y = plan_axis(i > 0, in->height, plan->height, plan->crop.y, plan->crop.height, in->sy,
+		plan->orient.mirror_y);
+	int r = scaler_new(&x, &y, on_scaled_row, p, i, &p->scaler[i]);
+
+	if (r >= 0 && !orient_keeps_rows(&plan->orient))
+		r = orient_store_init(&p->store[i], x.out, y.out);
+	return r;
+}
+
+static int setup(struct pipeline *p, struct reject *why)
+{
+	struct jpegenc_options o = {.width = p->plan.out_width, .height = p->plan.out_height, .quality = p->options->quality,
+		.sink = on_piece, .ud = p};
+	int r = p->im->ops->start(p->im, p->plan.eighths, why);
+
+	if (r < 0)
+		return r;
+	p->mirrored = malloc(p->plan.width + 1);
+	if (!p->mirrored)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < p->im->n_planes; i++) {
+		r = setup_plane(p, i);
+		if (r < 0)
+			return r;
+	}
+	o.n_planes = p->im->n_planes;
+	return jpegenc_new(&o, &p->enc);
+}
+
+static void describe(struct pipeline *p)
+{
+	struct page_info *info = p->info;
+	bool turned = p->plan.orient.transpose;
+
+	info->width = p->plan.out_width;
+	info->height = p->plan.out_height;
+	info->source_width = turned ? p->im->height : p->im->width;
+	info->source_height = turned ? p->im->width : p->im->height;
+	info->format = p->im->ops->format;
+	info->orientation = p->im->orientation;
+	info->eighths = p->plan.eighths;
+	info->quality = p->options->quality;
+	info->cropped = p->options->has_crop;
+	info->grey = p->im->n_planes == 1;
+}
+
+static void pipeline_free(struct pipeline *p)
+{
+	for (unsigned int i = 0; i < IMAGE_PLANES; i++) {
+		scaler_free(p->scaler[i]);
+		orient_store_free(&p->store[i]);
+	}
+	jpegenc_free(p->enc);
+	free(p->mirrored);
+}
+
+static int finish(struct pipeline *p)
+{
+	struct page_info *info = p->info;
+	int64_t from = watch_us();
+	int r = 0;
+
+	for (unsigned int i = 0; i < p->im->n_planes && r >= 0; i++)
+		r = scaler_done(p->scaler[i]) ? 0 : -EPROTO;
+	if (r >= 0 && !orient_keeps_rows(&p->plan.orient))
+		r = encode_turned(p);
+	if (r >= 0)
+		r = jpegenc_finish(p->enc);
+	if (r < 0)
+		return r;
+	info->us.encode = jpegenc_us(p->enc);
+	/* What was encoded while rows were being pushed, or turned, is not scaling. */
+	info->us.scale += (watch_us() - from) - info->us.encode;
+	info->us.scale = MAX(info->us.scale, 0);
+	info->us.total += watch_us() - p->started_us;
+	info->us.cpu = watch_cpu_us() - p->cpu_us;
+	return p->emit->ops->page_end(p->emit, info);
+}
+
+int page_convert(struct image *im, const struct convert_options *o, struct page_info *info, struct emit *e, struct reject *why)
+{
+	_cleanup_(pipeline_free) struct pipeline p = {.options = o, .im = im, .emit = e, .info = info,
+		.started_us = watch_us(), .cpu_us = watch_cpu_us()};
+	int r = convert_plan(im, o, &p.plan, why);
+
+	if (r < 0)
+		return r;
+	r = setup(&p, why);
+	if (r < 0)
+		return r;
+	describe(&p);
+	r = decode_all(&p, why);
+	if (r < 0)
+		return r;
+	return finish(&p);
+}

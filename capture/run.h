@@ -1,0 +1,16 @@
+/* A run: pages from a source, or one page from an input, through the pipeline into an emitter. */
+#pragma once
+
+#include "capture/pipeline.h"
+#include "capture/source.h"
+
+struct run_counts {
+	unsigned int pages, rejected;
+	bool failed; /* the run as a whole gave nothing: `end` said so */
+};
+
+/* Both send `end` unless nobody listens. 0, or the negative errno that ended the run. */
+int run_source(const char *source, const struct convert_options *o, struct emit *e, struct run_counts *ret);
+int run_input(struct input *in, const char *name, const struct convert_options *o, struct emit *e, struct run_counts *ret);
+/* A run that ends before it began. */
+int run_refuse(struct emit *e, const char *reason, const char *message);

@@ -1,0 +1,34 @@
+/* Where pages come from. A source is named "SCHEME:WHERE"; each scheme is a file of its own with a struct page_source_ops. */
+#pragma once
+
+#include "capture/image.h"
+
+struct page_source;
+
+/* One page as it comes, borrowed from the source until the next call. */
+struct page_item {
+	char name[256];
+	struct input *input;    /* encoded, or NULL: then */
+	struct raw_frame frame; /* a raw frame */
+	int64_t grab_us;
+};
+
+struct page_source_ops {
+	const char *scheme; /* "replay" */
+	/* -EBADMSG with why: nothing can come from there. */
+	int (*open)(const char *where, struct page_source **ret, struct reject *why);
+	/* 1 and a page; 0: no more; -EBADMSG with why: this page (ret->name) gave nothing, ask again for the others. */
+	int (*next)(struct page_source *s, struct page_item *ret, struct reject *why);
+	void (*close)(struct page_source *s);
+};
+
+/* The start of every source. */
+struct page_source {
+	const struct page_source_ops *ops;
+};
+
+int source_open(const char *name, struct page_source **ret, struct reject *why);
+void source_close(struct page_source *s); /* NULL is fine */
+
+extern const struct page_source_ops replay_source;
+extern const struct page_source_ops v4l2_source;

@@ -1,0 +1,360 @@
+#include "cloud/bedrock.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "cloud/awserror.h"
+#include "cloud/sigv4.h"
+#include "cloud/toolschema.h"
+
+#define TOOL_NAME        "record_fields"
+#define REQUEST_MAX      UINT64_C(25000000) /* whole request, base64 included: Nova user guide, "Image understanding" */
+#define SIDE_MAX         8000               /* pixels, the same page */
+#define OUTPUT_MAX       5000               /* tokens that Nova v1 gives at most */
+#define OUTPUT_DEFAULT   4000
+#define REPLY_MAX        ((size_t)1 << 20)
+#define SCAFFOLD_TOKENS  2000 /* what the service adds around a tool */
+#define LITERAL_MAX      ((size_t)1 << 20)
+
+/* ---- the question ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Never less than what the model counts. Nova's published estimates are 1.5 to 1.8 tokens a thousand pixels (900x450: 800,
+ * 1300x1300: 2600): two a thousand and a thousand more holds for all of them. Text: no tokenizer makes more tokens than
+ * bytes.
+ */
+static uint64_t image_tokens(const struct job_image *i)
+{
+	uint64_t w = i->width ? i->width : 2048, h = i->height ? i->height : 2048;
+
+	return w * h / 500 + 1000;
+}
+
+static uint64_t tokens_bound(const struct job *j, const struct request *r)
+{
+	uint64_t sum = SCAFFOLD_TOKENS;
+
+	for (size_t i = 0; i < j->n_images; i++)
+		sum += image_tokens(&j->images[i]);
+	for (size_t i = 0; i < r->n_segments; i++) {
+		if (r->segments[i].kind == SEGMENT_LITERAL)
+			sum += r->segments[i].len;
+	}
+	return sum;
+}
+
+static int set_url(const struct bedrock_config *c, struct request *r)
+{
+	_cleanup_buf_ struct buf b = BUF_MAX(8192);
+	size_t len = strlen(c->endpoint);
+	int e;
+
+	while (len && c->endpoint[len - 1] == '/')
+		len--;
+	if (len)
+		e = buf_addf(&b, "%.*s/model/", (int)len, c->endpoint);
+	else
+		e = buf_addf(&b, "https://bedrock-runtime.%s.amazonaws.com/model/", c->region);
+	if (e >= 0)
+		e = sigv4_encode_label(c->model, &b);
+	if (e >= 0)
+		e = buf_adds(&b, "/invoke");
+	if (e < 0)
+		return e;
+	r->url = buf_take(&b);
+	return r->url ? 0 : -ENOMEM;
+}
+
+static int take_literal(struct request *r, struct buf *b)
+{
+	size_t len = b->len;
+	char *text = buf_take(b);
+
+	return text ? request_add_literal_take(r, text, len) : -ENOMEM;
+}
+
+/* ..."content":[ {"image":...BASE64...}, {"image":...}, {"text": */
+static int add_images(const struct job *j, struct request *r, struct buf *b)
+{
+	int e = 0;
+
+	for (size_t i = 0; e >= 0 && i < j->n_images; i++) {
+		e = buf_adds(b, "{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"");
+		if (e >= 0)
+			e = take_literal(r, b);
+		if (e >= 0)
+			e = request_add_file(r, SEGMENT_FILE_BASE64, j->images[i].fd, j->images[i].bytes);
+		if (e >= 0)
+			e = buf_adds(b, "\"}}},");
+	}
+	return e;
+}
+
+static int add_schema(const struct doctype *t, struct buf *b)
+{
+	_cleanup_json_ cJSON *schema = NULL;
+	int e = tool_schema_nova(t->schema, &schema);
+
+	return e < 0 ? e : json_print(schema, false, b);
+}
+
+static int add_body(const struct job *j, int64_t max_tokens, struct request *r)
+{
+	static const char head[] = "{\"schemaVersion\":\"messages-v1\",\"system\":[{\"text\":\"You read scanned pages and record what "
+				   "is printed on them with the tool.\"}],\"messages\":[{\"role\":\"user\",\"content\":[";
+	_cleanup_buf_ struct buf b = BUF_MAX(LITERAL_MAX);
+	const struct doctype *t = j->types->types[0];
+	int e = buf_adds(&b, head);
+
+	if (e >= 0)
+		e = add_images(j, r, &b);
+	if (e >= 0)
+		e = buf_adds(&b, "{\"text\":");
+	if (e >= 0)
+		e = json_quote(&b, t->prompt, strlen(t->prompt));
+	if (e >= 0)
+		e = buf_adds(&b, "}]}],\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"" TOOL_NAME "\",\"description\":"
+				 "\"Records the fields of the page.\",\"inputSchema\":{\"json\":");
+	if (e >= 0)
+		e = add_schema(t, &b);
+	if (e >= 0)
+		e = buf_addf(&b,
+			"}}}],\"toolChoice\":{\"tool\":{\"name\":\"" TOOL_NAME "\"}}},"
+			"\"inferenceConfig\":{\"maxTokens\":%lld,\"temperature\":0,\"topK\":1}}",
+			(long long)max_tokens);
+	return e < 0 ? e : take_literal(r, &b);
+}
+
+static int check_job(const struct bedrock_config *c, const struct job *j)
+{
+	if (!j->n_images || !j->types->n_types || !*c->model || !*c->region)
+		return -EINVAL;
+	/* messages-v1 is Nova's; an ARN does not say its family, there the operator's word counts */
+	if (strstr(c->model, "anthropic."))
+		return -EOPNOTSUPP;
+	for (size_t i = 0; i < j->n_images; i++) {
+		if (j->images[i].width > SIDE_MAX || j->images[i].height > SIDE_MAX)
+			return -EMSGSIZE;
+	}
+	return 0;
+}
+
+static int fill_request(const struct bedrock_config *c, const struct job *j, struct request *r)
+{
+	int64_t max_tokens = c->max_output_tokens > 0 ? MIN(c->max_output_tokens, OUTPUT_MAX) : OUTPUT_DEFAULT;
+	int e = check_job(c, j);
+
+	if (e >= 0)
+		e = set_url(c, r);
+	if (e >= 0)
+		e = request_add_header(r, "content-type", "application/json");
+	if (e >= 0)
+		e = request_add_header(r, "accept", "application/json");
+	if (e >= 0)
+		e = add_body(j, max_tokens, r);
+	if (e < 0)
+		return e;
+	if (request_body_length(r) > REQUEST_MAX)
+		return -EMSGSIZE;
+	r->method = "POST";
+	r->max_reply = REPLY_MAX;
+	r->timeout_ms = c->timeout_ms;
+	r->connect_timeout_ms = c->connect_timeout_ms;
+	r->model = c->model;
+	r->region = c->region;
+	r->connect_to = *c->connect_to ? c->connect_to : NULL;
+	r->ca_file = *c->ca_file ? c->ca_file : NULL;
+	r->max_input_tokens = tokens_bound(j, r);
+	r->max_output_tokens = (uint64_t)max_tokens;
+	return 0;
+}
+
+static int bedrock_build(const struct extractor *x, const struct job *j, struct request *ret)
+{
+	struct request r = {};
+	int e = fill_request(x->config, j, &r);
+
+	if (e < 0) {
+		request_free(&r);
+		return e;
+	}
+	*ret = r;
+	return 0;
+}
+
+static int bedrock_sign(const struct extractor *x, const struct creds *c, int64_t now, struct request *req)
+{
+	const struct bedrock_config *config = x->config;
+	struct sigv4_params p = {.region = config->region, .service = "bedrock", .now = now};
+	int r = c ? sigv4_sign(&p, c, req) : -EACCES;
+
+	return r == -EINVAL || r == -ENOBUFS ? -EACCES : r;
+}
+
+/* ---- the reply --------------------------------------------------------------------------------------------------------- */
+
+/* The largest of the spellings that are there; -1 when none is. */
+static int64_t count(const cJSON *usage, const char *const names[])
+{
+	int64_t best = -1, v;
+
+	for (; *names; names++) {
+		if (json_get_i64(usage, *names, &v) == 0 && v >= 0)
+			best = MAX(best, v);
+	}
+	return best;
+}
+
+static int64_t header_count(const struct reply *r, const char *name)
+{
+	const char *s = reply_header(r, name);
+	char *end;
+	long long v;
+
+	if (!s || *s < '0' || *s > '9')
+		return -1;
+	errno = 0;
+	v = strtoll(s, &end, 10);
+	return errno || *end ? -1 : v;
+}
+
+/* Body and headers both count; where they differ the larger is believed, so that no cost is lost. */
+static void read_usage(const struct reply *r, const cJSON *body, struct usage *u)
+{
+	static const char *const in[] = {"inputTokens", "input_tokens", NULL};
+	static const char *const out[] = {"outputTokens", "output_tokens", NULL};
+	static const char *const cached[] = {"cacheReadInputTokens", "cacheReadInputTokenCount", NULL};
+	const cJSON *usage = json_get_object(body, "usage");
+	int64_t i = MAX(count(usage, in), header_count(r, "x-amzn-bedrock-input-token-count"));
+	int64_t o = MAX(count(usage, out), header_count(r, "x-amzn-bedrock-output-token-count"));
+	int64_t c = MAX(count(usage, cached), header_count(r, "x-amzn-bedrock-cache-read-input-token-count"));
+
+	u->reported = i >= 0 && o >= 0;
+	u->input = (uint64_t)MAX(i, 0);
+	u->output = (uint64_t)MAX(o, 0);
+	u->cached = (uint64_t)MAX(c, 0);
+}
+
+/* The tool's input, or text when the model answered in words. NULL without either. */
+static const cJSON *find_input(const cJSON *content)
+{
+	const cJSON *block;
+
+	cJSON_ArrayForEach(block, content) {
+		const cJSON *use = json_get_object(block, "toolUse");
+		const cJSON *input = json_get_object(use, "input");
+
+		if (input && input->child)
+			return input;
+	}
+	return NULL;
+}
+
+static int join_text(const cJSON *content, struct buf *out)
+{
+	const cJSON *block;
+	int r = 0;
+
+	cJSON_ArrayForEach(block, content) {
+		const char *text = json_get_string(block, "text");
+
+		if (r >= 0 && text)
+			r = buf_addf(out, "%s%s", out->len ? "\n" : "", text);
+	}
+	return r;
+}
+
+static bool blank(const char *s)
+{
+	return s[strspn(s, " \t\r\n")] == '\0';
+}
+
+static int take_answer(const struct job *j, const cJSON *content, struct verdict *v)
+{
+	_cleanup_buf_ struct buf b = {};
+	const cJSON *input = find_input(content);
+	int r = input ? json_print(input, false, &b) : join_text(content, &b);
+
+	if (r < 0)
+		return r;
+	if (blank(buf_str(&b)))
+		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "empty-answer", "the model answered without any field");
+	v->answer = buf_take(&b);
+	if (!v->answer)
+		return -ENOMEM;
+	v->type = j->types->types[0];
+	return verdict_set(v, PAGE_DONE, BACKEND_OK, "answered", "answered");
+}
+
+static const struct {
+	const char *stop;
+	enum page_outcome first, again; /* on the first try, and after one */
+	const char *reason, *message;
+} stops[] = {
+	{"max_tokens", PAGE_RETRY, PAGE_NEXT, "truncated", "the answer was cut off at MaxOutputTokens="},
+	{"malformed_tool_use", PAGE_RETRY, PAGE_NEXT, "malformed", "the model did not keep to the form"},
+	{"malformed_model_output", PAGE_RETRY, PAGE_NEXT, "malformed", "the model did not keep to the form"},
+	{"guardrail_intervened", PAGE_NEXT, PAGE_NEXT, "guardrail", "a Bedrock guardrail stopped the answer"},
+	{"content_filtered", PAGE_NEXT, PAGE_NEXT, "filtered", "the service's content filter stopped the answer"},
+	{"model_context_window_exceeded", PAGE_NEXT, PAGE_NEXT, "too-large", "the page is too large for the model"},
+};
+
+static int decode_answer(const struct job *j, const struct reply *r, const cJSON *body, struct verdict *v)
+{
+	const cJSON *message = json_get_object(json_get_object(body, "output"), "message");
+	const cJSON *content = json_get_array(message, "content");
+	const char *stop = json_get_string(body, "stopReason");
+
+	text_safe_copy(v->stop, sizeof(v->stop), stop ? stop : "");
+	for (size_t i = 0; stop && i < ARRAY_SIZE(stops); i++) {
+		if (streq(stop, stops[i].stop))
+			return verdict_set(v, j->tries ? stops[i].again : stops[i].first, BACKEND_OK, stops[i].reason, "%s",
+				stops[i].message);
+	}
+	if (!stop || !content)
+		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but no message of the model in it");
+	if (!streq(stop, "tool_use") && !streq(stop, "end_turn"))
+		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "unexpected-stop", "the model stopped with \"%s\"", stop);
+	return take_answer(j, content, v);
+}
+
+static int bedrock_decode(const struct extractor *x, const struct job *j, const struct reply *r, struct verdict *ret)
+{
+	_cleanup_json_ cJSON *body = NULL;
+	struct verdict v = {};
+	const char *id;
+	int e;
+
+	if (transport_judge(r, &v)) {
+		*ret = v;
+		return 0;
+	}
+	id = reply_header(r, "x-amzn-requestid");
+	text_safe_copy(v.request_id, sizeof(v.request_id), id ? id : "");
+	if (r->status != 200) {
+		e = aws_error_judge(r, &v);
+	} else {
+		v.billed = true;
+		e = json_parse(r->body ? r->body : "", r->len, &body, NULL);
+		if (e == -EBADMSG)
+			e = verdict_set(&v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but the reply is not JSON");
+		else if (e >= 0) {
+			read_usage(r, body, &v.usage);
+			e = decode_answer(j, r, body, &v);
+		}
+	}
+	if (e < 0) {
+		verdict_clear(&v);
+		return e;
+	}
+	*ret = v;
+	return 0;
+}
+
+const struct extractor_ops bedrock_extractor = {
+	.name = "bedrock",
+	.paid = true,
+	.build = bedrock_build,
+	.decode = bedrock_decode,
+	.sign = bedrock_sign,
+};

@@ -1,0 +1,133 @@
+#include "ctl/format.h"
+
+#include <inttypes.h>
+#include <langinfo.h>
+#include <sys/ioctl.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+
+#define PUSD_DOLLAR    INT64_C(1000000000000)
+#define PUSD_CENT      (PUSD_DOLLAR / 100)
+#define PUSD_HUNDRED_THOUSANDTH (PUSD_DOLLAR / 100000)
+
+struct look look_detect(int fd, bool ascii)
+{
+	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+	bool tty = isatty(fd);
+	struct winsize size;
+
+	return (struct look){
+		.colour = tty && term && !streq(term, "dumb") && !(no_color && *no_color),
+		.ascii = ascii || !streq(nl_langinfo(CODESET), "UTF-8"),
+		.columns = tty && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0,
+	};
+}
+
+static const char *style_start(enum style s)
+{
+	static const char *const starts[] = {"", "\033[1m", "\033[2m", "\033[32m", "\033[33m", "\033[31m"};
+
+	return starts[s];
+}
+
+int format_text(struct buf *out, const struct look *l, const char *text, size_t max_columns)
+{
+	_cleanup_buf_ struct buf safe = {};
+	int r = text_safe(&safe, text, strlen(text), max_columns);
+
+	if (r < 0 || !l->ascii)
+		return r < 0 ? r : buf_adds(out, buf_str(&safe));
+	for (size_t i = 0; i < safe.len && r >= 0;) {
+		uint32_t c;
+		size_t n = utf8_sequence(safe.data + i, safe.len - i, &c);
+
+		r = n == 1 ? buf_addc(out, safe.data[i]) : buf_adds(out, c == 0x2026 ? "..." : "?");
+		i += n ? n : 1;
+	}
+	return r;
+}
+
+int format_styled(struct buf *out, const struct look *l, enum style style, const char *text)
+{
+	bool coloured = l->colour && style != STYLE_PLAIN && *text;
+	int r = coloured ? buf_adds(out, style_start(style)) : 0;
+
+	if (r >= 0)
+		r = format_text(out, l, text, 0);
+	if (r >= 0 && coloured)
+		r = buf_adds(out, "\033[0m");
+	return r;
+}
+
+int format_money(struct buf *out, int64_t pusd)
+{
+	uint64_t p = pusd < 0 ? -(uint64_t)pusd : (uint64_t)pusd;
+	const char *sign = pusd < 0 ? "-" : "";
+
+	if (p == 0)
+		return buf_adds(out, "US$0");
+	if (p >= PUSD_DOLLAR) {
+		uint64_t cents = p / PUSD_CENT + (p % PUSD_CENT >= PUSD_CENT / 2);
+
+		return buf_addf(out, "%sUS$%" PRIu64 ".%02" PRIu64, sign, cents / 100, cents % 100);
+	}
+	p = p / PUSD_HUNDRED_THOUSANDTH + (p % PUSD_HUNDRED_THOUSANDTH >= PUSD_HUNDRED_THOUSANDTH / 2);
+	if (p == 0)
+		return buf_addf(out, "<%sUS$0.00001", sign);
+	return buf_addf(out, "%sUS$%" PRIu64 ".%05" PRIu64, sign, p / 100000, p % 100000);
+}
+
+int format_money_text(struct buf *out, const char *digits)
+{
+	int64_t pusd;
+
+	if (!digits || parse_i64(digits, INT64_MIN, INT64_MAX, &pusd) < 0)
+		return buf_addc(out, '?');
+	return format_money(out, pusd);
+}
+
+int format_bytes(struct buf *out, int64_t bytes)
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+	int64_t tenths;
+	size_t u = 0;
+
+	if (bytes < 1024)
+		return buf_addf(out, "%" PRId64 " B", bytes);
+	while (bytes / 1024 >= 1024 && u + 1 < ARRAY_SIZE(units)) {
+		bytes /= 1024;
+		u++;
+	}
+	tenths = bytes / 1024 * 10 + bytes % 1024 * 10 / 1024;
+	return buf_addf(out, "%" PRId64 ".%" PRId64 " %s", tenths / 10, tenths % 10, units[u]);
+}
+
+int format_seconds(struct buf *out, int64_t ms)
+{
+	int64_t tenths = (MAX(ms, 0) + 50) / 100;
+
+	return buf_addf(out, "%" PRId64 ".%" PRId64 " s", tenths / 10, tenths % 10);
+}
+
+int format_duration(struct buf *out, int64_t ms)
+{
+	int64_t s = MAX(ms, 0) / 1000;
+
+	if (s < 60)
+		return buf_addf(out, "%" PRId64 " s", s);
+	if (s < 3600)
+		return buf_addf(out, "%" PRId64 " min", s / 60);
+	if (s < 86400)
+		return buf_addf(out, "%" PRId64 " h %" PRId64 " min", s / 3600, s % 3600 / 60);
+	return buf_addf(out, "%" PRId64 " d %" PRId64 " h", s / 86400, s % 86400 / 3600);
+}
+
+int format_time(struct buf *out, const char *stamp)
+{
+	int64_t ms;
+
+	if (!stamp || parse_timestamp(stamp, &ms) < 0 || strlen(stamp) < 19)
+		return buf_addc(out, '?');
+	return buf_addf(out, "%.10s %.8s", stamp, stamp + 11);
+}

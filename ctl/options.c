@@ -1,0 +1,275 @@
+#include "ctl/options.h"
+
+#include "base/parse.h"
+#include "base/text.h"
+
+#define SOCKET_DEFAULT "/run/pageferry/control"
+#define WORDS_MAX      SIZE_MAX
+
+const struct verb verbs[] = {
+	{VERB_STATUS, "status", "", "what the service does now (without a verb, this)",
+		"Prints the state of the service: pages by state, backends, lights, room and cost.", 0, 0},
+	{VERB_SCAN, "scan", "", "take pages from the scanner and print their fields",
+		"Takes pages from the configured source, waits for their answers and prints the fields as they are found.", 0, 0},
+	{VERB_EXTRACT, "extract", "FILE...", "hand in image files and print their fields",
+		"Hands JPEG or PNG files to the service, waits for the answers and prints the fields as they are found.\n"
+		"A file is opened here and passed on: the service opens no path.", 1, WORDS_MAX},
+	{VERB_LIST, "list", "", "pages, newest first", "Lists pages, newest first.", 0, 0},
+	{VERB_SHOW, "show", "ID", "one page: its fields and what was asked of whom",
+		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1, 1},
+	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.", 0, 0},
+	{VERB_RETRY, "retry", "ID... | --all", "held or waiting pages are tried again now",
+		"Makes held and waiting pages due at once; the count of tries starts again.", 0, WORDS_MAX},
+	{VERB_HELP, "help", "[VERB]", "this text, or that of a verb", "Prints help.", 0, 1},
+	{},
+};
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_DURATION };
+
+#define WAITING (VERB_SCAN | VERB_EXTRACT)
+
+static const struct option {
+	const char *name, *arg;
+	unsigned int verbs;
+	enum option_kind kind;
+	size_t offset;
+	const char *help;
+	const char *const choices[5];
+} options[] = {
+	{"type", "TYPE", WAITING, OPTION_TEXT, offsetof(struct options, type), "document type, or auto", {}},
+	{"source", "SOURCE", VERB_SCAN, OPTION_TEXT, offsetof(struct options, source), "a configured source", {}},
+	{"lane", "LANE", VERB_EXTRACT, OPTION_TEXT, offsetof(struct options, lane),
+		"now (as if scanned now) or backlog (behind those)", {"now", "backlog"}},
+	{"no-wait", NULL, WAITING, OPTION_FLAG, offsetof(struct options, no_wait),
+		"do not wait for answers: print the ids of the pages when they are safe", {}},
+	{"authoritative", NULL, WAITING, OPTION_FLAG, offsetof(struct options, authoritative),
+		"a fallback's answer is printed but not enough: wait for the first backend's", {}},
+	{"state", "STATE", VERB_LIST, OPTION_TEXT, offsetof(struct options, state),
+		"only these: queued, provisional, done or held", {"queued", "provisional", "done", "held"}},
+	{"limit", "N", VERB_LIST, OPTION_COUNT, offsetof(struct options, limit), "at most N pages (20)", {}},
+	{"all", NULL, VERB_RETRY, OPTION_FLAG, offsetof(struct options, all), "every held page (1000 at a time)", {}},
+	{"timeout", "TIME", VERB_ALL & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
+		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},
+	{"json", NULL, VERB_ALL & ~VERB_HELP, OPTION_FLAG, offsetof(struct options, json),
+		"one JSON object a line, for programs", {}},
+	{"ascii", NULL, VERB_ALL, OPTION_FLAG, offsetof(struct options, ascii), "nothing but ASCII", {}},
+	{"socket", "PATH", VERB_ALL, OPTION_TEXT, offsetof(struct options, socket),
+		"the service's socket ($PAGEFERRY_SOCKET, or " SOCKET_DEFAULT ")", {}},
+	{"help", NULL, VERB_ALL, OPTION_FLAG, offsetof(struct options, help), "this text", {}},
+	{"version", NULL, VERB_ALL, OPTION_FLAG, offsetof(struct options, version), "the version", {}},
+};
+
+const struct verb *verb_find(const char *name)
+{
+	for (const struct verb *v = verbs; v->name; v++)
+		if (streq(v->name, name))
+			return v;
+	return NULL;
+}
+
+static const struct verb *verb_by_id(enum verb_id id)
+{
+	for (const struct verb *v = verbs; v->name; v++)
+		if (v->id == id)
+			return v;
+	return NULL;
+}
+
+/* ---- parsing ------------------------------------------------------------------------------------------- */
+
+/* `word` comes from a shell or a file name: it is made harmless. */
+static int complain(struct buf *why, const char *format, const char *word)
+{
+	char safe[128];
+
+	buf_clear(why);
+	buf_addf(why, "%s \"%s\"", format, text_safe_copy(safe, sizeof(safe), word));
+	return -EINVAL;
+}
+
+static const struct option *option_find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (strlen(options[i].name) == len && strncmp(options[i].name, name, len) == 0)
+			return &options[i];
+	return NULL;
+}
+
+static bool is_choice(const struct option *x, const char *value)
+{
+	size_t n = 0;
+
+	for (; n < ARRAY_SIZE(x->choices) && x->choices[n]; n++)
+		if (streq(x->choices[n], value))
+			return true;
+	return n == 0;
+}
+
+static int set_value(const struct option *x, const char *value, struct options *o, struct buf *why)
+{
+	void *field = (char *)o + x->offset;
+	int r = 0;
+
+	switch (x->kind) {
+	case OPTION_FLAG:
+		*(bool *)field = true;
+		break;
+	case OPTION_TEXT:
+		*(const char **)field = value;
+		r = is_choice(x, value) ? 0 : -EINVAL;
+		break;
+	case OPTION_COUNT:
+		r = parse_i64(value, 1, 1000000, field);
+		break;
+	case OPTION_DURATION:
+		r = parse_duration(value, 1, INT64_C(365) * 86400000, field);
+		break;
+	}
+	if (r < 0) {
+		complain(why, "not understood:", value);
+		buf_addf(why, " for --%s (%s)", x->name, x->help);
+	}
+	return r;
+}
+
+/* One word that starts with "--". Moves *i when its value is the next word. */
+static int parse_option(int argc, const char *const *argv, int *i, struct options *o, unsigned int *used, struct buf *why)
+{
+	const char *word = argv[*i] + 2, *equals = strchr(word, '=');
+	const struct option *x = option_find(word, equals ? (size_t)(equals - word) : strlen(word));
+	const char *value = equals ? equals + 1 : NULL;
+
+	if (!x)
+		return complain(why, "unknown option", argv[*i]);
+	if (x->kind == OPTION_FLAG && value)
+		return complain(why, "no value is taken:", argv[*i]);
+	if (x->kind != OPTION_FLAG && !value) {
+		if (*i + 1 >= argc)
+			return complain(why, "a value is missing:", argv[*i]);
+		value = argv[++*i];
+	}
+	*used |= 1u << (unsigned int)(x - options);
+	return set_value(x, value, o, why);
+}
+
+static int check_verb(const struct options *o, unsigned int used, struct buf *why)
+{
+	const struct verb *v = verb_by_id(o->verb);
+
+	if (o->help || o->version)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (used & 1u << i && !(options[i].verbs & o->verb)) {
+			buf_addf(why, "%s has no option --%s", v->name, options[i].name);
+			return -EINVAL;
+		}
+	if (o->n_args > v->max_args)
+		return complain(why, v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);
+	if (o->n_args < v->min_args || (o->verb == VERB_RETRY && !o->n_args == !o->all)) {
+		buf_addf(why, "expected: pageferryctl %s %s", v->name, v->args);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_words(int argc, const char *const *argv, struct options *o, unsigned int *used, struct buf *why)
+{
+	bool only_words = false;
+
+	for (int i = 1; i < argc; i++) {
+		const struct verb *v;
+		int r;
+
+		if (!only_words && streq(argv[i], "--")) {
+			only_words = true;
+		} else if (!only_words && starts_with(argv[i], "--")) {
+			r = parse_option(argc, argv, &i, o, used, why);
+			if (r < 0)
+				return r;
+		} else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
+			return complain(why, streq(argv[i], "-h") ? "did you mean --help?" : "unknown option", argv[i]);
+		} else if (!o->verb) {
+			v = verb_find(argv[i]);
+			if (!v)
+				return complain(why, "unknown verb", argv[i]);
+			o->verb = v->id;
+		} else {
+			o->args[o->n_args++] = argv[i];
+		}
+	}
+	return 0;
+}
+
+int options_parse(int argc, const char *const *argv, struct options *ret, struct buf *why)
+{
+	const char *socket = getenv("PAGEFERRY_SOCKET");
+	struct options o = {.socket = socket && *socket ? socket : SOCKET_DEFAULT, .timeout_ms = -1};
+	unsigned int used = 0;
+	int r;
+
+	o.args = calloc((size_t)argc + 1, sizeof(*o.args));
+	if (!o.args)
+		return -ENOMEM;
+	r = parse_words(argc, argv, &o, &used, why);
+	if (!o.verb)
+		o.verb = o.help && r >= 0 ? VERB_HELP : VERB_STATUS;
+	if (r >= 0)
+		r = check_verb(&o, used, why);
+	if (r < 0) {
+		options_clear(&o);
+		return r;
+	}
+	*ret = o;
+	return 0;
+}
+
+void options_clear(struct options *o)
+{
+	free(o->args);
+	*o = (struct options){};
+}
+
+/* ---- help ---------------------------------------------------------------------------------------------- */
+
+static int help_options(unsigned int mask, struct buf *out)
+{
+	int r = buf_adds(out, "\nOptions:\n");
+
+	for (size_t i = 0; i < ARRAY_SIZE(options) && r >= 0; i++) {
+		char left[40];
+
+		if (!(options[i].verbs & mask))
+			continue;
+		str_format(left, sizeof(left), "--%s%s%s", options[i].name, options[i].arg ? " " : "",
+			options[i].arg ? options[i].arg : "");
+		r = buf_addf(out, "  %-18s %s\n", left, options[i].help);
+	}
+	return r;
+}
+
+static int help_all(struct buf *out)
+{
+	int r = buf_adds(out, "pageferryctl [VERB] [OPTIONS]: speaks to the page service pageferryd\n\nVerbs:\n");
+
+	for (const struct verb *v = verbs; v->name && r >= 0; v++) {
+		char left[40];
+
+		str_format(left, sizeof(left), "%s %s", v->name, v->args);
+		r = buf_addf(out, "  %-22s %s\n", left, v->summary);
+	}
+	if (r >= 0)
+		r = help_options(VERB_HELP, out);
+	return r < 0 ? r : buf_adds(out, "\nOf a verb: pageferryctl VERB --help\n\n"
+		"Exit status: 0 all is well; 1 something failed for a page; 2 wrong use; 3 the service cannot be reached;\n"
+		"4 not allowed; 5 the timeout has passed.\n");
+}
+
+int options_help(const struct verb *v, struct buf *out)
+{
+	int r;
+
+	if (!v)
+		return help_all(out);
+	r = buf_addf(out, "pageferryctl %s%s%s [OPTIONS]\n\n%s\n", v->name, *v->args ? " " : "", v->args, v->help);
+	return r < 0 ? r : help_options(v->id, out);
+}

@@ -1,0 +1,177 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ctl/ctl.h"
+#include "ctl/fields.h"
+#include "ctl/table.h"
+
+static const char *text_of(const cJSON *j, const char *name)
+{
+	const char *s = json_get_string(j, name);
+
+	return s ? s : "";
+}
+
+static int line(struct buf *out, const struct look *l, const char *name, const char *value)
+{
+	int r;
+
+	if (!*value)
+		return 0;
+	r = format_styled(out, l, STYLE_DIM, name);
+	if (r >= 0)
+		r = buf_addf(out, "%*s", (int)(10 - MIN(strlen(name), 9)), "");
+	if (r >= 0)
+		r = format_text(out, l, value, 0);
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
+static int print_page(const cJSON *page, const struct look *l, struct buf *out)
+{
+	_cleanup_buf_ struct buf time = {}, cost = {}, size = {};
+	int64_t bytes = 0, width = 0, height = 0;
+	int r;
+
+	json_get_i64(page, "bytes", &bytes);
+	json_get_i64(page, "width", &width);
+	json_get_i64(page, "height", &height);
+	r = format_time(&time, json_get_string(page, "accepted"));
+	if (r >= 0)
+		r = buf_addf(&time, " UTC (%s)", text_of(page, "trust"));
+	if (r >= 0)
+		r = buf_addf(&size, "%" PRId64 " x %" PRId64 ", ", width, height);
+	if (r >= 0)
+		r = format_bytes(&size, bytes);
+	if (r >= 0)
+		r = format_money_text(&cost, json_get_string(page, "costPicoUsd"));
+	if (r < 0)
+		return r;
+	if (line(out, l, "page", text_of(page, "id")) < 0 || line(out, l, "name", text_of(page, "name")) < 0 ||
+		line(out, l, "state", text_of(page, "state")) < 0 || line(out, l, "reason", text_of(page, "reason")) < 0 ||
+		line(out, l, "type", text_of(page, "type")) < 0 || line(out, l, "accepted", buf_str(&time)) < 0 ||
+		line(out, l, "image", buf_str(&size)) < 0 || line(out, l, "cost", buf_str(&cost)) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* "1.2 s" of a member in ms, or nothing. */
+static int seconds_cell(struct table *t, const cJSON *a)
+{
+	_cleanup_buf_ struct buf text = {};
+	int64_t ms;
+
+	if (json_get_i64(a, "durationMs", &ms) >= 0 && format_seconds(&text, ms) < 0)
+		return -ENOMEM;
+	return table_cell(t, STYLE_PLAIN, buf_str(&text));
+}
+
+/* Settled, or "at most" what is reserved. */
+static int cost_cell(struct table *t, const cJSON *a)
+{
+	const char *settled = json_get_string(a, "settledPicoUsd");
+	_cleanup_buf_ struct buf text = {};
+	int r = settled ? 0 : buf_adds(&text, "up to ");
+
+	if (r >= 0)
+		r = format_money_text(&text, settled ? settled : json_get_string(a, "reservedPicoUsd"));
+	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&text));
+}
+
+static int tokens_cell(struct table *t, const cJSON *a)
+{
+	int64_t in, out;
+	char text[48] = "";
+
+	if (json_get_i64(a, "tokensInput", &in) >= 0 && json_get_i64(a, "tokensOutput", &out) >= 0)
+		str_format(text, sizeof(text), "%" PRId64 " / %" PRId64, in, out);
+	return table_cell(t, STYLE_PLAIN, text);
+}
+
+static int add_attempt(struct table *t, const cJSON *a)
+{
+	const char *outcome = text_of(a, "outcome");
+	_cleanup_buf_ struct buf time = {}, note = {};
+	int r;
+
+	r = format_time(&time, json_get_string(a, "opened"));
+	if (r >= 0 && !streq(outcome, "done"))
+		r = buf_addf(&note, "%s%s%s", text_of(a, "reason"), *text_of(a, "message") ? ": " : "", text_of(a, "message"));
+	if (r >= 0)
+		r = table_row(t);
+	if (r >= 0)
+		r = table_cell(t, STYLE_DIM, buf_str(&time));
+	if (r >= 0)
+		r = table_cell(t, STYLE_PLAIN, text_of(a, "backend"));
+	if (r >= 0)
+		r = table_cell(t, STYLE_PLAIN, text_of(a, "model"));
+	if (r >= 0)
+		r = table_cell(t, streq(outcome, "done") ? STYLE_GOOD : STYLE_WARN, *outcome ? outcome : "under way");
+	if (r >= 0)
+		r = seconds_cell(t, a);
+	if (r >= 0)
+		r = tokens_cell(t, a);
+	if (r >= 0)
+		r = cost_cell(t, a);
+	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&note));
+}
+
+static int print_attempts(const cJSON *attempts, const struct look *l, struct buf *out)
+{
+	static const char *const titles[] = {"asked (UTC)", "backend", "model", "outcome", ">took", ">tokens in/out", ">cost", "note",
+		NULL};
+	_cleanup_table_ struct table *t = NULL;
+	const cJSON *a;
+	int r = table_new(titles, &t);
+
+	cJSON_ArrayForEach(a, attempts)
+		if (r >= 0)
+			r = add_attempt(t, a);
+	if (r >= 0 && table_rows(t))
+		r = buf_addc(out, '\n');
+	return r < 0 ? r : table_print(t, l, true, 0, 100, out);
+}
+
+static int print_result(const cJSON *results, const struct look *l, struct buf *out)
+{
+	int n = cJSON_GetArraySize(results), r;
+	const cJSON *last = n ? cJSON_GetArrayItem(results, n - 1) : NULL;
+
+	if (!last)
+		return 0;
+	r = buf_addf(out, "\nanswer %d: ", n);
+	if (r >= 0)
+		r = format_text(out, l, text_of(last, "type"), 40);
+	if (r >= 0)
+		r = buf_adds(out, ", ");
+	if (r >= 0)
+		r = format_text(out, l, text_of(last, "state"), 40);
+	if (r >= 0)
+		r = buf_addc(out, '\n');
+	return r < 0 ? r : fields_print(last, l, 2, out);
+}
+
+int verb_show(struct ctl *c)
+{
+	cJSON *parameters = cJSON_CreateObject();
+	struct client_reply reply = {};
+	_cleanup_buf_ struct buf out = {};
+	int r;
+
+	if (ctl_add_word(parameters, "page", c->options.args[0]) < 0) {
+		cJSON_Delete(parameters);
+		return EXIT_PAGE_FAILED;
+	}
+	r = ctl_call_take(c, "io.pageferry.Show", parameters, &reply);
+	if (r != EXIT_WELL)
+		return r;
+	if (c->options.json)
+		r = ctl_put_json(reply.parameters);
+	else if (print_page(json_get_object(reply.parameters, "page"), &c->look, &out) < 0 ||
+		 print_attempts(json_get_array(reply.parameters, "attempts"), &c->look, &out) < 0 ||
+		 print_result(json_get_array(reply.parameters, "results"), &c->look, &out) < 0)
+		r = EXIT_PAGE_FAILED;
+	else
+		r = ctl_put(&out);
+	client_reply_clear(&reply);
+	return r;
+}

@@ -1,0 +1,209 @@
+#include <inttypes.h>
+
+#include "ctl/ctl.h"
+#include "ctl/table.h"
+
+static int64_t number(const cJSON *j, const char *name)
+{
+	int64_t n = 0;
+
+	json_get_i64(j, name, &n);
+	return n;
+}
+
+static const char *text_or(const cJSON *j, const char *name, const char *none)
+{
+	const char *s = json_get_string(j, name);
+
+	return s ? s : none;
+}
+
+/* "name      value": the value is built by the caller right after. */
+static int start_line(struct buf *out, const struct look *l, const char *name)
+{
+	int r = format_styled(out, l, STYLE_DIM, name);
+
+	return r < 0 ? r : buf_addf(out, "%*s", (int)(10 - MIN(strlen(name), 9)), "");
+}
+
+static int print_head(const cJSON *s, const struct look *l, struct buf *out)
+{
+	int r = buf_adds(out, "pageferryd ");
+
+	if (r >= 0)
+		r = format_text(out, l, text_or(s, "version", "?"), 40);
+	if (r >= 0)
+		r = buf_adds(out, ", up ");
+	if (r >= 0)
+		r = format_duration(out, number(s, "uptimeMs"));
+	if (r >= 0 && cJSON_IsTrue(json_get(s, "lab")))
+		r = format_styled(out, l, STYLE_WARN, "   LAB: settings for tests are allowed");
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
+static int print_spool(const cJSON *s, const struct look *l, struct buf *out)
+{
+	int r = start_line(out, l, "spool");
+
+	if (r >= 0)
+		r = format_text(out, l, text_or(s, "spool", "?"), 0);
+	if (r >= 0)
+		r = buf_adds(out, ", ");
+	if (r >= 0)
+		r = format_bytes(out, number(s, "freeBytes"));
+	if (r >= 0)
+		r = buf_adds(out, " free");
+	if (r >= 0 && !cJSON_IsTrue(json_get(s, "room")))
+		r = format_styled(out, l, STYLE_BAD, ": NO ROOM, pages are refused");
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
+static int print_counts(const cJSON *s, const struct look *l, struct buf *out)
+{
+	static const struct {
+		const char *name, *text;
+		enum style style; /* when it is not zero */
+	} counts[] = {{"queued", " queued", STYLE_PLAIN}, {"provisional", " provisional", STYLE_PLAIN},
+		{"done", " done", STYLE_PLAIN}, {"held", " held", STYLE_BAD}, {"undelivered", " undelivered", STYLE_WARN}};
+	const cJSON *c = json_get_object(s, "counts");
+	int r = start_line(out, l, "pages");
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts) && r >= 0; i++) {
+		int64_t n = number(c, counts[i].name);
+		char text[48];
+
+		str_format(text, sizeof(text), "%" PRId64 "%s", n, counts[i].text);
+		r = i ? buf_adds(out, ", ") : 0;
+		if (r >= 0)
+			r = format_styled(out, l, n ? counts[i].style : STYLE_PLAIN, text);
+	}
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
+static int print_lights(const cJSON *s, const struct look *l, struct buf *out)
+{
+	static const char *const names[] = {"captured", "safe", "delivered"};
+	const cJSON *lights = json_get_object(s, "lights");
+	int r = start_line(out, l, "lights");
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) && r >= 0; i++) {
+		const char *state = text_or(lights, names[i], "?");
+
+		r = buf_addf(out, "%s%s ", i ? ", " : "", names[i]);
+		if (r >= 0)
+			r = format_styled(out, l, streq(state, "on") ? STYLE_GOOD : streq(state, "alarm") ? STYLE_BAD : STYLE_PLAIN,
+				state);
+	}
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
+static int print_cost(const cJSON *s, const struct look *l, struct buf *out)
+{
+	const char *possibly = json_get_string(s, "possiblyBilledPicoUsd");
+	int r = start_line(out, l, "today");
+
+	if (r >= 0)
+		r = format_money_text(out, json_get_string(s, "spentPicoUsd"));
+	if (r >= 0 && possibly && !streq(possibly, "0")) {
+		r = buf_adds(out, ", of it possibly billed ");
+		if (r >= 0)
+			r = format_money_text(out, possibly);
+	}
+	if (r >= 0)
+		r = buf_adds(out, "; clock ");
+	if (r >= 0)
+		r = format_styled(out, l, streq(text_or(s, "clock", ""), "untrusted") ? STYLE_WARN : STYLE_PLAIN,
+			text_or(s, "clock", "?"));
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
+static int print_route(const cJSON *s, const struct look *l, struct buf *out)
+{
+	const cJSON *route = json_get_array(s, "route"), *j;
+	int r = start_line(out, l, "route");
+	bool first = true;
+
+	cJSON_ArrayForEach(j, route) {
+		if (r < 0 || !cJSON_IsString(j))
+			continue;
+		r = first ? 0 : buf_adds(out, ", then ");
+		if (r >= 0)
+			r = format_text(out, l, j->valuestring, 40);
+		first = false;
+	}
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
+static int number_cell(struct table *t, int64_t n)
+{
+	char text[24];
+
+	str_format(text, sizeof(text), "%" PRId64, n);
+	return table_cell(t, STYLE_PLAIN, text);
+}
+
+static int add_backend(struct table *t, const cJSON *b)
+{
+	const char *state = text_or(b, "state", "?");
+	const char *note = text_or(b, "message", text_or(b, "reason", ""));
+	int r = table_row(t);
+
+	if (r >= 0)
+		r = table_cell(t, STYLE_BOLD, text_or(b, "name", "?"));
+	if (r >= 0)
+		r = table_cell(t, streq(state, "ok") ? STYLE_GOOD : streq(state, "busy") ? STYLE_WARN : STYLE_BAD, state);
+	if (r >= 0)
+		r = table_cell(t, STYLE_PLAIN, text_or(b, "kind", ""));
+	if (r >= 0)
+		r = table_cell(t, STYLE_PLAIN, text_or(b, "model", ""));
+	if (r >= 0)
+		r = table_cell(t, STYLE_PLAIN, text_or(b, "region", ""));
+	if (r >= 0)
+		r = number_cell(t, number(b, "inFlight"));
+	if (r >= 0)
+		r = number_cell(t, number(b, "answered"));
+	if (r >= 0)
+		r = number_cell(t, number(b, "failed"));
+	if (r < 0 || streq(state, "ok"))
+		return r;
+	return table_cell(t, STYLE_PLAIN, note);
+}
+
+static int print_backends(const cJSON *s, const struct look *l, struct buf *out)
+{
+	static const char *const titles[] = {"backend", "state", "kind", "model", "region", ">in flight", ">answered", ">failed",
+		"note", NULL};
+	const cJSON *backends = json_get_array(s, "backends"), *b;
+	_cleanup_table_ struct table *t = NULL;
+	int r = table_new(titles, &t);
+
+	cJSON_ArrayForEach(b, backends)
+		if (r >= 0)
+			r = add_backend(t, b);
+	if (r >= 0 && table_rows(t))
+		r = buf_addc(out, '\n');
+	return r < 0 ? r : table_print(t, l, true, 0, 80, out);
+}
+
+int verb_status(struct ctl *c)
+{
+	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {print_head, print_spool, print_counts,
+		print_lights, print_cost, print_route, print_backends};
+	struct client_reply reply = {};
+	_cleanup_buf_ struct buf out = {};
+	int r = ctl_call_take(c, "io.pageferry.Status", NULL, &reply);
+
+	if (r != EXIT_WELL)
+		return r;
+	if (c->options.json) {
+		r = ctl_put_json(reply.parameters);
+	} else {
+		for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+			if (parts[i](reply.parameters, &c->look, &out) < 0)
+				r = EXIT_PAGE_FAILED;
+		if (r == EXIT_WELL)
+			r = ctl_put(&out);
+	}
+	client_reply_clear(&reply);
+	return r;
+}

@@ -1,0 +1,194 @@
+/*
+ * A page file without a row. After a crash it is one that was never acknowledged; after the database was lost it is one of
+ * those that were. Its comment says what it is. Nothing of it is sent before a person says so.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/jpegcomment.h"
+#include "daemon/spool_internal.h"
+
+#define HEAD_BYTES ((size_t)256 << 10) /* APP0, comment, tables and frame header are within */
+#define STEP_BYTES ((size_t)64 << 10)
+
+#define REASON_CRASH    "not acknowledged: the service ended while it was accepted"
+#define REASON_REBUILT  "rebuilt: the database was lost; confirm with pageferryctl retry"
+#define REASON_ANSWERED "rebuilt: the database was lost, an answer is in results/; pageferryctl retry asks again"
+
+/* The id that the file's name promises; false: no name of ours. */
+static bool id_from_name(const char *name, char id[static PAGE_ID_SIZE])
+{
+	size_t len = strlen(name);
+
+	if (len != PAGE_ID_LENGTH + strlen(".jpg") || !streq(name + PAGE_ID_LENGTH, ".jpg"))
+		return false;
+	memcpy(id, name, PAGE_ID_LENGTH);
+	id[PAGE_ID_LENGTH] = 0;
+	return page_id_valid(id);
+}
+
+/* Size and hash of the whole, and the front of it. -EBADMSG: not a regular file, too large, or its end is missing. */
+static int read_file(struct spool *s, const char *name, struct page_row *p, struct buf *head)
+{
+	_cleanup_close_ int fd = openat(s->pages, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_free_ uint8_t *piece = malloc(STEP_BYTES);
+	uint8_t digest[SHA256_SIZE], last = 0, tail[2] = {};
+	struct sha256 *h;
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	if (!piece)
+		return -ENOMEM;
+	if (fd < 0)
+		return errno == ELOOP ? -EBADMSG : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size > PAGE_BYTES_MAX)
+		return -EBADMSG;
+	r = sha256_new(&h);
+	if (r < 0)
+		return r;
+	while ((n = read_full(fd, piece, STEP_BYTES)) > 0) {
+		sha256_update(h, piece, (size_t)n);
+		p->bytes += n;
+		tail[0] = n > 1 ? piece[n - 2] : last;
+		tail[1] = last = piece[n - 1];
+		if (r >= 0 && head->len < HEAD_BYTES)
+			r = buf_add(head, piece, (size_t)n);
+	}
+	sha256_final(h, digest);
+	sha256_free(h);
+	hex_encode(digest, sizeof(digest), p->sha256);
+	if (n < 0 || r < 0)
+		return n < 0 ? (int)n : r;
+	return tail[0] == 0xff && tail[1] == 0xd9 ? 0 : -EBADMSG;
+}
+
+/* docs/architecture.md, "The page file's comment". */
+static int read_comment(struct buf *text, const char *id, struct page_row *p, cJSON **ret)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	const char *trust, *document, *source;
+	int64_t lane;
+	int r;
+
+	buf_consume(text, strlen("pageferry1 "));
+	r = json_parse(buf_str(text), text->len, &j, NULL);
+	if (r < 0)
+		return r;
+	trust = json_get_string(j, "trust");
+	document = json_get_string(j, "doc");
+	source = json_get_string(j, "src");
+	if (!json_get_string(j, "id") || !streq(json_get_string(j, "id"), id) || !trust || !document || !source)
+		return -EBADMSG;
+	if (json_get_i64(j, "t", &p->accepted_ms) < 0 || json_get_i64(j, "pos", &p->position) < 0 ||
+		json_get_i64(j, "lane", &lane) < 0 || time_trust_parse(trust, &p->accepted_trust) < 0)
+		return -EBADMSG;
+	if (!page_id_valid(document) || p->position < 1 || (lane != LANE_NOW && lane != LANE_BACKLOG))
+		return -EBADMSG;
+	str_copy(p->id, sizeof(p->id), id);
+	str_copy(p->document, sizeof(p->document), document);
+	text_cut(p->source, sizeof(p->source), source);
+	p->lane = (enum lane)lane;
+	*ret = take_ptr(j);
+	return 0;
+}
+
+static const char *reason_for(const struct spool *s, const char *id)
+{
+	char name[PAGE_ID_SIZE + 8];
+
+	if (!s->rebuilt)
+		return REASON_CRASH;
+	str_format(name, sizeof(name), "%s.json", id);
+	return faccessat(s->results, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? REASON_ANSWERED : REASON_REBUILT;
+}
+
+/* The row as the file tells it. -EBADMSG: it does not tell. */
+static int describe(struct spool *s, const char *name, const char *id, struct page_row *p)
+{
+	_cleanup_buf_ struct buf head = {}, text = {};
+	_cleanup_json_ cJSON *comment = NULL;
+	int r;
+
+	*p = (struct page_row){.state = STATE_HELD, .owner = -1};
+	r = read_file(s, name, p, &head);
+	if (r >= 0)
+		r = jpeg_comment_read((const uint8_t *)buf_str(&head), head.len, &text);
+	if (r >= 0)
+		r = read_comment(&text, id, p, &comment);
+	if (r >= 0)
+		r = jpeg_dimensions((const uint8_t *)buf_str(&head), head.len, &p->width, &p->height);
+	if (r >= 0)
+		r = spool_job_restore(s, json_get_object(comment, "job"), &p->job);
+	if (r >= 0)
+		str_copy(p->reason, sizeof(p->reason), reason_for(s, id));
+	return r;
+}
+
+static int insert(struct spool *s, struct page_row *p)
+{
+	int r;
+
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = page_row_insert(s, p, NULL);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	r = db_commit(s->db);
+	if (r < 0)
+		return r;
+	s->pages_bytes += p->bytes;
+	spool_counts_moved(s, -1, STATE_HELD);
+	s->reconcile.counts.not_acknowledged++;
+	log_line(spool_log_level(s->reconcile.counts.not_acknowledged), "page %s is held: %s", p->id, p->reason);
+	return 0;
+}
+
+/* A file that cannot be moved away is left where it is: that must not stop the start. */
+static int set_aside(struct spool *s, const char *name, const char *reason)
+{
+	int r = quarantine_move(s, s->pages, name, reason);
+
+	if (r >= 0)
+		s->reconcile.counts.quarantined++;
+	else
+		log_warning("a file in pages/ cannot be set aside: %s", errno_text(r));
+	return 0;
+}
+
+int spool_adopt(struct spool *s, const char *name)
+{
+	char id[PAGE_ID_SIZE];
+	struct page_row p;
+	int64_t one;
+	int r;
+
+	if (!id_from_name(name, id))
+		return set_aside(s, name, "found in pages/, not a page file of pageferryd");
+	r = db_get_i64(s->db, &one, "SELECT 1 FROM pages WHERE page = ?", "s", id);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = describe(s, name, id, &p);
+	switch (r) {
+	case 0:
+		return insert(s, &p);
+	case -EBADMSG:
+	case -ENODATA:
+		return set_aside(s, name, "a page file without a row that does not say what it is");
+	case -ENOENT:
+		return set_aside(s, name, "a page file without a row whose document types are gone");
+	default:
+		/* Storage trouble, or no memory: it stays where it is, and the next start finds it again. */
+		log_warning("page %s: %s", id, errno_text(r));
+		return r == -EUCLEAN || r == -ENOSPC || r == -EROFS ? r : 0;
+	}
+}

@@ -1,0 +1,413 @@
+/* Which page goes where now, when to look again, and the deliveries. */
+#include "daemon/courier_internal.h"
+
+#include "base/log.h"
+#include "daemon/delivery.h"
+
+#define WINDOW_MAX        (BACKENDS_MAX * CONCURRENCY_MAX + 8) /* pages of a class looked at: all in flight and some more */
+#define CLASSES_MAX       4096
+#define SENDS_A_TURN      16
+#define LOOK_AGAIN_MS     60000  /* even when nothing seems to come: the clock may have been set, a class was too long */
+#define STORAGE_AGAIN_MS  5000
+#define BACKLOG_SHARE     4      /* one in so many */
+#define DELIVERIES_A_TURN 16
+#define DELIVERY_BASE_MS  1000
+#define DELIVERY_CAP_MS   300000
+
+/* The best page found for a backend, by lane. */
+struct pick {
+	bool found;
+	enum page_state state;
+	int64_t seq;
+	size_t asked;
+};
+struct picks {
+	struct pick of[BACKENDS_MAX][2];
+};
+
+/* ---- pages that fallbacks have failed ----------------------------------------------------------------------------------- */
+
+uint32_t courier_passed(const struct courier *c, int64_t seq)
+{
+	for (size_t i = 0; i < PASSED_MAX; i++)
+		if (c->passed[i].seq == seq)
+			return c->passed[i].mask;
+	return 0;
+}
+
+void courier_passed_note(struct courier *c, int64_t seq, size_t asked)
+{
+	uint32_t bit = UINT32_C(1) << asked;
+
+	for (size_t i = 0; i < PASSED_MAX; i++)
+		if (c->passed[i].seq == seq) {
+			c->passed[i].mask |= bit;
+			return;
+		}
+	c->passed[c->passed_next] = (struct passed){.seq = seq, .mask = bit};
+	c->passed_next = (c->passed_next + 1) % PASSED_MAX;
+}
+
+/* A person's retry gives every backend another chance. */
+static void passed_forget(struct courier *c, int64_t seq)
+{
+	for (size_t i = 0; i < PASSED_MAX; i++)
+		if (c->passed[i].seq == seq)
+			c->passed[i] = (struct passed){0};
+}
+
+void courier_hold(struct courier *c, const struct page_row *row, const char *reason)
+{
+	struct page_row now;
+
+	if (spool_page_hold(c->service->spool, row->seq, reason) < 0 || spool_page_get(c->service->spool, row->seq, &now) < 0)
+		return;
+	log_warning("page %s is held: %s", now.id, now.reason);
+	service_event(c->service, &(struct event){.kind = EVENT_PAGE_HELD, .page = &now, .reason = now.reason});
+}
+
+/* ---- finding what is due -------------------------------------------------------------------------------------------------- */
+
+void courier_look_at(struct courier *c, int64_t boottime_ms)
+{
+	c->wake_ms = MIN(c->wake_ms, boottime_ms);
+}
+
+static bool in_flight(const struct courier *c, int64_t seq)
+{
+	for (const struct attempt *a = c->attempts; a; a = a->next)
+		if (a->row.seq == seq)
+			return true;
+	return false;
+}
+
+/* The page's own jitter: the same whenever it is asked for, so that looking more often does not shorten the wait. */
+static uint32_t jitter(const struct courier *c, int64_t seq, int64_t tries)
+{
+	uint64_t x = (uint64_t)seq * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)tries << 32) ^ c->salt;
+
+	/* The finaliser of splitmix64. */
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return (uint32_t)((x ^ (x >> 31)) >> 32);
+}
+
+static int64_t due_at(const struct courier *c, const struct due_page *p, int64_t tries, const struct backend_config *b)
+{
+	const struct clock *clock = c->service->clock;
+
+	return due_time_ms(p, &(struct due_when){
+		.tries = tries,
+		.base_ms = b->backoff_ms,
+		.cap_ms = b->backoff_max_ms,
+		.random = jitter(c, p->seq, tries),
+		.now_boot_ms = clock_boottime_ms(clock),
+		.now_real_ms = clock_realtime_ms(clock),
+		.started_ms = c->started_ms,
+		.clock_believed = clock_trust(clock) != TIME_UNTRUSTED,
+	});
+}
+
+/* Queued before provisional, then in order of acceptance; a probe takes the page after the last one instead, so that a page
+ * which makes a server fail is not its only probe. */
+static bool better(const struct backend *b, const struct pick *new, const struct pick *old)
+{
+	if (!old->found)
+		return true;
+	if (new->state != old->state)
+		return new->state == STATE_QUEUED;
+	if (b->health.breaker.state == BREAKER_OPEN && (new->seq > b->last_seq) != (old->seq > b->last_seq))
+		return new->seq > b->last_seq;
+	return new->seq < old->seq;
+}
+
+/* True: the page found its backend (it may be due or not), so the rest of the class need not be looked at for it. */
+static void consider(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p,
+	struct picks *picks)
+{
+	enum rung_state rungs[ROUTE_MAX];
+	struct pick new = {.found = true, .state = k->state, .seq = p->seq};
+	struct backend *b;
+	struct pick *old;
+	int64_t due;
+	int target;
+
+	attempt_rungs(c, job, p->seq, rungs);
+	target = route_target(rungs, job->n_route, (size_t)k->rung, attempt_answered_index(job, p->answered));
+	if (target < 0)
+		return;
+	b = backend_find(c, job->route[target]);
+	due = due_at(c, p, k->tries, b->config);
+	if (due > clock_boottime_ms(c->service->clock)) {
+		courier_look_at(c, due);
+		return;
+	}
+	new.asked = (size_t)target;
+	old = &picks->of[b - c->backends][k->lane == 0 ? LANE_NOW : LANE_BACKLOG];
+	if (better(b, &new, old))
+		*old = new;
+}
+
+/* Pages whose job cannot be read, or whose backends are all gone from the configuration, need a person. */
+static bool hopeless(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p)
+{
+	struct page_row row = {.seq = p->seq};
+	bool known = false;
+
+	for (size_t i = (size_t)MAX(k->rung, 0); job && i < job->n_route; i++)
+		known |= backend_find(c, job->route[i]) != NULL;
+	if (job && job->types && known)
+		return false;
+	if (k->state == STATE_QUEUED)
+		courier_hold(c, &row, job && job->types ? "no-backend: the configuration has none of the backends of its route"
+							: "job: what was asked of it cannot be read");
+	return true;
+}
+
+static int look_at_class(struct courier *c, const struct due_class *k, struct picks *picks)
+{
+	const struct spool_job *job = spool_job_by_id(c->service->spool, k->job);
+	struct due_page pages[WINDOW_MAX];
+	ssize_t n = due_pages(c->service->spool, k, pages, MIN(c->n_attempts + 8, ARRAY_SIZE(pages)));
+
+	for (ssize_t i = 0; i < n; i++)
+		if (!in_flight(c, pages[i].seq) && !hopeless(c, k, job, &pages[i]))
+			consider(c, k, job, &pages[i], picks);
+	return n < 0 ? (int)n : 0;
+}
+
+static int look(struct courier *c, struct picks *picks)
+{
+	static const enum page_state states[] = {STATE_QUEUED, STATE_PROVISIONAL};
+	size_t classes = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		struct due_class k = {.state = states[i], .lane = -1};
+		int r;
+
+		while (classes++ < CLASSES_MAX && (r = due_class_next(c->service->spool, &k)) > 0) {
+			r = look_at_class(c, &k, picks);
+			if (r < 0)
+				return r;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- sending -------------------------------------------------------------------------------------------------------------- */
+
+static const struct pick *choose(struct backend *b, struct pick of[static 2])
+{
+	bool backlog_first = b->picks % BACKLOG_SHARE == BACKLOG_SHARE - 1;
+
+	if (!of[LANE_NOW].found || (backlog_first && of[LANE_BACKLOG].found))
+		return of[LANE_BACKLOG].found ? &of[LANE_BACKLOG] : NULL;
+	return &of[LANE_NOW];
+}
+
+/* One page to each backend that has one: how many were taken, or negative errno. */
+static int send_picks(struct courier *c, struct picks *picks)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < c->n_backends; i++) {
+		struct backend *b = &c->backends[i];
+		const struct pick *p = choose(b, picks->of[i]);
+		int r;
+
+		/* One page may have been the best of two backends at once: by now it is with the first. */
+		if (!p || in_flight(c, p->seq))
+			continue;
+		b->picks++;
+		r = attempt_start(c, b, p->asked, p->seq);
+		if (r < 0)
+			return r;
+		n++;
+	}
+	return n;
+}
+
+static int64_t health_wake(const struct courier *c)
+{
+	int64_t now = clock_boottime_ms(c->service->clock), wake = INT64_MAX;
+
+	for (size_t i = 0; i < c->n_backends; i++)
+		wake = MIN(wake, health_wake_ms(&c->backends[i].health, now, c->backends[i].config->fallback_after_ms));
+	return wake;
+}
+
+static int on_timer(sd_event_source *source, uint64_t us, void *ud)
+{
+	courier_kick(ud);
+	return 0;
+}
+
+static void sleep_until_due(struct courier *c)
+{
+	int64_t now = clock_boottime_ms(c->service->clock);
+	int64_t ms = CLAMP(MIN(c->wake_ms, health_wake(c)) - now, INT64_C(1), INT64_C(LOOK_AGAIN_MS));
+
+	if (loop_timer(c->service->event, &c->timer, ms, on_timer, c) < 0)
+		log_error("courier: no timer; it looks again with the next event");
+}
+
+static void storage_failed(struct courier *c, int error)
+{
+	if (!c->service->state.storage_failed)
+		log_error("the spool cannot be written (%s): nothing is sent until it can", errno_text(error));
+	c->service->state.storage_failed = true;
+	c->storage_wait_ms = clock_boottime_ms(c->service->clock) + STORAGE_AGAIN_MS;
+	courier_look_at(c, c->storage_wait_ms);
+}
+
+static int on_turn(sd_event_source *source, void *ud)
+{
+	struct courier *c = ud;
+	struct picks picks;
+	int r = 1;
+
+	if (c->stopped || !c->started)
+		return 0;
+	c->wake_ms = INT64_MAX;
+	if (clock_boottime_ms(c->service->clock) < c->storage_wait_ms) {
+		courier_look_at(c, c->storage_wait_ms);
+		sleep_until_due(c);
+		return 0;
+	}
+	for (size_t i = 0; i < c->n_backends; i++)
+		backend_probe_if_due(&c->backends[i]);
+	for (int i = 0; i < SENDS_A_TURN && r > 0; i++) {
+		picks = (struct picks){0};
+		r = look(c, &picks);
+		if (r >= 0)
+			r = send_picks(c, &picks);
+	}
+	if (r < 0)
+		storage_failed(c, r);
+	else if (r > 0)
+		courier_kick(c); /* more may be due: after whatever else waits for the loop */
+	sleep_until_due(c);
+	return 0;
+}
+
+void courier_kick(struct courier *c)
+{
+	if (!c->started || c->stopped)
+		return;
+	if (loop_defer(c->service->event, &c->turn, SD_EVENT_PRIORITY_NORMAL + 10, on_turn, c) < 0)
+		log_error("courier: out of memory; it looks again with the next event");
+}
+
+/* ---- deliveries ------------------------------------------------------------------------------------------------------------ */
+
+static void on_delivered(void *ud, const char *page, int64_t version, const char *sink)
+{
+	struct courier *c = ud;
+	struct page_row row;
+
+	if (spool_page_find(c->service->spool, page, &row) < 0)
+		return;
+	service_event(c->service, &(struct event){.kind = EVENT_DELIVERED, .page = &row, .name = sink});
+}
+
+static int on_delivery_timer(sd_event_source *source, uint64_t us, void *ud)
+{
+	courier_deliver(ud);
+	return 0;
+}
+
+static int on_delivery(sd_event_source *source, void *ud)
+{
+	struct courier *c = ud;
+	int r = delivery_run(c->service->spool, DELIVERIES_A_TURN, on_delivered, c);
+	uint32_t random;
+
+	if (r >= 0) {
+		c->delivery_failures = 0;
+		if (r > 0)
+			courier_deliver(c);
+		return 0;
+	}
+	if (c->delivery_failures++ == 0)
+		log_warning("results cannot be delivered (%s); tried again", errno_text(r));
+	random_bytes(&random, sizeof(random));
+	return loop_timer(c->service->event, &c->delivery_timer,
+		backoff_ms(DELIVERY_BASE_MS, DELIVERY_CAP_MS, c->delivery_failures, random, DELIVERY_BASE_MS), on_delivery_timer, c);
+}
+
+void courier_deliver(struct courier *c)
+{
+	if (loop_defer(c->service->event, &c->delivery_turn, SD_EVENT_PRIORITY_NORMAL + 20, on_delivery, c) < 0)
+		log_error("deliveries: out of memory; tried again with the next result");
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+
+int courier_new(struct service *s, struct courier **ret)
+{
+	struct courier *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->service = s;
+	random_bytes(&c->salt, sizeof(c->salt));
+	c->started_ms = clock_boottime_ms(s->clock);
+	c->wake_ms = INT64_MAX;
+	for (size_t i = 0; i < s->config.n_backends; i++)
+		backend_init(c, &s->config.backends[i]);
+	*ret = c;
+	return 0;
+}
+
+void courier_start(struct courier *c)
+{
+	c->started = true;
+	courier_kick(c);
+	courier_deliver(c);
+}
+
+void courier_retried(struct courier *c, int64_t seq)
+{
+	passed_forget(c, seq);
+}
+
+void courier_stop(struct courier *c)
+{
+	c->stopped = true;
+}
+
+void courier_free(struct courier *c)
+{
+	if (!c)
+		return;
+	while (c->attempts)
+		attempt_abandon(c->attempts);
+	for (size_t i = 0; i < c->n_backends; i++)
+		backend_clear(&c->backends[i]);
+	sd_event_source_disable_unref(c->turn);
+	sd_event_source_disable_unref(c->timer);
+	sd_event_source_disable_unref(c->delivery_turn);
+	sd_event_source_disable_unref(c->delivery_timer);
+	sd_event_source_disable_unref(c->settle_timer);
+	free(c);
+}
+
+size_t courier_in_flight(const struct courier *c)
+{
+	return c->n_attempts;
+}
+
+const char *courier_hangs(const struct courier *c)
+{
+	int64_t now = clock_boottime_ms(c->service->clock);
+
+	for (const struct attempt *a = c->attempts; a; a = a->next)
+		if (!a->answered && now > a->deadline_ms)
+			return "courier: a request is past its deadline";
+	for (size_t i = 0; i < c->n_backends; i++)
+		if (c->backends[i].probe_transfer && now > c->backends[i].probe_deadline_ms)
+			return "courier: a probe is past its deadline";
+	return NULL;
+}

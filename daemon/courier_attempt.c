@@ -1,0 +1,378 @@
+/* One page to one backend: the question, the guard, the price, the clock, the reservation; and then the first byte. */
+#include "daemon/courier_internal.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/step.h"
+#include "base/text.h"
+#include "cloud/body.h"
+#include "cloud/url.h"
+
+#define OCR_PROGRAM "pageferry-ocr"
+#define OCR_SOCKET  "/run/pageferry/ocr"
+
+void attempt_free(struct attempt *a)
+{
+	if (!a)
+		return;
+	answer_free(a->answer);
+	verdict_clear(&a->verdict);
+	creds_clear(&a->creds);
+	request_free(&a->req);
+	if (a->fd >= 0)
+		close(a->fd);
+	free(a);
+}
+
+void attempt_rungs(struct courier *c, const struct spool_job *job, int64_t seq, enum rung_state rungs[static ROUTE_MAX])
+{
+	uint32_t passed = courier_passed(c, seq);
+
+	for (size_t i = 0; i < job->n_route; i++) {
+		const struct backend *b = backend_find(c, job->route[i]);
+
+		rungs[i] = !b ? RUNG_ABSENT : passed & (UINT32_C(1) << i) ? RUNG_PASSED : backend_rung(b, seq);
+	}
+}
+
+size_t attempt_answered_index(const struct spool_job *job, const char *backend)
+{
+	for (size_t i = 0; i < job->n_route && backend[0]; i++)
+		if (streq(job->route[i], backend))
+			return i;
+	return job->n_route;
+}
+
+/* ---- what may stop it before anything is written -------------------------------------------------------------------------- */
+
+/* The row, its file and its question. False: it was dealt with. */
+static bool open_page(struct attempt *a)
+{
+	struct courier *c = a->courier;
+	struct spool *spool = c->service->spool;
+	char reason[120];
+	int r = spool_page_get(spool, a->row.seq, &a->row);
+
+	if (r < 0)
+		return false;
+	a->fd = spool_page_open(spool, &a->row);
+	if (a->fd == -ENOENT || a->fd == -EBADMSG || a->fd == -ELOOP) {
+		str_format(reason, sizeof(reason), "lost: its file %s", a->fd == -ENOENT ? "is gone" : "is not what was accepted");
+		a->fd = -1;
+		courier_hold(c, &a->row, reason);
+		return false;
+	}
+	if (a->fd < 0) {
+		/* No descriptors, or a disk that fails: not the page's fault, and it may pass. */
+		backend_trouble(a->backend, "storage", errno_text(a->fd));
+		a->fd = -1;
+		return false;
+	}
+	return true;
+}
+
+static bool fill_job(struct attempt *a)
+{
+	int64_t tries = 0;
+
+	if (due_tries(a->courier->service->spool, a->row.seq, a->row.tries, a->backend->config->name, &tries) < 0)
+		return false;
+	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .tries = (uint32_t)tries};
+	a->job.images[0] = (struct job_image){
+		.fd = a->fd,
+		.bytes = (uint64_t)a->row.bytes,
+		.width = a->row.width,
+		.height = a->row.height,
+	};
+	return true;
+}
+
+/* This backend can never take this page: the others of its route may. */
+static void cannot_take(struct attempt *a)
+{
+	const struct spool_job *job = a->row.job;
+	uint32_t passed;
+
+	courier_passed_note(a->courier, a->row.seq, a->asked);
+	passed = courier_passed(a->courier, a->row.seq);
+	for (size_t i = (size_t)a->row.rung; i < job->n_route; i++)
+		if (!(passed & (UINT32_C(1) << i)) && backend_find(a->courier, job->route[i]))
+			return;
+	if (a->row.state == STATE_QUEUED)
+		courier_hold(a->courier, &a->row, "too-large: no backend of its route takes a page of this size");
+}
+
+static bool build(struct attempt *a)
+{
+	struct backend *b = a->backend;
+	int r = b->extractor.ops->build(&b->extractor, &a->job, &a->req);
+
+	if (r == -EMSGSIZE) {
+		a->req = (struct request){0};
+		cannot_take(a);
+		return false;
+	}
+	if (r < 0) {
+		a->req = (struct request){0};
+		backend_trouble(b, "local", errno_text(r));
+		return false;
+	}
+	return true;
+}
+
+static bool api_key_ready(struct attempt *a)
+{
+	struct backend *b = a->backend;
+	char why[320] = "";
+
+	if (b->config->kind != KIND_OPENAI || b->openai.api_key[0])
+		return true;
+	if (config_api_key(b->config, b->openai.api_key, sizeof(b->openai.api_key), why, sizeof(why)) >= 0)
+		return true;
+	backend_trouble(b, "no-api-key", why);
+	return false;
+}
+
+/* Promise 3: asked on the request as it will leave, right before it does. */
+static bool guarded(struct attempt *a)
+{
+	struct guard_question q;
+	struct guard_policy p;
+	char why[320] = "";
+
+	if (!a->req.url)
+		return true; /* to a helper on this machine */
+	config_guard_policy(&a->courier->service->config, &p);
+	config_guard_question(a->backend->config, &q);
+	q.url = a->req.unix_socket ? NULL : a->req.url;
+	q.unix_socket = a->req.unix_socket;
+	q.connect_to = a->req.connect_to;
+	q.interface = a->req.interface;
+	q.region = a->req.region;
+	if (guard_check(&p, &q, why, sizeof(why)) == GUARD_ALLOW)
+		return true;
+	backend_trouble(a->backend, "residency", why);
+	return false;
+}
+
+static bool priced(struct attempt *a)
+{
+	char why[200];
+
+	if (!a->backend->extractor.ops->paid)
+		return true;
+	a->price = prices_find(a->courier->service->prices, a->req.model, a->req.region);
+	if (a->price)
+		return true;
+	if (str_format(why, sizeof(why), "there is no price for %s in %s: its cost cannot be bounded", a->req.model,
+		    a->req.region) < 0)
+		str_copy(why, sizeof(why), "there is no price for this model: its cost cannot be bounded");
+	backend_trouble(a->backend, "no-price", why);
+	return false;
+}
+
+static const char *or_null(const char *s)
+{
+	return s[0] ? s : NULL;
+}
+
+static bool have_credentials(struct attempt *a)
+{
+	const struct backend_config *b = a->backend->config;
+	struct clock *clock = a->courier->service->clock;
+	char why[320] = "";
+	int r;
+
+	if (b->kind != KIND_BEDROCK)
+		return true;
+	r = creds_load(&(struct creds_options){
+		.credential = or_null(b->credential),
+		.file = or_null(b->credential_file),
+		.profile = or_null(b->profile),
+		.environment = b->credential_environment,
+	}, &a->creds, why, sizeof(why));
+	if (r < 0) {
+		backend_trouble(a->backend, r == -ENOKEY ? "no-credentials" : "bad-credentials", why[0] ? why : errno_text(r));
+		return false;
+	}
+	if (creds_fresh(&a->creds, clock_realtime_ms(clock) + clock_skew_ms(clock)))
+		return true;
+	backend_trouble(a->backend, "expired-token", "the AWS credentials have expired; renew them in their source");
+	return false;
+}
+
+static bool can_sign_now(struct attempt *a, int64_t *ret_seconds)
+{
+	*ret_seconds = 0;
+	if (!a->backend->extractor.ops->sign || a->backend->config->kind != KIND_BEDROCK)
+		return true;
+	if (clock_signing_time(a->courier->service->clock, ret_seconds) >= 0)
+		return true;
+	backend_trouble(a->backend, "clock", "the clock is known to be wrong: nothing is signed until it is set");
+	return false;
+}
+
+static bool hashed(struct attempt *a)
+{
+	char reason[120];
+	int r = body_hash(&a->req);
+
+	if (r >= 0) {
+		hex_encode(a->req.body_sha256, SHA256_SIZE, a->body_hex);
+		return true;
+	}
+	if (r == -ENODATA || r == -EIO) {
+		str_format(reason, sizeof(reason), "lost: its file cannot be read: %s", errno_text(r));
+		courier_hold(a->courier, &a->row, reason);
+	} else {
+		backend_trouble(a->backend, "local", errno_text(r));
+	}
+	return false;
+}
+
+static bool prepare(struct attempt *a, int64_t *ret_signing_time)
+{
+	return open_page(a) && fill_job(a) && api_key_ready(a) && build(a) && guarded(a) && priced(a) && have_credentials(a) &&
+		can_sign_now(a, ret_signing_time) && hashed(a);
+}
+
+/* ---- from the reservation on ------------------------------------------------------------------------------------------------ */
+
+static int reserve(struct attempt *a)
+{
+	struct url u;
+	int64_t id;
+
+	if (a->req.url && url_split(a->req.url, &u, NULL, 0) >= 0)
+		str_copy(a->host, sizeof(a->host), u.host);
+	a->open = (struct attempt_open){
+		.page = &a->row,
+		.backend = a->backend->config->name,
+		.model = a->req.model,
+		.region = a->req.region,
+		.host = a->req.unix_socket ? NULL : or_null(a->host),
+		.body_sha256 = a->body_hex,
+		.reserved_pusd = a->price ? price_cost(a->price, a->req.max_input_tokens, a->req.max_output_tokens, 0) : 0,
+		.lab = a->courier->service->config.lab,
+	};
+	id = ledger_open(a->courier->service->spool, &a->open);
+	if (id < 0)
+		return (int)id;
+	a->id = id;
+	return 0;
+}
+
+static void on_http_reply(void *ud, const struct reply *reply)
+{
+	struct attempt *a = ud;
+
+	a->transfer = NULL;
+	attempt_reply(a, reply);
+}
+
+static void on_helper_reply(void *ud, const struct reply *reply)
+{
+	struct attempt *a = ud;
+
+	a->helper = NULL;
+	attempt_reply(a, reply);
+}
+
+static int send_to_helper(struct attempt *a)
+{
+	const struct config *config = &a->courier->service->config;
+	struct helper_options o = {.name = "ocr", .timeout_ms = a->req.timeout_ms};
+	char program[PATH_SIZE + 32];
+
+	if (str_format(program, sizeof(program), "%s/%s", config->helpers, OCR_PROGRAM) < 0)
+		return -ENAMETOOLONG;
+	if (config->socket_helpers)
+		o.socket = OCR_SOCKET;
+	else
+		o.program = program;
+	return helper_send(a->courier->service->event, &o, &a->req, on_helper_reply, a, &a->helper);
+}
+
+static int transmit(struct attempt *a)
+{
+	if (!a->req.url)
+		return send_to_helper(a);
+	return http_send(loop_http(a->courier->service->http), &a->req, on_http_reply, a, &a->transfer);
+}
+
+static int sign(struct attempt *a, int64_t signing_time)
+{
+	const struct extractor *x = &a->backend->extractor;
+	int r = x->ops->sign ? x->ops->sign(x, &a->creds, signing_time, &a->req) : 0;
+
+	creds_clear(&a->creds);
+	return r;
+}
+
+static void link_attempt(struct attempt *a)
+{
+	struct courier *c = a->courier;
+
+	a->next = c->attempts;
+	c->attempts = a;
+	c->n_attempts++;
+	a->backend->in_flight++;
+	a->backend->last_seq = a->row.seq;
+}
+
+static void send_now(struct attempt *a, int64_t signing_time)
+{
+	struct service *s = a->courier->service;
+	const struct log_field fields[] = {{"PAGE_ID", a->row.id}, {"BACKEND", a->backend->config->name}};
+	int64_t now = clock_boottime_ms(s->clock);
+	int r;
+
+	link_attempt(a);
+	health_begin(&a->backend->health, now);
+	a->deadline_ms = now + a->req.timeout_ms + TRANSFER_GRACE_MS;
+	log_event(LOG_LEVEL_DEBUG, NULL, fields, ARRAY_SIZE(fields), "page %s goes to %s (attempt %" PRIi64 ")", a->row.id,
+		a->backend->config->name, a->id);
+	service_event(s, &(struct event){
+		.kind = EVENT_ATTEMPT_STARTED,
+		.page = &a->row,
+		.backend = a->backend->config->name,
+	});
+	r = sign(a, signing_time);
+	if (r < 0) {
+		attempt_unsent(a, "signature", r == -EACCES ? "these credentials cannot sign" : errno_text(r));
+		return;
+	}
+	r = transmit(a);
+	if (r < 0) {
+		attempt_unsent(a, "local", errno_text(r));
+		return;
+	}
+	STEP(SEND_STARTED);
+}
+
+int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t seq)
+{
+	struct attempt *a = calloc(1, sizeof(*a));
+	int64_t signing_time;
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	a->courier = c;
+	a->backend = b;
+	a->asked = asked;
+	a->fd = -1;
+	a->row.seq = seq;
+	if (!prepare(a, &signing_time)) {
+		attempt_free(a);
+		return 0;
+	}
+	r = reserve(a);
+	if (r < 0) {
+		attempt_free(a);
+		return r;
+	}
+	send_now(a, signing_time);
+	return 0;
+}

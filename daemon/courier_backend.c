@@ -1,0 +1,282 @@
+/* A backend as the courier knows it. */
+#include "daemon/courier_internal.h"
+
+#include "base/log.h"
+#include "base/text.h"
+
+static int64_t now_ms(const struct backend *b)
+{
+	return clock_boottime_ms(b->courier->service->clock);
+}
+
+struct backend *backend_find(struct courier *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_backends; i++)
+		if (streq(c->backends[i].config->name, name))
+			return &c->backends[i];
+	return NULL;
+}
+
+int backend_init(struct courier *c, const struct backend_config *config)
+{
+	struct backend *b = &c->backends[c->n_backends];
+
+	*b = (struct backend){.courier = c, .config = config};
+	b->extractor.backend = config->name;
+	switch ((enum backend_kind)config->kind) {
+	case KIND_BEDROCK:
+		b->extractor.ops = &bedrock_extractor;
+		b->extractor.config = &config->bedrock;
+		break;
+	case KIND_OPENAI:
+		b->openai = config->openai;
+		b->extractor.ops = &openai_extractor;
+		b->extractor.config = &b->openai;
+		break;
+	case KIND_OCR:
+		b->extractor.ops = &ocr_extractor;
+		b->extractor.config = &config->ocr;
+		break;
+	}
+	c->n_backends++;
+	return 0;
+}
+
+static void probe_drop(struct backend *b)
+{
+	http_cancel(b->probe_transfer);
+	b->probe_transfer = NULL;
+	request_free(&b->probe);
+	b->probe = (struct request){0};
+}
+
+void backend_clear(struct backend *b)
+{
+	if (b->probe_transfer)
+		probe_drop(b);
+	wipe(b->openai.api_key, sizeof(b->openai.api_key));
+}
+
+bool backend_has_probe(const struct backend *b)
+{
+	return b->extractor.ops->probe;
+}
+
+enum rung_state backend_rung(const struct backend *b, int64_t seq)
+{
+	enum rung_state s = health_rung(&b->health, seq, now_ms(b), b->config->fallback_after_ms, backend_has_probe(b));
+
+	return s == RUNG_READY && b->in_flight >= (size_t)b->config->concurrency ? RUNG_WAIT : s;
+}
+
+/* Says what changed, once: the same trouble again is only counted. */
+static void tell(struct backend *b, enum backend_state state, const char *reason, const char *message)
+{
+	const struct log_field fields[] = {{"BACKEND", b->config->name}};
+	bool same = state == b->shown && streq(reason, b->reason);
+
+	str_copy(b->reason, sizeof(b->reason), reason);
+	str_copy(b->message, sizeof(b->message), message);
+	b->shown = state;
+	if (same)
+		return;
+	if (state == BACKEND_OK)
+		log_event(LOG_LEVEL_NOTICE, NULL, fields, ARRAY_SIZE(fields), "backend %s is well", b->config->name);
+	else
+		log_event(state == BACKEND_DOWN ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, NULL, fields, ARRAY_SIZE(fields),
+			"backend %s is %s: %s: %s", b->config->name, backend_state_name(state), reason, message);
+	service_event(b->courier->service, &(struct event){
+		.kind = EVENT_BACKEND,
+		.backend = b->config->name,
+		.reason = state == BACKEND_OK ? NULL : reason,
+		.message = state == BACKEND_OK ? NULL : message,
+	});
+}
+
+static uint32_t random_word(void)
+{
+	uint32_t x;
+
+	random_bytes(&x, sizeof(x));
+	return x;
+}
+
+/* A failure that may be the page's fault: it was taken, and then came a 5xx or nothing. */
+static bool ambiguous(const struct reply *r)
+{
+	if (!r)
+		return false;
+	return r->error == TRANSPORT_TIMEOUT || r->error == TRANSPORT_BROKEN || r->error == TRANSPORT_TOO_LARGE ||
+		(r->error == TRANSPORT_OK && r->status >= 500);
+}
+
+enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct verdict *v, const struct reply *reply)
+{
+	struct health_end e = {
+		.seq = seq,
+		.page = v ? v->page : PAGE_DONE,
+		.backend = v ? v->backend : BACKEND_OK,
+		.ambiguous = ambiguous(reply),
+		.hint_ms = v ? v->delay_ms : 0,
+		.base_ms = b->config->backoff_ms,
+		.cap_ms = b->config->backoff_max_ms,
+		.random = random_word(),
+	};
+	enum page_outcome page = health_end(&b->health, now_ms(b), &e);
+	enum backend_state state = health_state(&b->health, now_ms(b));
+
+	if (seq != 0 && v && v->page == PAGE_DONE)
+		b->answered++;
+	else if (v && (v->page != PAGE_UNTOUCHED || v->backend == BACKEND_DOWN))
+		b->failed++;
+	if (state == BACKEND_OK)
+		tell(b, state, "", "");
+	else
+		tell(b, state, v ? v->reason : "", v ? v->message : "");
+	courier_kick(b->courier);
+	return page;
+}
+
+void backend_trouble(struct backend *b, const char *reason, const char *message)
+{
+	struct verdict v = {.page = PAGE_UNTOUCHED, .backend = BACKEND_DOWN};
+
+	text_safe_copy(v.reason, sizeof(v.reason), reason);
+	text_safe_copy(v.message, sizeof(v.message), message);
+	backend_ended(b, 0, &v, NULL);
+}
+
+/* ---- the probe that is no page ------------------------------------------------------------------------------------------ */
+
+static void on_probe(void *ud, const struct reply *reply)
+{
+	struct backend *b = ud;
+	struct verdict v = {.page = PAGE_UNTOUCHED, .backend = BACKEND_DOWN};
+	bool well = reply->error == TRANSPORT_OK && reply->status >= 200 && reply->status < 300;
+
+	b->probe_transfer = NULL; /* it ends with this call */
+	request_free(&b->probe);
+	b->probe = (struct request){0};
+	str_copy(v.reason, sizeof(v.reason), "probe");
+	if (reply->error != TRANSPORT_OK)
+		text_safe_copy(v.message, sizeof(v.message), reply->detail);
+	else
+		str_format(v.message, sizeof(v.message), "it answers %d to the question whether it is ready", reply->status);
+	backend_ended(b, 0, well ? NULL : &v, NULL);
+}
+
+static int probe_send(struct backend *b)
+{
+	struct service *s = b->courier->service;
+	struct guard_question q;
+	struct guard_policy p;
+	char why[320] = "";
+	int r;
+
+	r = b->extractor.ops->probe(&b->extractor, &b->probe);
+	if (r < 0)
+		return r;
+	config_guard_policy(&s->config, &p);
+	config_guard_question(b->config, &q);
+	q.url = q.unix_socket ? NULL : b->probe.url;
+	if (guard_check(&p, &q, why, sizeof(why)) != GUARD_ALLOW)
+		return -EPERM;
+	return http_send(loop_http(s->http), &b->probe, on_probe, b, &b->probe_transfer);
+}
+
+void backend_probe_if_due(struct backend *b)
+{
+	int64_t now = now_ms(b);
+	int r;
+
+	if (!backend_has_probe(b) || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
+		return;
+	health_begin(&b->health, now);
+	r = probe_send(b);
+	if (r < 0) {
+		request_free(&b->probe);
+		b->probe = (struct request){0};
+		backend_trouble(b, "probe", errno_text(r));
+		return;
+	}
+	b->probe_deadline_ms = now + b->probe.timeout_ms + TRANSFER_GRACE_MS;
+}
+
+/* ---- what is told ------------------------------------------------------------------------------------------------------- */
+
+static const char *model_of(const struct backend *b)
+{
+	return b->config->kind == KIND_OCR || !b->config->model[0] ? NULL : b->config->model;
+}
+
+static int add_fields(const struct backend *b, cJSON *j)
+{
+	int64_t now = now_ms(b), wait = breaker_wait_ms(&b->health.breaker, now);
+	enum backend_state state = health_state(&b->health, now);
+	int r = json_add_string(j, "name", b->config->name);
+
+	if (r >= 0)
+		r = json_add_string(j, "kind", backend_kind_name((enum backend_kind)b->config->kind));
+	if (r >= 0 && model_of(b))
+		r = json_add_string(j, "model", model_of(b));
+	if (r >= 0 && b->config->kind == KIND_BEDROCK)
+		r = json_add_string(j, "region", b->config->bedrock.region);
+	if (r >= 0)
+		r = json_add_string(j, "state", backend_state_name(state));
+	if (r >= 0 && state != BACKEND_OK)
+		r = json_add_string(j, "reason", b->reason);
+	if (r >= 0 && state != BACKEND_OK)
+		r = json_add_string(j, "message", b->message);
+	if (r >= 0 && state != BACKEND_OK && wait >= 0)
+		r = json_add_i64(j, "retryInMs", wait);
+	if (r >= 0)
+		r = json_add_i64(j, "inFlight", (int64_t)b->in_flight);
+	if (r >= 0)
+		r = json_add_i64(j, "answered", b->answered);
+	return r < 0 ? r : json_add_i64(j, "failed", b->failed);
+}
+
+static int backend_json(const struct backend *b, cJSON **ret)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	int r = j ? add_fields(b, j) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	*ret = take_ptr(j);
+	return 0;
+}
+
+int courier_backends_json(const struct courier *c, cJSON *array)
+{
+	for (size_t i = 0; i < c->n_backends; i++) {
+		cJSON *j = NULL;
+		int r = backend_json(&c->backends[i], &j);
+
+		if (r < 0)
+			return r;
+		if (!cJSON_AddItemToArray(array, j)) {
+			cJSON_Delete(j);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+int courier_backend_json(const struct courier *c, const char *name, cJSON **ret)
+{
+	for (size_t i = 0; i < c->n_backends; i++)
+		if (streq(c->backends[i].config->name, name))
+			return backend_json(&c->backends[i], ret);
+	return -ENOENT;
+}
+
+bool courier_offline(const struct courier *c)
+{
+	const struct config *config = &c->service->config;
+
+	for (size_t i = 0; i < c->n_backends; i++)
+		if (config->n_route > 0 && streq(c->backends[i].config->name, config->route[0]))
+			return health_state(&c->backends[i].health, now_ms(&c->backends[i])) == BACKEND_DOWN;
+	return false;
+}

@@ -1,0 +1,85 @@
+#include "daemon/courier_due.h"
+
+#include "daemon/backoff.h"
+
+/* Jumps from one value of the index's first columns to the next, so a long queue costs no more than a short one. */
+int due_class_next(struct spool *s, struct due_class *c)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int r;
+
+	r = db_query(spool_db(s), &st,
+		"SELECT lane, job, rung, tries FROM pages INDEXED BY pages_due WHERE state = ?"
+		" AND (lane, job, rung, tries) > (?, ?, ?, ?) ORDER BY lane, job, rung, tries LIMIT 1",
+		"siiii", page_state_name(c->state), c->lane, c->job, c->rung, c->tries);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
+		return r;
+	c->lane = stmt_i64(st, 0);
+	c->job = stmt_i64(st, 1);
+	c->rung = stmt_i64(st, 2);
+	c->tries = stmt_i64(st, 3);
+	return 1;
+}
+
+static void due_page_read(struct spool *s, struct stmt *st, struct due_page *p)
+{
+	*p = (struct due_page){
+		.seq = stmt_i64(st, 0),
+		.tried_ms = stmt_i64(st, 1),
+		.tried_boot_ms = stmt_i64(st, 3),
+		.tried_this_boot = streq(stmt_text(st, 2), spool_boot_id(s)),
+	};
+	str_copy(p->answered, sizeof(p->answered), stmt_text(st, 4));
+}
+
+ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *ret, size_t max)
+{
+	struct stmt *st = NULL;
+	size_t n = 0;
+	int r;
+
+	r = db_query(spool_db(s), &st,
+		"SELECT p.seq, p.tried_ms, p.tried_boot, p.tried_boot_ms, a.backend FROM pages p INDEXED BY pages_due"
+		" LEFT JOIN results r ON r.page = p.seq AND r.version = p.version LEFT JOIN attempts a ON a.id = r.attempt"
+		" WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
+		" ORDER BY p.tried_ms, p.seq LIMIT ?",
+		"siiiii", page_state_name(c->state), c->lane, c->job, c->rung, c->tries, (int64_t)max);
+	if (r < 0)
+		return r;
+	while ((r = stmt_next(st)) > 0)
+		if (n < max)
+			due_page_read(s, st, &ret[n++]);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+int due_tries(struct spool *s, int64_t seq, int64_t tries, const char *backend, int64_t *ret)
+{
+	int64_t n = 0;
+	int r;
+
+	if (tries > 0) {
+		r = db_get_i64(spool_db(s), &n, "SELECT count(*) FROM attempts WHERE page = ? AND backend = ? AND charged = 1", "is",
+			seq, backend);
+		if (r < 0)
+			return r;
+	}
+	*ret = MIN(n, tries);
+	return 0;
+}
+
+int64_t due_time_ms(const struct due_page *p, const struct due_when *w)
+{
+	int64_t delay, ago;
+
+	if (w->tries <= 0 || p->tried_ms == 0)
+		return 0;
+	delay = backoff_ms(w->base_ms, w->cap_ms, (uint32_t)MIN(w->tries, INT64_C(64)), w->random, 0);
+	if (p->tried_this_boot)
+		return p->tried_boot_ms + delay;
+	ago = w->now_real_ms - p->tried_ms;
+	if (!w->clock_believed || ago < 0)
+		return w->started_ms + delay;
+	return MIN(w->now_boot_ms - ago, w->now_boot_ms) + delay;
+}

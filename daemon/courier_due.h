@@ -1,0 +1,32 @@
+/* What is due, by the index pages_due: classes of pages that share state, lane, job, rung and tries, each in its order. */
+#pragma once
+
+#include "daemon/spool.h"
+
+struct due_class {
+	enum page_state state;
+	int64_t lane, job, rung, tries;
+};
+/* The first class of a state: begin with lane -1. 1: *c is the next one, 0: no more, negative errno. O(log n). */
+int due_class_next(struct spool *s, struct due_class *c);
+
+struct due_page {
+	int64_t seq;
+	int64_t tried_ms, tried_boot_ms;
+	bool tried_this_boot;
+	char answered[BACKEND_NAME_SIZE]; /* backend of the current result; "" without one */
+};
+/* The first pages of a class, the one tried longest ago first: their number, or negative errno. */
+ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *ret, size_t max);
+/* How many attempts of this backend count for the page (since a person's last retry: never more than `tries`). */
+int due_tries(struct spool *s, int64_t seq, int64_t tries, const char *backend, int64_t *ret);
+
+/* When a page may be tried again, boottime; `started_ms` is when this run of the service began, `random` the page's own
+ * jitter. Stamps of another boot count only if the clock can be believed: else the wait begins with this run. Pure. */
+struct due_when {
+	int64_t tries, base_ms, cap_ms;
+	uint32_t random;
+	int64_t now_boot_ms, now_real_ms, started_ms;
+	bool clock_believed;
+};
+int64_t due_time_ms(const struct due_page *p, const struct due_when *w);

@@ -1,0 +1,146 @@
+#include "daemon/courier_health.h"
+
+static bool waited_long(int64_t since_ms, int64_t now_ms, int64_t fallback_after_ms)
+{
+	return now_ms - since_ms >= fallback_after_ms;
+}
+
+enum rung_state health_rung(const struct health *h, int64_t seq, int64_t now_ms, int64_t fallback_after_ms, bool own_probe)
+{
+	const struct breaker *b = &h->breaker;
+
+	switch (b->state) {
+	case BREAKER_BUSY:
+		if (now_ms < b->until_ms)
+			return RUNG_WAIT;
+		break;
+	case BREAKER_OPEN:
+		if (now_ms >= b->until_ms && !own_probe)
+			break;
+		/* fallthrough */
+	case BREAKER_PROBING:
+		return waited_long(b->down_since_ms, now_ms, fallback_after_ms) ? RUNG_DOWN : RUNG_WAIT;
+	case BREAKER_CLOSED:
+		break;
+	}
+	if (seq != 0 && seq == h->solo_seq && now_ms < h->solo_until_ms)
+		return waited_long(h->solo_since_ms, now_ms, fallback_after_ms) ? RUNG_DOWN : RUNG_WAIT;
+	return RUNG_READY;
+}
+
+static int64_t sooner(int64_t a, int64_t b, int64_t now_ms)
+{
+	return b > now_ms ? MIN(a, b) : a;
+}
+
+int64_t health_wake_ms(const struct health *h, int64_t now_ms, int64_t fallback_after_ms)
+{
+	int64_t wake = INT64_MAX;
+
+	if (h->breaker.state == BREAKER_BUSY || h->breaker.state == BREAKER_OPEN)
+		wake = sooner(wake, h->breaker.until_ms, now_ms);
+	if (h->breaker.state == BREAKER_OPEN || h->breaker.state == BREAKER_PROBING)
+		wake = sooner(wake, h->breaker.down_since_ms + fallback_after_ms, now_ms);
+	if (h->solo_seq) {
+		wake = sooner(wake, h->solo_until_ms, now_ms);
+		wake = sooner(wake, h->solo_since_ms + fallback_after_ms, now_ms);
+	}
+	return wake;
+}
+
+void health_begin(struct health *h, int64_t now_ms)
+{
+	/* The caller has looked: this only moves an open breaker on to its probe. */
+	breaker_allows(&h->breaker, now_ms);
+}
+
+enum backend_state health_state(const struct health *h, int64_t now_ms)
+{
+	switch (h->breaker.state) {
+	case BREAKER_CLOSED:
+		return BACKEND_OK;
+	case BREAKER_BUSY:
+		return now_ms < h->breaker.until_ms ? BACKEND_BUSY : BACKEND_OK;
+	case BREAKER_OPEN:
+	case BREAKER_PROBING:
+		return BACKEND_DOWN;
+	}
+	return BACKEND_DOWN;
+}
+
+static void solo_clear(struct health *h)
+{
+	h->solo_seq = 0;
+	h->solo_failures = 0;
+	h->solo_since_ms = h->solo_until_ms = 0;
+	h->solo_proved = false;
+}
+
+static int64_t delay_after(const struct health_end *e, uint32_t failures)
+{
+	return backoff_ms(e->base_ms, e->cap_ms, failures, e->random, e->hint_ms);
+}
+
+static void open_breaker(struct health *h, int64_t now_ms, const struct health_end *e)
+{
+	int64_t first = h->solo_since_ms;
+
+	/* What was in flight when it opened tells nothing new. */
+	if (h->breaker.state == BREAKER_OPEN)
+		return;
+	breaker_down(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+	if (first && first < h->breaker.down_since_ms)
+		h->breaker.down_since_ms = first;
+	solo_clear(h);
+}
+
+/* One page failed where others may not. */
+static enum page_outcome failed_alone(struct health *h, int64_t now_ms, const struct health_end *e)
+{
+	bool charge = e->page == PAGE_RETRY || (h->solo_seq == e->seq && h->solo_proved);
+
+	if (h->solo_seq != e->seq) {
+		solo_clear(h);
+		h->solo_seq = e->seq;
+		h->solo_since_ms = MAX(now_ms, 1);
+	}
+	h->solo_proved = false;
+	if (h->solo_failures < UINT32_MAX)
+		h->solo_failures++;
+	h->solo_until_ms = now_ms + delay_after(e, h->solo_failures);
+	return charge ? PAGE_RETRY : e->page;
+}
+
+static enum page_outcome ended_down(struct health *h, int64_t now_ms, const struct health_end *e)
+{
+	bool second = h->solo_seq != 0 && h->solo_seq != e->seq && !h->solo_proved;
+
+	if (e->ambiguous && e->seq != 0 && !second && h->breaker.state == BREAKER_CLOSED)
+		return failed_alone(h, now_ms, e);
+	open_breaker(h, now_ms, e);
+	return e->page == PAGE_RETRY ? PAGE_UNTOUCHED : e->page;
+}
+
+enum page_outcome health_end(struct health *h, int64_t now_ms, const struct health_end *e)
+{
+	switch (e->backend) {
+	case BACKEND_DOWN:
+		return ended_down(h, now_ms, e);
+	case BACKEND_BUSY:
+		breaker_busy(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+		return e->page;
+	case BACKEND_OK:
+		break;
+	}
+	/* "As if never asked" of a backend that is well would ask again at once, for ever. */
+	if (e->page == PAGE_UNTOUCHED && e->seq != 0) {
+		breaker_busy(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+		return e->page;
+	}
+	breaker_ok(&h->breaker);
+	if (e->seq == h->solo_seq)
+		solo_clear(h);
+	else if (h->solo_seq)
+		h->solo_proved = true;
+	return e->page;
+}

@@ -1,0 +1,39 @@
+/*
+ * How a backend is: its breaker, and the page that alone makes it fail. Pure, so that outages and bad pages are simulated.
+ *
+ * Two kinds of failure open the breaker: one that says plainly that no page would fare better (no connection, no access), at
+ * once; and one that may be the page's fault (a 5xx, silence after the page was sent) when it hits a second page in a row, or
+ * the page that was the probe. Until then the one page that fails is kept from this backend for a while, others are not.
+ */
+#pragma once
+
+#include "daemon/backoff.h"
+#include "daemon/courier_route.h"
+
+struct health {
+	struct breaker breaker;
+	int64_t solo_seq;       /* the page that failed alone; 0: none */
+	uint32_t solo_failures; /* in a row */
+	int64_t solo_since_ms, solo_until_ms;
+	bool solo_proved;       /* another page was answered since: the server is fine */
+};
+
+/* How it looks to this page at `now`. `own_probe`: an open breaker is probed by a request of its own, never by a page. */
+enum rung_state health_rung(const struct health *h, int64_t seq, int64_t now_ms, int64_t fallback_after_ms, bool own_probe);
+/* When health_rung() may next change by itself; INT64_MAX: not by time. */
+int64_t health_wake_ms(const struct health *h, int64_t now_ms, int64_t fallback_after_ms);
+/* A request starts. */
+void health_begin(struct health *h, int64_t now_ms);
+
+struct health_end {
+	int64_t seq;               /* the page; 0: a probe without one */
+	enum page_outcome page;
+	enum backend_state backend;
+	bool ambiguous;            /* DOWN: it may be the page's fault */
+	int64_t hint_ms;           /* the server's or the table's; 0 */
+	int64_t base_ms, cap_ms;   /* backoff */
+	uint32_t random;
+};
+/* It has ended. What the page is charged: a dead server charges none. */
+enum page_outcome health_end(struct health *h, int64_t now_ms, const struct health_end *e);
+enum backend_state health_state(const struct health *h, int64_t now_ms);

@@ -1,0 +1,129 @@
+/*
+ * Shared by the courier's files only:
+ *   courier.c          which page goes where, and when to look again; deliveries
+ *   courier_backend.c  a backend's state, its probe, and what is told of it
+ *   courier_attempt.c  one page to one backend: from the question to the first byte
+ *   courier_settle.c   from the reply to the commit
+ *   courier_health.c, courier_route.c, courier_due.c  the rules, pure but for the queries
+ */
+#pragma once
+
+#include "cloud/http.h"
+#include "daemon/courier.h"
+#include "daemon/courier_due.h"
+#include "daemon/courier_health.h"
+#include "daemon/courier_route.h"
+#include "daemon/helper.h"
+#include "daemon/ledger.h"
+
+#define PASSED_MAX       256   /* pages of which it is remembered who failed them; the oldest is forgotten */
+#define TRANSFER_GRACE_MS 30000 /* beyond its own deadline, before the watchdog is told */
+#define BODY_HEX_SIZE    SHA256_HEX_SIZE
+
+struct backend {
+	struct courier *courier;
+	const struct backend_config *config;
+	struct openai_config openai; /* the configuration's with the API key */
+	struct extractor extractor;
+	struct health health;
+	size_t in_flight;
+	int64_t answered, failed;
+	uint32_t picks;              /* for the backlog's share */
+	int64_t last_seq;            /* probes by page go round */
+	/* what is told */
+	enum backend_state shown;
+	char reason[48], message[240];
+	/* the probe that is no page */
+	struct request probe;
+	struct http_transfer *probe_transfer;
+	int64_t probe_deadline_ms;
+};
+
+/* One page at one backend. */
+struct attempt {
+	struct attempt *next;
+	struct courier *courier;
+	struct backend *backend;
+	struct page_row row;
+	size_t asked;                /* index in the route */
+	int fd;                      /* the page file */
+	struct job job;
+	struct request req;
+	struct creds creds;
+	const struct price *price;   /* NULL: nothing is paid */
+	char host[256], body_hex[BODY_HEX_SIZE];
+	struct attempt_open open;
+	int64_t id;                  /* 0: not in the ledger yet */
+	struct http_transfer *transfer;
+	struct helper *helper;
+	int64_t deadline_ms;         /* boottime */
+	/* after the reply, until the commit has succeeded */
+	bool answered;
+	struct reply reply;          /* without what it borrowed */
+	struct verdict verdict;
+	struct answer *answer;
+	struct attempt_close close;
+	char hold_reason[240];
+};
+
+struct passed {
+	int64_t seq;
+	uint32_t mask; /* bit i: index i of the route failed it */
+};
+
+struct courier {
+	struct service *service;
+	struct backend backends[BACKENDS_MAX];
+	size_t n_backends;
+	struct attempt *attempts;
+	size_t n_attempts;
+	struct passed passed[PASSED_MAX];
+	size_t passed_next;
+	uint32_t salt;               /* so that devices with the same backlog do not try at the same moments */
+	int64_t started_ms, wake_ms; /* boottime */
+	int64_t storage_wait_ms;     /* boottime until which the ledger is left alone after it failed */
+	bool started, stopped;
+	sd_event_source *turn, *timer;
+	sd_event_source *delivery_turn, *delivery_timer;
+	uint32_t delivery_failures;
+	sd_event_source *settle_timer;
+};
+
+/* courier.c */
+void courier_passed_note(struct courier *c, int64_t seq, size_t asked);
+uint32_t courier_passed(const struct courier *c, int64_t seq);
+void courier_hold(struct courier *c, const struct page_row *row, const char *reason);
+void courier_deliver(struct courier *c);
+void courier_look_at(struct courier *c, int64_t boottime_ms);
+
+/* courier_backend.c */
+struct backend *backend_find(struct courier *c, const char *name);
+int backend_init(struct courier *c, const struct backend_config *config);
+void backend_clear(struct backend *b);
+/* Its state for a page; no side effect. */
+enum rung_state backend_rung(const struct backend *b, int64_t seq);
+bool backend_has_probe(const struct backend *b);
+/* Starts its own probe when the time has come. */
+void backend_probe_if_due(struct backend *b);
+/* Something is wrong on our side of this backend (credentials, price, guard): down, and said once. */
+void backend_trouble(struct backend *b, const char *reason, const char *message);
+/* An exchange has ended: what the page is charged. `v` may be NULL (a probe went well). */
+enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct verdict *v, const struct reply *reply);
+
+/* courier_attempt.c */
+/* Takes the page to the backend, unless the page or the backend turns out to be in trouble, which is noted. 0, or negative
+ * errno: the ledger cannot be written. */
+int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t seq);
+void attempt_free(struct attempt *a);
+/* What the backends of a route are to a page. */
+void attempt_rungs(struct courier *c, const struct spool_job *job, int64_t seq, enum rung_state rungs[static ROUTE_MAX]);
+/* The index of the backend that gave the current answer; n_route: none of the route. */
+size_t attempt_answered_index(const struct spool_job *job, const char *backend);
+
+/* courier_settle.c */
+/* The reply is here (or there will be none): judge, commit, tell. Frees the attempt, or keeps it until the commit succeeds. */
+void attempt_reply(struct attempt *a, const struct reply *reply);
+/* Nothing has left, through no fault of the page. */
+void attempt_unsent(struct attempt *a, const char *reason, const char *message);
+/* Ends without an answer, at stop: possibly billed. */
+void attempt_abandon(struct attempt *a);

@@ -1,0 +1,289 @@
+/* From the reply to the commit. What was answered is not forgotten when the commit fails: it is tried again. */
+#include "daemon/courier_internal.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "extract/checks.h"
+
+#define SETTLE_AGAIN_MS 5000
+#define SKEW_NOISE_MS   2000 /* Date has whole seconds, and the reply took a while */
+
+/* ---- judging ---------------------------------------------------------------------------------------------------------------- */
+
+static void learn_skew(struct attempt *a, const struct reply *reply)
+{
+	struct clock *clock = a->courier->service->clock;
+	int64_t skew;
+
+	if (reply->date_ms <= 0)
+		return;
+	skew = reply->date_ms - clock_realtime_ms(clock);
+	clock_learn_skew(clock, skew > SKEW_NOISE_MS || skew < -SKEW_NOISE_MS ? skew : 0);
+}
+
+/* The answer's text to typed and checked fields; what cannot be read as fields changes the verdict. */
+static int read_answer(struct attempt *a)
+{
+	struct verdict *v = &a->verdict;
+	const struct doctype *type = v->type ? v->type : a->job.types->types[0];
+	int r;
+
+	if (v->page != PAGE_DONE)
+		return 0;
+	r = answer_parse(type, v->answer ? v->answer : "", v->answer ? strlen(v->answer) : 0, &a->answer);
+	if (r == -ENODATA) {
+		/* OCR reads the same words every time; a model may do better with another seed. */
+		verdict_set(v, a->backend->config->kind == KIND_OCR ? PAGE_NEXT : PAGE_RETRY, BACKEND_OK, "no-fields",
+			"nothing in the answer could be read as fields");
+		return 0;
+	}
+	if (r >= 0 && v->evidence)
+		r = answer_add_evidence(a->answer, v->evidence);
+	return r < 0 ? r : checks_run(a->answer);
+}
+
+static int64_t settled_cost(const struct attempt *a)
+{
+	const struct usage *u = &a->verdict.usage;
+
+	if (!a->price)
+		return 0;
+	if (u->reported)
+		return price_cost(a->price, u->input, u->output, u->cached);
+	return a->verdict.billed ? a->open.reserved_pusd : 0;
+}
+
+static bool exhausted(struct attempt *a)
+{
+	int64_t tries = 0;
+
+	if (due_tries(a->courier->service->spool, a->row.seq, a->row.tries, a->backend->config->name, &tries) < 0)
+		return false;
+	return tries + 1 >= a->backend->config->tries;
+}
+
+static size_t answered_by(struct attempt *a)
+{
+	char backend[BACKEND_NAME_SIZE] = "";
+	struct stmt *st = NULL;
+
+	if (a->row.version == 0)
+		return a->row.job->n_route;
+	if (db_query(spool_db(a->courier->service->spool), &st,
+		    "SELECT a.backend FROM results r JOIN attempts a ON a.id = r.attempt WHERE r.page = ? AND r.version = ?", "ii",
+		    a->row.seq, a->row.version) < 0)
+		return a->row.job->n_route;
+	if (stmt_next(st) > 0)
+		str_copy(backend, sizeof(backend), stmt_text(st, 0));
+	stmt_done(st);
+	return attempt_answered_index(a->row.job, backend);
+}
+
+static void decide(struct attempt *a)
+{
+	enum rung_state rungs[ROUTE_MAX];
+	struct route_decision d;
+	struct verdict *v = &a->verdict;
+	struct route_case k = {
+		.rungs = rungs,
+		.n = a->row.job->n_route,
+		.rung = (size_t)a->row.rung,
+		.answered = answered_by(a),
+		.state = a->row.state,
+		.asked = a->asked,
+		.outcome = v->page,
+	};
+
+	attempt_rungs(a->courier, a->row.job, a->row.seq, rungs);
+	k.exhausted = v->page == PAGE_RETRY && exhausted(a);
+	route_decide(&k, &d);
+	if (d.passed)
+		courier_passed_note(a->courier, a->row.seq, a->asked);
+	if (d.state == STATE_HELD && str_format(a->hold_reason, sizeof(a->hold_reason), "%s: %s", v->reason, v->message) < 0)
+		str_copy(a->hold_reason, sizeof(a->hold_reason), v->reason);
+	a->close = (struct attempt_close){
+		.attempt = a->id,
+		.page = &a->row,
+		.open = &a->open,
+		.verdict = v,
+		.reply = &a->reply,
+		.settled_pusd = settled_cost(a),
+		.charged = d.charged,
+		.state = d.state,
+		.hold_reason = d.state == STATE_HELD ? a->hold_reason : NULL,
+		.rung = (int64_t)d.rung,
+		.authoritative = d.authoritative,
+		.answer = a->answer,
+		.raw = a->answer ? v->answer : NULL,
+	};
+}
+
+/* ---- committing and telling -------------------------------------------------------------------------------------------------- */
+
+static void unlink_attempt(struct attempt *a)
+{
+	struct attempt **p = &a->courier->attempts;
+
+	while (*p && *p != a)
+		p = &(*p)->next;
+	if (*p) {
+		*p = a->next;
+		a->courier->n_attempts--;
+		a->backend->in_flight--;
+	}
+}
+
+static enum event_kind state_event(enum page_state s)
+{
+	switch (s) {
+	case STATE_PROVISIONAL:
+		return EVENT_PAGE_PROVISIONAL;
+	case STATE_DONE:
+		return EVENT_PAGE_DONE;
+	case STATE_HELD:
+		return EVENT_PAGE_HELD;
+	case STATE_QUEUED:
+		break;
+	}
+	return EVENT_PAGE_QUEUED;
+}
+
+static void tell(struct attempt *a, int64_t version)
+{
+	struct service *s = a->courier->service;
+	const struct log_field fields[] = {
+		{"PAGE_ID", a->row.id}, {"BACKEND", a->backend->config->name}, {"REASON", a->verdict.reason}};
+	struct page_row now;
+
+	log_event(LOG_LEVEL_INFO, NULL, fields, ARRAY_SIZE(fields), "page %s from %s: %s%s%s", a->row.id, a->backend->config->name,
+		page_outcome_name(a->verdict.page), a->verdict.reason[0] ? ": " : "", a->verdict.reason);
+	if (spool_page_get(s->spool, a->row.seq, &now) < 0)
+		return;
+	service_event(s, &(struct event){
+		.kind = EVENT_ATTEMPT_ENDED,
+		.page = &now,
+		.backend = a->backend->config->name,
+		.reason = a->verdict.reason[0] ? a->verdict.reason : NULL,
+		.message = a->verdict.message[0] ? a->verdict.message : NULL,
+	});
+	if (now.state != a->row.state || version > 0)
+		service_event(s, &(struct event){
+			.kind = state_event(now.state),
+			.page = &now,
+			.backend = a->backend->config->name,
+			.reason = now.state == STATE_HELD ? now.reason : NULL,
+		});
+}
+
+static int on_settle_timer(sd_event_source *source, uint64_t us, void *ud);
+
+/* 0: committed and gone; negative errno: kept. */
+static int commit(struct attempt *a)
+{
+	struct courier *c = a->courier;
+	int64_t version = 0;
+	int r = ledger_close(c->service->spool, &a->close, &version);
+
+	if (r < 0 && r != -EALREADY && r != -ENOENT) {
+		c->service->state.storage_failed = true;
+		return r;
+	}
+	c->service->state.storage_failed = false;
+	unlink_attempt(a);
+	if (r >= 0)
+		tell(a, version);
+	attempt_free(a);
+	courier_kick(c);
+	courier_deliver(c);
+	return 0;
+}
+
+static void settle(struct attempt *a)
+{
+	struct courier *c = a->courier;
+	int r = commit(a);
+
+	if (r == 0)
+		return;
+	log_error("the answer for page %s cannot be stored (%s); tried again every %d s", a->row.id, errno_text(r),
+		SETTLE_AGAIN_MS / 1000);
+	if (loop_timer(c->service->event, &c->settle_timer, SETTLE_AGAIN_MS, on_settle_timer, c) < 0)
+		log_error("no timer for that: it is settled at the next start as possibly billed");
+}
+
+static int on_settle_timer(sd_event_source *source, uint64_t us, void *ud)
+{
+	struct courier *c = ud;
+	struct attempt *a = c->attempts, *next;
+	bool again = false;
+
+	for (; a; a = next) {
+		next = a->next;
+		if (a->answered)
+			again |= commit(a) < 0;
+	}
+	return again ? loop_timer(c->service->event, &c->settle_timer, SETTLE_AGAIN_MS, on_settle_timer, c) : 0;
+}
+
+static void judged(struct attempt *a, const struct reply *reply)
+{
+	a->reply = *reply;
+	a->reply.headers = NULL;
+	a->reply.n_headers = 0;
+	a->reply.body = NULL;
+	a->reply.len = 0;
+	a->answered = true;
+	decide(a);
+	settle(a);
+}
+
+void attempt_reply(struct attempt *a, const struct reply *reply)
+{
+	struct backend *b = a->backend;
+	struct verdict *v = &a->verdict;
+	int r;
+
+	learn_skew(a, reply);
+	r = b->extractor.ops->decode(&b->extractor, &a->job, reply, v);
+	if (r >= 0)
+		r = read_answer(a);
+	if (r < 0) {
+		answer_free(take_ptr(a->answer));
+		verdict_set(v, PAGE_RETRY, BACKEND_OK, "local", "the answer could not be taken in: %s", errno_text(r));
+		v->billed = v->billed || reply->sent;
+	}
+	v->page = backend_ended(b, a->row.seq, v, reply);
+	judged(a, reply);
+}
+
+void attempt_unsent(struct attempt *a, const char *reason, const char *message)
+{
+	struct reply reply = {.error = TRANSPORT_LOCAL};
+
+	verdict_set(&a->verdict, PAGE_UNTOUCHED, BACKEND_DOWN, reason, "%s", message);
+	a->verdict.page = backend_ended(a->backend, a->row.seq, &a->verdict, NULL);
+	judged(a, &reply);
+}
+
+void attempt_abandon(struct attempt *a)
+{
+	struct courier *c = a->courier;
+	int64_t version;
+	int r;
+
+	http_cancel(take_ptr(a->transfer));
+	helper_cancel(take_ptr(a->helper));
+	if (!a->answered) {
+		verdict_set(&a->verdict, PAGE_UNTOUCHED, BACKEND_OK, "stopped", "the service stopped before the answer came");
+		a->verdict.billed = true;
+		decide(a);
+		a->close.reply = NULL;
+	}
+	r = ledger_close(c->service->spool, &a->close, &version);
+	if (r < 0)
+		log_warning("attempt %" PRIi64 " stays open (%s): the next start settles it", a->id, errno_text(r));
+	unlink_attempt(a);
+	attempt_free(a);
+}

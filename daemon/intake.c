@@ -1,0 +1,312 @@
+/* Intake: runs of the capture helper, one on the source and one on files, and the queue before them. */
+#include "daemon/intake_internal.h"
+
+#include <fcntl.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+#define FILES_WAIT_MAX   8
+#define CAPTURE_PROGRAM  "pageferry-capture"
+#define CAPTURE_SOCKET   "/run/pageferry/capture"
+#define HANG_GRACE_MS    30000
+
+struct intake {
+	struct service *service;
+	struct intake_run *scan;                  /* the one on the source; NULL */
+	struct intake_run *files[FILES_WAIT_MAX]; /* [0] runs, the others wait */
+	size_t n_files;
+	uint64_t last_number;
+	sd_event_source *turn;
+	bool stopped;
+};
+
+static void run_free(struct intake_run *r)
+{
+	if (!r)
+		return;
+	helper_cancel(r->helper);
+	intake_page_drop(r);
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r->source);
+	free(r->name);
+	free(r);
+}
+
+static void go_on(struct intake *i);
+
+/* Takes the run out of the intake, frees it, and says that it has ended. */
+static void run_end(struct intake_run *r, const char *reason, const char *message)
+{
+	struct intake *i = r->intake;
+	struct event e = {.kind = EVENT_SCAN_ENDED, .scan = r->number, .reason = reason, .message = message};
+	char name[256];
+
+	if (r == i->scan) {
+		i->scan = NULL;
+	} else {
+		memmove(&i->files[0], &i->files[1], (i->n_files - 1) * sizeof(i->files[0]));
+		i->n_files--;
+	}
+	if (r->name) {
+		text_safe_copy(name, sizeof(name), r->name);
+		e.name = name;
+	}
+	if (reason)
+		log_warning("%s ended: %s: %s (%u pages taken, %u not)", r->source ? "scan" : "file", reason, message, r->accepted,
+			r->rejected);
+	else
+		log_info("%s ended: %u pages taken, %u not", r->source ? "scan" : "file", r->accepted, r->rejected);
+	i->service->state.capture_failed = r->source && r->accepted == 0;
+	run_free(r);
+	service_event(i->service, &e);
+	go_on(i);
+}
+
+static const char *reason_of(int error)
+{
+	switch (error) {
+	case -ENOSPC:
+	case -EDQUOT:
+		return "no-room";
+	case -EROFS:
+	case -EIO:
+		return "storage";
+	case -ETIMEDOUT:
+		return "timeout";
+	case -EBADMSG:
+		return "damaged";
+	default:
+		return "io";
+	}
+}
+
+static void on_done(void *ud, int error, const char *why)
+{
+	struct intake_run *r = ud;
+	char reason[48] = "", message[240];
+
+	r->helper = NULL;
+	if (error == 0 && r->writer) {
+		error = -EBADMSG;
+		why = "the last page was never finished";
+	}
+	intake_page_drop(r);
+	if (error == 0) {
+		run_end(r, NULL, NULL);
+		return;
+	}
+	str_copy(reason, sizeof(reason), error == -EREMOTEIO && r->end_reason[0] ? r->end_reason : reason_of(error));
+	text_safe_copy(message, sizeof(message), r->failure[0] ? r->failure : error == -EREMOTEIO ? r->end_message : why);
+	run_end(r, reason, message);
+}
+
+static int make_request(const struct intake_run *r, cJSON *head)
+{
+	const struct config *c = &r->intake->service->config;
+	int e = json_add_string(head, "type", "request");
+
+	if (e >= 0)
+		e = json_add_string(head, "verb", r->source ? "scan" : "ingest");
+	if (e >= 0 && r->source)
+		e = json_add_string(head, "source", r->source);
+	if (e >= 0 && !r->source)
+		e = json_add_string(head, "name", r->name ? r->name : "");
+	if (e >= 0)
+		e = json_add_i64(head, "max_side", c->max_side);
+	return e < 0 ? e : json_add_i64(head, "quality", c->quality);
+}
+
+static int run_start(struct intake_run *r)
+{
+	struct service *s = r->intake->service;
+	_cleanup_json_ cJSON *head = cJSON_CreateObject();
+	char program[PATH_SIZE + 32];
+	struct helper_options o = {.name = "capture", .timeout_ms = s->config.helper_timeout_ms};
+	int e = head ? make_request(r, head) : -ENOMEM;
+
+	if (e >= 0)
+		e = str_format(program, sizeof(program), "%s/%s", s->config.helpers, CAPTURE_PROGRAM);
+	if (e < 0)
+		return e;
+	if (s->config.socket_helpers)
+		o.socket = CAPTURE_SOCKET;
+	else
+		o.program = program;
+	e = helper_start(s->event, &o, head, r->fd, intake_frame, on_done, r, &r->helper);
+	if (e < 0)
+		str_format(r->failure, sizeof(r->failure), "%s: %s", o.socket ? o.socket : program, errno_text(e));
+	return e;
+}
+
+static void run_begin(struct intake_run *r)
+{
+	struct service *s = r->intake->service;
+	char message[240];
+	int e;
+
+	r->started = true;
+	r->deadline_ms = clock_boottime_ms(s->clock) + s->config.helper_timeout_ms;
+	/* The helper first: to whoever hears of the start, the scan is under way. */
+	e = run_start(r);
+	service_event(s, &(struct event){.kind = EVENT_SCAN_STARTED, .scan = r->number, .name = r->name});
+	if (e < 0) {
+		text_safe_copy(message, sizeof(message), r->failure);
+		run_end(r, "io", message);
+	}
+}
+
+/* From the loop, never from inside intake_start(): one start a turn. */
+static int on_turn(sd_event_source *source, void *ud)
+{
+	struct intake *i = ud;
+
+	if (i->scan && !i->scan->started)
+		run_begin(i->scan);
+	else if (i->n_files > 0 && !i->files[0]->started)
+		run_begin(i->files[0]);
+	if ((i->scan && !i->scan->started) || (i->n_files > 0 && !i->files[0]->started))
+		go_on(i);
+	return 0;
+}
+
+static void go_on(struct intake *i)
+{
+	if (loop_defer(i->service->event, &i->turn, SD_EVENT_PRIORITY_NORMAL, on_turn, i) < 0)
+		log_error("intake: out of memory; what waits starts with the next request");
+}
+
+int intake_new(struct service *s, struct intake **ret)
+{
+	struct intake *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return -ENOMEM;
+	i->service = s;
+	*ret = i;
+	return 0;
+}
+
+void intake_free(struct intake *i)
+{
+	if (!i)
+		return;
+	run_free(i->scan);
+	for (size_t k = 0; k < i->n_files; k++)
+		run_free(i->files[k]);
+	sd_event_source_disable_unref(i->turn);
+	free(i);
+}
+
+void intake_stop(struct intake *i)
+{
+	i->stopped = true;
+	/* What has not started is refused after all; nothing of it was taken. */
+	for (size_t k = i->n_files; k > 1; k--) {
+		struct intake_run *r = i->files[k - 1];
+		struct event e = {.kind = EVENT_SCAN_ENDED, .scan = r->number, .reason = "stopped",
+			.message = "the service is stopping"};
+
+		i->n_files--;
+		run_free(r);
+		service_event(i->service, &e);
+	}
+}
+
+static int refuse(struct intake *i, const struct intake_request *q, char *why, size_t why_size)
+{
+	if (i->stopped) {
+		str_format(why, why_size, "the service is stopping");
+		return -ESHUTDOWN;
+	}
+	if (q->source && i->scan) {
+		str_format(why, why_size, "a scan is running");
+		return -EBUSY;
+	}
+	if (!q->source && i->n_files == FILES_WAIT_MAX) {
+		str_format(why, why_size, "%d files are waiting", FILES_WAIT_MAX);
+		return -EBUSY;
+	}
+	return spool_room(i->service->spool, why, why_size);
+}
+
+static int run_fill(struct intake_run *r, const struct intake_request *q, const struct spool_job *job)
+{
+	r->job = job;
+	r->lane = q->lane;
+	r->owner = q->owner;
+	if (q->name && !(r->name = strdup(q->name)))
+		return -ENOMEM;
+	if (q->source)
+		return (r->source = strdup(q->source)) ? 0 : -ENOMEM;
+	r->fd = fcntl(q->fd, F_DUPFD_CLOEXEC, 3);
+	return r->fd < 0 ? -errno : 0;
+}
+
+static int freeze(struct intake *i, const char *type, const struct spool_job **ret, char *why, size_t why_size)
+{
+	const struct config *c = &i->service->config;
+	const char *route[ROUTE_MAX];
+	int e;
+
+	for (size_t k = 0; k < c->n_route; k++)
+		route[k] = c->route[k];
+	e = spool_job_freeze(i->service->spool, type, route, c->n_route, i->service->types, ret);
+	if (e == -ENOENT)
+		str_format(why, why_size, "there is no document type of this name");
+	else if (e < 0)
+		str_format(why, why_size, "the job cannot be stored: %s", errno_text(e));
+	return e;
+}
+
+int intake_start(struct intake *i, const struct intake_request *q, uint64_t *ret_scan, char *why, size_t why_size)
+{
+	const struct spool_job *job;
+	struct intake_run *r;
+	int e = refuse(i, q, why, why_size);
+
+	if (e >= 0)
+		e = freeze(i, q->type, &job, why, why_size);
+	if (e < 0)
+		return e;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->intake = i;
+	r->service = i->service;
+	r->fd = -1;
+	e = run_fill(r, q, job);
+	if (e >= 0)
+		e = loop_defer(i->service->event, &i->turn, SD_EVENT_PRIORITY_NORMAL, on_turn, i);
+	if (e < 0) {
+		str_format(why, why_size, "%s", errno_text(e));
+		run_free(r);
+		return e;
+	}
+	*ret_scan = r->number = ++i->last_number;
+	if (q->source)
+		i->scan = r;
+	else
+		i->files[i->n_files++] = r;
+	return 0;
+}
+
+bool intake_busy(const struct intake *i)
+{
+	return i->scan || i->n_files > 0;
+}
+
+static bool overdue(const struct intake_run *r, int64_t now_ms)
+{
+	return r && r->started && now_ms > r->deadline_ms + HANG_GRACE_MS;
+}
+
+const char *intake_hangs(const struct intake *i)
+{
+	int64_t now_ms = clock_boottime_ms(i->service->clock);
+
+	if (overdue(i->scan, now_ms) || (i->n_files > 0 && overdue(i->files[0], now_ms)))
+		return "intake: a helper is past its deadline";
+	return NULL;
+}

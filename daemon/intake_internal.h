@@ -1,0 +1,39 @@
+/* Shared by intake.c (runs) and intake_page.c (what their helpers send) only. */
+#pragma once
+
+#include "daemon/helper.h"
+#include "daemon/intake.h"
+
+/* One run of the capture helper, waiting or going on. */
+struct intake_run {
+	struct intake *intake;
+	struct service *service;
+	uint64_t number;
+	char *source; /* owned; NULL: a file */
+	char *name;   /* owned; as the submitter called it; may be NULL */
+	int fd;       /* owned; -1: none */
+	const struct spool_job *job;
+	enum lane lane;
+	int64_t owner;
+	struct helper *helper;
+	bool started;
+	int64_t deadline_ms; /* boottime */
+	unsigned int accepted, rejected;
+
+	/* the page that is arriving; writer NULL: none */
+	struct spool_writer *writer;
+	int64_t index;
+	char page_name[256];
+	uint32_t width, height;
+	char *capture; /* owned JSON text */
+	uint64_t bytes;
+	bool failed;   /* it was refused while it arrived: its pieces are let go by */
+
+	/* how it ended, for people */
+	char end_reason[48], end_message[240], failure[240];
+};
+
+/* helper_frame_fn for ud = the run. */
+int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece);
+/* The page that is arriving is gone without a trace; harmless without one. */
+void intake_page_drop(struct intake_run *r);

@@ -1,0 +1,212 @@
+/* From the capture helper's frames to accepted pages: page, data..., page-end; or reject. */
+#include "daemon/intake_internal.h"
+
+#include "base/log.h"
+#include "base/step.h"
+#include "base/text.h"
+
+#define DATA_MAX    ((uint64_t)64 << 10)
+#define CAPTURE_MAX 16384 /* bytes of JSON kept about how a page was made */
+#define SIDE_MAX    65535
+
+void intake_page_drop(struct intake_run *r)
+{
+	spool_page_abort(r->writer);
+	r->writer = NULL;
+	free(take_ptr(r->capture));
+	r->bytes = 0;
+	r->failed = false;
+}
+
+static int fail(struct intake_run *r, int error, const char *what)
+{
+	str_copy(r->failure, sizeof(r->failure), what);
+	return error;
+}
+
+static void rejected(struct intake_run *r, const char *name, const char *reason, const char *message)
+{
+	char safe_name[256], safe_reason[48], safe_message[240];
+
+	r->rejected++;
+	text_safe_copy(safe_name, sizeof(safe_name), name);
+	text_safe_copy(safe_reason, sizeof(safe_reason), reason);
+	text_safe_copy(safe_message, sizeof(safe_message), message);
+	log_notice("no page from %s: %s: %s", safe_name[0] ? safe_name : "the source", safe_reason, safe_message);
+	service_event(r->service, &(struct event){
+		.kind = EVENT_PAGE_REJECTED,
+		.scan = r->number,
+		.name = safe_name,
+		.reason = safe_reason,
+		.message = safe_message,
+	});
+}
+
+static int side(const cJSON *head, const char *name, uint32_t *ret)
+{
+	int64_t v;
+
+	if (json_get_i64(head, name, &v) < 0 || v < 1 || v > SIDE_MAX)
+		return -EBADMSG;
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+static int keep_capture(struct intake_run *r, const cJSON *head)
+{
+	const cJSON *capture = json_get_object(head, "capture");
+	_cleanup_buf_ struct buf text = BUF_MAX(CAPTURE_MAX);
+	int e;
+
+	if (!capture)
+		return 0;
+	e = json_print(capture, false, &text);
+	if (e == -EMSGSIZE)
+		return 0; /* more than anybody reads: the page matters, this does not */
+	if (e < 0)
+		return e;
+	r->capture = buf_take(&text);
+	return r->capture ? 0 : -ENOMEM;
+}
+
+static int page_begin(struct intake_run *r, const cJSON *head)
+{
+	const char *name = json_get_string(head, "name");
+	struct spool_meta meta = {
+		.job = r->job,
+		.lane = r->lane,
+		.source = r->source ? "scan" : "file",
+		.owner = r->owner,
+		.position = 1,
+	};
+	int e;
+
+	if (r->writer || r->failed)
+		return fail(r, -EBADMSG, "a page began inside another");
+	if (json_get_i64(head, "index", &r->index) < 0 || side(head, "width", &r->width) < 0 || side(head, "height", &r->height) < 0)
+		return fail(r, -EBADMSG, "a page without index, width or height");
+	if (!name || !*name)
+		name = r->name ? r->name : "";
+	text_safe_copy(r->page_name, sizeof(r->page_name), r->name ? r->name : name);
+	if (r->page_name[0])
+		meta.name = r->page_name;
+	e = spool_room(r->service->spool, r->failure, sizeof(r->failure));
+	if (e < 0)
+		return e;
+	e = keep_capture(r, head);
+	if (e < 0)
+		return e;
+	e = spool_page_begin(r->service->spool, &meta, &r->writer);
+	return e < 0 ? fail(r, e, "the page cannot be written") : 0;
+}
+
+static int page_data(struct intake_run *r, const struct frame_piece *piece)
+{
+	int e;
+
+	if (r->failed)
+		return 0;
+	if (!r->writer)
+		return fail(r, -EBADMSG, "data without a page");
+	if (piece->bytes > DATA_MAX)
+		return fail(r, -EBADMSG, "a piece of a page over its limit");
+	r->bytes += piece->len;
+	e = spool_page_write(r->writer, piece->data, piece->len);
+	if (e == -EBADMSG) {
+		/* This page is no JPEG; the others may be. */
+		rejected(r, r->page_name, "damaged", "what arrived is not a JPEG");
+		intake_page_drop(r);
+		r->failed = true;
+		return 0;
+	}
+	return e < 0 ? fail(r, e, "the page cannot be written") : 0;
+}
+
+static void announce(struct intake_run *r, const struct page_row *row)
+{
+	const struct log_field fields[] = {{"PAGE_ID", row->id}};
+
+	r->accepted++;
+	log_event(LOG_LEVEL_INFO, NULL, fields, ARRAY_SIZE(fields), "page %s accepted (%lld bytes)", row->id, (long long)row->bytes);
+	service_event(r->service, &(struct event){
+		.kind = EVENT_PAGE_ACCEPTED,
+		.page = row,
+		.scan = r->number,
+		.name = row->name[0] ? row->name : NULL,
+	});
+	STEP(ACCEPT_ANNOUNCED);
+}
+
+static int page_end(struct intake_run *r, const cJSON *head)
+{
+	const char *sha256 = json_get_string(head, "sha256");
+	struct page_row row;
+	int64_t total;
+	int e;
+
+	if (r->failed) {
+		r->failed = false;
+		return 0;
+	}
+	if (!r->writer)
+		return fail(r, -EBADMSG, "the end of no page");
+	if (json_get_i64(head, "bytes_total", &total) < 0 || (uint64_t)total != r->bytes || !sha256)
+		return fail(r, -EBADMSG, "a page of another length than was told");
+	/* Frees the writer in every case. */
+	e = spool_page_commit(take_ptr(r->writer), r->width, r->height, sha256, r->capture, &row);
+	intake_page_drop(r);
+	if (e == -EBADMSG) {
+		rejected(r, r->page_name, "damaged", "the page did not arrive whole");
+		return 0;
+	}
+	if (e < 0)
+		return fail(r, e, "the page cannot be stored");
+	announce(r, &row);
+	return 0;
+}
+
+static int page_reject(struct intake_run *r, const cJSON *head)
+{
+	const char *name = json_get_string(head, "name"), *reason = json_get_string(head, "reason");
+	const char *message = json_get_string(head, "message");
+
+	intake_page_drop(r);
+	rejected(r, r->name ? r->name : name ? name : "", reason ? reason : "damaged", message ? message : "");
+	return 0;
+}
+
+static int run_end_noted(struct intake_run *r, const cJSON *head)
+{
+	const char *reason = json_get_string(head, "reason"), *message = json_get_string(head, "message");
+
+	text_safe_copy(r->end_reason, sizeof(r->end_reason), reason ? reason : "");
+	text_safe_copy(r->end_message, sizeof(r->end_message), message ? message : "");
+	return 0;
+}
+
+/* The frames that carry no payload, at their end. */
+static const struct {
+	const char *type;
+	int (*take)(struct intake_run *r, const cJSON *head);
+} frames[] = {
+	{"page", page_begin},
+	{"page-end", page_end},
+	{"reject", page_reject},
+	{"end", run_end_noted},
+};
+
+int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece)
+{
+	struct intake_run *r = ud;
+
+	if (streq(piece->type, "data"))
+		return part == FRAME_DATA ? page_data(r, piece) : 0;
+	if (part == FRAME_DATA)
+		return fail(r, -EBADMSG, "a payload where none belongs");
+	if (part != FRAME_DONE)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(frames); i++)
+		if (streq(piece->type, frames[i].type))
+			return frames[i].take(r, piece->head);
+	return fail(r, -EBADMSG, "a frame of unknown type");
+}

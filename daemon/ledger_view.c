@@ -1,0 +1,152 @@
+/* The ledger's sums, and its rows as JSON for the control interface. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "daemon/ledger.h"
+#include "daemon/spool_internal.h"
+
+int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *ret_possibly)
+{
+	int64_t settled, reserved, possibly;
+	int r;
+
+	r = db_get_i64(s->db, &settled, "SELECT coalesce(sum(settled_pusd), 0) FROM attempts"
+					" WHERE opened_ms >= ? AND closed_ms IS NOT NULL", "i", since_ms);
+	/* Open ones count whenever they were opened: they may be billed now. */
+	if (r >= 0)
+		r = db_get_i64(s->db, &reserved, "SELECT coalesce(sum(reserved_pusd), 0) FROM attempts WHERE closed_ms IS NULL", "");
+	if (r >= 0)
+		r = db_get_i64(s->db, &possibly, "SELECT coalesce(sum(settled_pusd), 0) FROM attempts"
+						 " WHERE opened_ms >= ? AND billed = 'possibly'", "i", since_ms);
+	if (r < 0)
+		return r;
+	*ret_pusd = settled + reserved;
+	if (ret_possibly)
+		*ret_possibly = possibly;
+	return 0;
+}
+
+int ledger_page_cost(struct spool *s, int64_t seq, int64_t *ret_pusd)
+{
+	int r = db_get_i64(s->db, ret_pusd, "SELECT coalesce(sum(coalesce(settled_pusd, reserved_pusd)), 0) FROM attempts"
+					    " WHERE page = ?", "i", seq);
+	return r < 0 ? r : 0;
+}
+
+/* ---- as the varlink type Attempt --------------------------------------------------------------------------------- */
+
+enum column {
+	A_ID, A_BACKEND, A_MODEL, A_REGION, A_HOST, A_OPENED, A_OUTCOME, A_REASON, A_MESSAGE, A_BILLED, A_RESERVED, A_SETTLED,
+	A_INPUT, A_OUTPUT, A_REQUEST, A_STATUS, A_DURATION,
+};
+
+static const struct {
+	const char *name;
+	enum column column;
+	enum { TEXT, OPTIONAL_TEXT, INTEGER, OPTIONAL_INTEGER, MONEY, OPTIONAL_MONEY, TIME } kind;
+} members[] = {
+	{"id", A_ID, INTEGER},
+	{"backend", A_BACKEND, TEXT},
+	{"model", A_MODEL, OPTIONAL_TEXT},
+	{"region", A_REGION, OPTIONAL_TEXT},
+	{"host", A_HOST, OPTIONAL_TEXT},
+	{"opened", A_OPENED, TIME},
+	{"outcome", A_OUTCOME, OPTIONAL_TEXT},
+	{"reason", A_REASON, OPTIONAL_TEXT},
+	{"message", A_MESSAGE, OPTIONAL_TEXT},
+	{"billed", A_BILLED, OPTIONAL_TEXT},
+	{"reservedPicoUsd", A_RESERVED, MONEY},
+	{"settledPicoUsd", A_SETTLED, OPTIONAL_MONEY},
+	{"tokensInput", A_INPUT, OPTIONAL_INTEGER},
+	{"tokensOutput", A_OUTPUT, OPTIONAL_INTEGER},
+	{"requestId", A_REQUEST, OPTIONAL_TEXT},
+	{"httpStatus", A_STATUS, OPTIONAL_INTEGER},
+	{"durationMs", A_DURATION, OPTIONAL_INTEGER},
+};
+
+static int add_member(struct stmt *st, size_t i, cJSON *j)
+{
+	int column = (int)members[i].column;
+	const char *name = members[i].name;
+	char text[TIMESTAMP_SIZE];
+
+	switch (members[i].kind) {
+	case OPTIONAL_TEXT:
+	case OPTIONAL_INTEGER:
+	case OPTIONAL_MONEY:
+		if (stmt_null(st, column))
+			return 0;
+		break;
+	default:
+		break;
+	}
+	switch (members[i].kind) {
+	case INTEGER:
+	case OPTIONAL_INTEGER:
+		return json_add_i64(j, name, stmt_i64(st, column));
+	case MONEY: /* picodollars as digits in a string: 64 bits do not fit every reader */
+	case OPTIONAL_MONEY:
+		str_format(text, sizeof(text), "%lld", (long long)stmt_i64(st, column));
+		return json_add_string(j, name, text);
+	case TIME:
+		timestamp_format(stmt_i64(st, column), false, text);
+		return json_add_string(j, name, text);
+	default:
+		return json_add_string(j, name, stmt_text(st, column));
+	}
+}
+
+static int attempt_json(struct stmt *st, cJSON *array)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	int r = j ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(members); i++)
+		r = add_member(st, i, j);
+	if (r < 0)
+		return r;
+	return cJSON_AddItemToArray(array, take_ptr(j)) ? 0 : -ENOMEM;
+}
+
+int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array)
+{
+	struct stmt *st;
+	int r;
+
+	r = db_query(s->db, &st, "SELECT id, backend, model, region, host, opened_ms, outcome, reason, message, billed,"
+				 " reserved_pusd, settled_pusd, tokens_input, tokens_output, request_id, http_status, duration_ms"
+				 " FROM attempts WHERE page = ? ORDER BY id", "i", seq);
+	if (r < 0)
+		return r;
+	while ((r = stmt_next(st)) > 0) {
+		r = attempt_json(st, array);
+		if (r < 0) {
+			stmt_done(st);
+			return r;
+		}
+	}
+	return r;
+}
+
+int ledger_results_json(struct spool *s, int64_t seq, cJSON *array)
+{
+	struct stmt *st;
+	int r;
+
+	r = db_query(s->db, &st, "SELECT json FROM results WHERE page = ? ORDER BY version", "i", seq);
+	if (r < 0)
+		return r;
+	while ((r = stmt_next(st)) > 0) {
+		const char *text = stmt_text(st, 0);
+		cJSON *j;
+
+		r = json_parse(text, strlen(text), &j, NULL);
+		if (r >= 0 && !cJSON_AddItemToArray(array, j))
+			r = -ENOMEM;
+		if (r < 0) {
+			stmt_done(st);
+			return r;
+		}
+	}
+	return r;
+}

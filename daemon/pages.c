@@ -1,0 +1,372 @@
+/* Rows of pages: reading, finding, listing, and the changes a person makes. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "daemon/spool_internal.h"
+
+#define COLUMNS                                                                                               \
+	"SELECT p.seq, p.page, d.document, p.position, p.job, p.lane, p.state, p.reason, p.accepted_ms,"      \
+	" p.accepted_trust, p.source, p.name, p.owner, p.sha256, p.bytes, p.width, p.height, p.rung, p.tries," \
+	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version"                                               \
+	" FROM pages p CROSS JOIN documents d ON d.id = p.document "
+
+enum column {
+	C_SEQ, C_PAGE, C_DOCUMENT, C_POSITION, C_JOB, C_LANE, C_STATE, C_REASON, C_ACCEPTED, C_TRUST, C_SOURCE, C_NAME,
+	C_OWNER, C_SHA256, C_BYTES, C_WIDTH, C_HEIGHT, C_RUNG, C_TRIES, C_TRIED, C_BOOT, C_BOOT_MS, C_VERSION,
+};
+
+static const char *const state_names[] = {
+	[STATE_QUEUED] = "queued",
+	[STATE_PROVISIONAL] = "provisional",
+	[STATE_DONE] = "done",
+	[STATE_HELD] = "held",
+};
+
+const char *page_state_name(enum page_state s)
+{
+	return state_names[s];
+}
+
+int page_state_parse(const char *s, enum page_state *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(state_names); i++)
+		if (streq(s, state_names[i])) {
+			*ret = (enum page_state)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+void text_cut(char *out, size_t size, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len >= size)
+		for (len = size - 1; len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80; len--)
+			;
+	memcpy(out, text, len);
+	out[len] = 0;
+}
+
+/* ---- ids and files ----------------------------------------------------------------------------------------------- */
+
+/* "YYYYMMDDTHHMMSS-xxxxxx" and nothing else: ids become file names. */
+bool page_id_valid(const char *id)
+{
+	static const char form[] = "ddddddddTdddddd-aaaaaa";
+
+	if (strlen(id) != sizeof(form) - 1)
+		return false;
+	for (size_t i = 0; i < sizeof(form) - 1; i++) {
+		char c = id[i];
+		bool digit = c >= '0' && c <= '9';
+
+		if (form[i] == 'd' ? !digit : form[i] == 'a' ? !digit && !(c >= 'a' && c <= 'z') : c != form[i])
+			return false;
+	}
+	return true;
+}
+
+void page_file_name(const char *id, char out[static PAGE_FILE_SIZE])
+{
+	str_format(out, PAGE_FILE_SIZE, "%.*s.jpg", PAGE_ID_LENGTH, id);
+}
+
+int spool_page_open(struct spool *s, const struct page_row *p)
+{
+	_cleanup_close_ int fd = -1;
+	char name[PAGE_FILE_SIZE];
+	struct stat st;
+
+	if (!page_id_valid(p->id))
+		return -EBADMSG;
+	page_file_name(p->id, name);
+	fd = openat(s->pages, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) && st.st_size == p->bytes ? take_fd(&fd) : -EBADMSG;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+static void row_read(struct spool *s, struct stmt *st, struct page_row *p)
+{
+	const char *boot;
+
+	*p = (struct page_row){
+		.seq = stmt_i64(st, C_SEQ),
+		.position = stmt_i64(st, C_POSITION),
+		.lane = stmt_i64(st, C_LANE) == 0 ? LANE_NOW : LANE_BACKLOG,
+		.accepted_ms = stmt_i64(st, C_ACCEPTED),
+		.owner = stmt_null(st, C_OWNER) ? -1 : stmt_i64(st, C_OWNER),
+		.bytes = stmt_i64(st, C_BYTES),
+		.width = (uint32_t)stmt_i64(st, C_WIDTH),
+		.height = (uint32_t)stmt_i64(st, C_HEIGHT),
+		.rung = stmt_i64(st, C_RUNG),
+		.tries = stmt_i64(st, C_TRIES),
+		.tried_ms = stmt_i64(st, C_TRIED),
+		.tried_boot_ms = stmt_i64(st, C_BOOT_MS),
+		.version = stmt_i64(st, C_VERSION),
+	};
+	text_cut(p->id, sizeof(p->id), stmt_text(st, C_PAGE));
+	text_cut(p->document, sizeof(p->document), stmt_text(st, C_DOCUMENT));
+	text_cut(p->reason, sizeof(p->reason), stmt_text(st, C_REASON));
+	text_cut(p->source, sizeof(p->source), stmt_text(st, C_SOURCE));
+	text_cut(p->name, sizeof(p->name), stmt_text(st, C_NAME));
+	text_cut(p->sha256, sizeof(p->sha256), stmt_text(st, C_SHA256));
+	/* The table's checks allow no other words. */
+	if (page_state_parse(stmt_text(st, C_STATE), &p->state) < 0)
+		p->state = STATE_HELD;
+	if (time_trust_parse(stmt_text(st, C_TRUST), &p->accepted_trust) < 0)
+		p->accepted_trust = TIME_UNTRUSTED;
+	boot = stmt_text(st, C_BOOT);
+	p->tried_this_boot = boot[0] && streq(boot, s->boot_id);
+	p->job = spool_job_or_unreadable(s, stmt_i64(st, C_JOB));
+}
+
+/* The first row of a query: 1, 0 or negative errno. Ends the query. */
+static int row_first(struct spool *s, int started, struct stmt *st, struct page_row *ret)
+{
+	int r;
+
+	if (started < 0)
+		return started;
+	r = stmt_next(st);
+	if (r > 0) {
+		row_read(s, st, ret);
+		stmt_done(st);
+	}
+	return r;
+}
+
+int spool_page_get(struct spool *s, int64_t seq, struct page_row *ret)
+{
+	struct stmt *st = NULL;
+	int r;
+
+	r = db_query(s->db, &st, COLUMNS "WHERE p.seq = ?", "i", seq);
+	r = row_first(s, r, st, ret);
+	return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+int spool_page_find(struct spool *s, const char *id, struct page_row *ret)
+{
+	struct stmt *st = NULL;
+	char end[PAGE_ID_SIZE + 1];
+	int r;
+
+	if (strlen(id) < 4 || strlen(id) >= PAGE_ID_SIZE)
+		return -ENOENT;
+	/* '~' comes after every character of an id. */
+	str_format(end, sizeof(end), "%s~", id);
+	r = db_query(s->db, &st, COLUMNS "WHERE p.page >= ? AND p.page < ? ORDER BY p.page LIMIT 2", "ss", id, end);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	row_read(s, st, ret);
+	if (streq(ret->id, id)) {
+		stmt_done(st);
+		return 0;
+	}
+	r = stmt_next(st);
+	if (r > 0)
+		stmt_done(st);
+	return r > 0 ? -ENOTUNIQ : r;
+}
+
+ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct page_row *rows, size_t limit)
+{
+	int64_t before = before_seq > 0 ? before_seq : INT64_MAX;
+	struct stmt *st = NULL;
+	size_t n = 0;
+	int r;
+
+	if (limit == 0)
+		return 0;
+	if (state < 0)
+		r = db_query(s->db, &st, COLUMNS "WHERE p.seq < ? ORDER BY p.seq DESC LIMIT ?", "ii", before, (int64_t)limit);
+	else
+		r = db_query(s->db, &st, COLUMNS "INDEXED BY pages_state WHERE p.state = ? AND p.seq < ?"
+						 " ORDER BY p.seq DESC LIMIT ?", "sii",
+			page_state_name((enum page_state)state), before, (int64_t)limit);
+	if (r < 0)
+		return r;
+	while (n < limit && (r = stmt_next(st)) > 0)
+		row_read(s, st, &rows[n++]);
+	stmt_done(st);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+int spool_page_head(struct spool *s, enum page_state state, enum lane lane, int64_t job, int64_t rung, int64_t tries,
+	struct page_row *ret)
+{
+	struct stmt *st = NULL;
+	int r;
+
+	r = db_query(s->db, &st, COLUMNS "WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
+					 " ORDER BY p.tried_ms, p.seq LIMIT 1", "siiii",
+		page_state_name(state), (int64_t)lane, job, rung, tries);
+	return row_first(s, r, st, ret);
+}
+
+static int document_id(struct spool *s, const struct page_row *p, int64_t *ret)
+{
+	int r;
+
+	r = db_exec(s->db, "INSERT INTO documents (document, created_ms) VALUES (?, ?) ON CONFLICT (document) DO NOTHING", "si",
+		p->document, p->accepted_ms);
+	if (r >= 0)
+		r = db_get_i64(s->db, ret, "SELECT id FROM documents WHERE document = ?", "s", p->document);
+	return r < 0 ? r : r == 0 ? -EIO : 0;
+}
+
+int page_row_insert(struct spool *s, struct page_row *p, const char *capture_json)
+{
+	int64_t document;
+	int r;
+
+	r = document_id(s, p, &document);
+	if (r < 0)
+		return r;
+	r = db_exec(s->db, "INSERT INTO pages (page, document, position, job, lane, state, reason, accepted_ms, accepted_trust,"
+			   " source, name, owner, sha256, bytes, width, height, capture)"
+			   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, ?, ?, ?)", "siiiississsisiiis",
+		p->id, document, p->position, p->job->id, (int64_t)p->lane, page_state_name(p->state),
+		p->state == STATE_HELD ? p->reason : NULL, p->accepted_ms, time_trust_name(p->accepted_trust), p->source,
+		p->name[0] ? p->name : NULL, p->owner, p->sha256, p->bytes, (int64_t)p->width, (int64_t)p->height, capture_json);
+	if (r < 0)
+		return r;
+	p->seq = db_last_id(s->db);
+	return 0;
+}
+
+/* ---- what a person changes --------------------------------------------------------------------------------------- */
+
+/* The state before, to keep the counts right. */
+static int state_of(struct spool *s, int64_t seq, enum page_state *ret)
+{
+	struct page_row p;
+	int r = spool_page_get(s, seq, &p);
+
+	if (r >= 0)
+		*ret = p.state;
+	return r;
+}
+
+int spool_page_hold(struct spool *s, int64_t seq, const char *reason)
+{
+	char text[sizeof(((struct page_row *)0)->reason)];
+	enum page_state before;
+	int r;
+
+	text_cut(text, sizeof(text), reason);
+	r = state_of(s, seq, &before);
+	if (r < 0)
+		return r;
+	if (before == STATE_DONE)
+		return -EALREADY;
+	r = db_exec(s->db, "UPDATE pages SET state = 'held', reason = ? WHERE seq = ?", "si", text, seq);
+	if (r >= 0)
+		spool_counts_moved(s, (int)before, STATE_HELD);
+	return r;
+}
+
+int spool_page_retry(struct spool *s, int64_t seq)
+{
+	_cleanup_close_ int fd = -1;
+	enum page_state after;
+	struct page_row p;
+	int r;
+
+	r = spool_page_get(s, seq, &p);
+	if (r < 0)
+		return r;
+	if (p.state == STATE_DONE)
+		return -EALREADY;
+	/* Without its file or its job there is nothing to ask: it stays held, with the reason it has. */
+	fd = spool_page_open(s, &p);
+	if (fd < 0)
+		return fd;
+	if (!p.job->types)
+		return -EBADMSG;
+	after = p.version > 0 ? STATE_PROVISIONAL : STATE_QUEUED;
+	r = db_exec(s->db, "UPDATE pages SET state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = NULL,"
+			   " tried_boot_ms = NULL WHERE seq = ?", "si", page_state_name(after), seq);
+	if (r >= 0)
+		spool_counts_moved(s, (int)p.state, (int)after);
+	return r;
+}
+
+/* ---- counts ------------------------------------------------------------------------------------------------------ */
+
+static int64_t *count_of(struct spool_counts *c, int state)
+{
+	switch (state) {
+	case STATE_QUEUED:
+		return &c->queued;
+	case STATE_PROVISIONAL:
+		return &c->provisional;
+	case STATE_DONE:
+		return &c->done;
+	case STATE_HELD:
+		return &c->held;
+	default:
+		return NULL;
+	}
+}
+
+void spool_counts_moved(struct spool *s, int from, int to)
+{
+	int64_t *less = count_of(&s->counts, from), *more = count_of(&s->counts, to);
+
+	if (less)
+		(*less)--;
+	if (more)
+		(*more)++;
+}
+
+void spool_counts_forget(struct spool *s)
+{
+	s->counts_known = false;
+}
+
+/* Once over the index; from then on the counts are kept by spool_counts_moved(). */
+static int counts_load(struct spool *s)
+{
+	struct spool_counts c = {};
+	enum page_state state;
+	struct stmt *st;
+	int r;
+
+	r = db_query(s->db, &st, "SELECT state, count(*) FROM pages GROUP BY state", "");
+	if (r < 0)
+		return r;
+	while ((r = stmt_next(st)) > 0)
+		if (page_state_parse(stmt_text(st, 0), &state) >= 0)
+			*count_of(&c, (int)state) = stmt_i64(st, 1);
+	if (r < 0)
+		return r;
+	s->counts = c;
+	s->counts_known = true;
+	return 0;
+}
+
+int spool_counts(struct spool *s, struct spool_counts *ret)
+{
+	int64_t undelivered;
+	int r = 0;
+
+	if (!s->counts_known)
+		r = counts_load(s);
+	if (r >= 0)
+		r = db_get_i64(s->db, &undelivered, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL", "");
+	if (r < 0)
+		return r;
+	*ret = s->counts;
+	ret->undelivered = undelivered;
+	return 0;
+}

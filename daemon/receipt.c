@@ -1,0 +1,194 @@
+#include "daemon/receipt.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "daemon/spool_internal.h"
+
+#define HASH_NONE "0000000000000000000000000000000000000000000000000000000000000000"
+
+/* hash = SHA-256(previous hash, newline, body) */
+static int chain_hash(const char *previous, const char *body, char out[static SHA256_HEX_SIZE])
+{
+	uint8_t digest[SHA256_SIZE];
+	struct sha256 *h;
+	int r;
+
+	r = sha256_new(&h);
+	if (r < 0)
+		return r;
+	sha256_update(h, previous, strlen(previous));
+	sha256_update(h, "\n", 1);
+	sha256_update(h, body, strlen(body));
+	sha256_final(h, digest);
+	sha256_free(h);
+	hex_encode(digest, sizeof(digest), out);
+	return 0;
+}
+
+/* ,"name":"value" unless it is absent. */
+static int add_text(struct buf *out, const char *name, const char *value)
+{
+	int r;
+
+	if (!value || !value[0])
+		return 0;
+	r = buf_addf(out, ",\"%s\":", name);
+	return r < 0 ? r : json_quote(out, value, strlen(value));
+}
+
+static int add_number(struct buf *out, const char *name, int64_t value, bool present)
+{
+	return present ? buf_addf(out, ",\"%s\":%lld", name, (long long)value) : 0;
+}
+
+static int body_answered(const struct receipt *p, struct buf *out)
+{
+	int r;
+
+	r = add_text(out, "peer", p->peer_sha256);
+	if (r >= 0)
+		r = add_number(out, "status", p->status, p->status != 0);
+	if (r >= 0)
+		r = add_text(out, "request_id", p->request_id);
+	if (r >= 0)
+		r = add_number(out, "in", p->tokens_input, p->tokens_input >= 0);
+	if (r >= 0)
+		r = add_number(out, "out", p->tokens_output, p->tokens_output >= 0);
+	if (r >= 0)
+		r = add_text(out, "outcome", p->outcome);
+	if (r >= 0)
+		r = add_text(out, "reason", p->reason);
+	return r < 0 ? r : add_number(out, "pusd", p->cost_pusd, true);
+}
+
+/* docs/architecture.md, "Receipts": members in this order, absent ones left out. */
+static int body_print(struct spool *s, int64_t seq, const struct receipt *p, struct buf *out)
+{
+	struct stamp now = spool_stamp(s);
+	const char *const names[] = {"content", "body", "backend", "host", "region", "model"};
+	const char *const values[] = {p->content_sha256, p->body_sha256, p->backend, p->host, p->region, p->model};
+	int r;
+
+	r = buf_addf(out, "{\"v\":1,\"seq\":%lld,\"kind\":\"%s\",\"t\":%lld,\"trust\":\"%s\"", (long long)seq, p->kind,
+		(long long)now.ms, time_trust_name(now.trust));
+	if (r >= 0)
+		r = add_text(out, "page", p->page);
+	if (r >= 0)
+		r = add_number(out, "attempt", p->attempt, true);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++)
+		r = add_text(out, names[i], values[i]);
+	if (r >= 0 && p->lab)
+		r = buf_adds(out, ",\"lab\":true");
+	if (r >= 0 && streq(p->kind, "answered"))
+		r = body_answered(p, out);
+	return r < 0 ? r : buf_addc(out, '}');
+}
+
+/* The end of the chain: the last row's seq and hash, or 0 and zeros. */
+static int chain_end(struct spool *s, int64_t *ret_seq, char hash[static SHA256_HEX_SIZE])
+{
+	struct stmt *st;
+	int r;
+
+	r = db_query(spool_db(s), &st, "SELECT seq, hash FROM receipts ORDER BY seq DESC LIMIT 1", "");
+	if (r < 0)
+		return r;
+	r = stmt_next(st);
+	if (r < 0)
+		return r;
+	*ret_seq = r > 0 ? stmt_i64(st, 0) : 0;
+	text_cut(hash, SHA256_HEX_SIZE, r > 0 ? stmt_text(st, 1) : HASH_NONE);
+	stmt_done(st);
+	return 0;
+}
+
+int receipt_add(struct spool *s, const struct receipt *p)
+{
+	char previous[SHA256_HEX_SIZE], hash[SHA256_HEX_SIZE];
+	_cleanup_buf_ struct buf body = {};
+	int64_t last;
+	int r;
+
+	r = chain_end(s, &last, previous);
+	if (r >= 0)
+		r = body_print(s, last + 1, p, &body);
+	if (r >= 0)
+		r = chain_hash(previous, buf_str(&body), hash);
+	if (r < 0)
+		return r;
+	return db_exec(spool_db(s), "INSERT INTO receipts (seq, attempt, kind, body, hash) VALUES (?, ?, ?, ?, ?)", "iisss",
+		last + 1, p->attempt, p->kind, buf_str(&body), hash);
+}
+
+/* ---- verifying --------------------------------------------------------------------------------------------------- */
+
+/* Do the columns say what the body says? They are not under the hash. */
+static bool columns_match(struct stmt *st, const char *body)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	int64_t seq, attempt;
+	const char *kind;
+
+	if (json_parse(body, strlen(body), &j, NULL) < 0)
+		return false;
+	kind = json_get_string(j, "kind");
+	return json_get_i64(j, "seq", &seq) == 0 && seq == stmt_i64(st, 0) && json_get_i64(j, "attempt", &attempt) == 0 &&
+	       attempt == stmt_i64(st, 1) && kind && streq(kind, stmt_text(st, 2));
+}
+
+/* 0 if the row continues the chain (hash is moved on), 1 if it does not, negative errno. */
+static int row_verify(struct stmt *st, int64_t want_seq, char hash[static SHA256_HEX_SIZE])
+{
+	const char *body = stmt_text(st, 3);
+	char want[SHA256_HEX_SIZE];
+	int r;
+
+	r = chain_hash(hash, body, want);
+	if (r < 0)
+		return r;
+	if (stmt_i64(st, 0) != want_seq || !streq(stmt_text(st, 4), want) || !columns_match(st, body))
+		return 1;
+	memcpy(hash, want, SHA256_HEX_SIZE);
+	return 0;
+}
+
+/* Rows cut off the end leave the table's counter, and attempts without a receipt, behind. */
+static int end_verify(struct spool *s, int64_t n)
+{
+	int64_t counter = 0, bare = 0;
+	int r;
+
+	r = db_get_i64(spool_db(s), &counter, "SELECT seq FROM sqlite_sequence WHERE name = 'receipts'", "");
+	if (r >= 0)
+		r = db_get_i64(spool_db(s), &bare, "SELECT count(*) FROM attempts a WHERE NOT EXISTS"
+						   " (SELECT 1 FROM receipts r WHERE r.attempt = a.id)", "");
+	return r < 0 ? r : counter > n || bare > 0;
+}
+
+int64_t receipt_verify(struct spool *s, int64_t *ret_bad)
+{
+	char hash[SHA256_HEX_SIZE] = HASH_NONE;
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int64_t n = 0;
+	int r;
+
+	r = db_query(spool_db(s), &st, "SELECT seq, attempt, kind, body, hash FROM receipts ORDER BY seq", "");
+	if (r < 0)
+		return r;
+	while ((r = stmt_next(st)) > 0) {
+		r = row_verify(st, n + 1, hash);
+		if (r != 0)
+			break;
+		n++;
+	}
+	if (r == 0)
+		r = end_verify(s, n);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		*ret_bad = n + 1;
+		return -EUCLEAN;
+	}
+	return n;
+}

@@ -1,0 +1,346 @@
+/*
+ * Recovery after the start, in slices, while the service already works: what a crash or a power cut left is put in order.
+ * The walks find the same again when they are cut off themselves; each change is one commit or one rename.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/receipt.h"
+#include "daemon/spool_internal.h"
+
+#define CRASHES_MAX 3 /* attempts in a row that ended in a crash: the page may be what crashes us */
+
+static void next_phase(struct reconcile *c, enum reconcile_phase phase)
+{
+	if (c->dir)
+		closedir(c->dir);
+	c->dir = NULL;
+	c->cursor = 0;
+	c->phase = phase;
+}
+
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
+
+/* The walk's own descriptor: a duplicate would share its position with others. */
+static int open_walk(struct reconcile *c, int dirfd)
+{
+	int fd;
+
+	if (c->dir)
+		return 0;
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	c->dir = fdopendir(fd);
+	if (!c->dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The next name, NULL at the end. */
+static const char *walk_name(struct reconcile *c)
+{
+	struct dirent *e;
+
+	do
+		e = readdir(c->dir);
+	while (e && (streq(e->d_name, ".") || streq(e->d_name, "..")));
+	return e ? e->d_name : NULL;
+}
+
+/* A slice of a folder through fn. 1: more, 0: the end, negative errno. */
+static int walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name))
+{
+	struct reconcile *c = &s->reconcile;
+	int r;
+
+	r = open_walk(c, dirfd);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < RECONCILE_SLICE; i++) {
+		const char *name = walk_name(c);
+
+		if (!name)
+			return 0;
+		r = fn(s, name);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+/* Nothing in tmp/ was ever acknowledged. */
+static int clean_tmp(struct spool *s, const char *name)
+{
+	if (spool_is_writing(s, name))
+		return 0;
+	if (unlinkat(s->tmp, name, 0) == 0) {
+		s->reconcile.counts.tmp_removed++;
+		return 0;
+	}
+	if (errno == ENOENT)
+		return 0;
+	/* A folder, or something that cannot be unlinked: not ours. */
+	if (quarantine_move(s, s->tmp, name, "found in tmp/, not made by pageferryd") >= 0)
+		s->reconcile.counts.quarantined++;
+	return 0;
+}
+
+/* ---- attempts that a crash cut off --------------------------------------------------------------------------------- */
+
+struct cut_off {
+	int64_t id, page, reserved;
+	char page_id[PAGE_ID_SIZE], sha256[SHA256_HEX_SIZE], backend[BACKEND_NAME_SIZE];
+	char model[128], region[32], host[256], body_sha256[SHA256_HEX_SIZE];
+	bool lab;
+};
+
+/* The oldest one after the cursor: 1, 0 if there is none. */
+static int cut_off_next(struct spool *s, struct cut_off *a)
+{
+	struct stmt *st;
+	int r;
+
+	r = db_query(s->db, &st, "SELECT a.id, a.page, a.reserved_pusd, p.page, p.sha256, a.backend, a.model, a.region, a.host"
+				 " FROM attempts a JOIN pages p ON p.seq = a.page"
+				 " WHERE a.closed_ms IS NULL AND a.id > ? AND a.id <= ? ORDER BY a.id LIMIT 1", "ii",
+		s->reconcile.cursor, s->reconcile.attempt_max);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
+		return r;
+	*a = (struct cut_off){.id = stmt_i64(st, 0), .page = stmt_i64(st, 1), .reserved = stmt_i64(st, 2)};
+	text_cut(a->page_id, sizeof(a->page_id), stmt_text(st, 3));
+	text_cut(a->sha256, sizeof(a->sha256), stmt_text(st, 4));
+	text_cut(a->backend, sizeof(a->backend), stmt_text(st, 5));
+	text_cut(a->model, sizeof(a->model), stmt_text(st, 6));
+	text_cut(a->region, sizeof(a->region), stmt_text(st, 7));
+	text_cut(a->host, sizeof(a->host), stmt_text(st, 8));
+	stmt_done(st);
+	return 1;
+}
+
+/* What only the receipt "sent" knows. */
+static int cut_off_sent(struct spool *s, struct cut_off *a)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	_cleanup_stmt_ struct stmt *st = NULL;
+	const char *text;
+	int r;
+
+	r = db_query(s->db, &st, "SELECT body FROM receipts WHERE attempt = ? AND kind = 'sent'", "i", a->id);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
+		return r;
+	text = stmt_text(st, 0);
+	if (json_parse(text, strlen(text), &j, NULL) < 0)
+		return 0;
+	text = json_get_string(j, "body");
+	if (text)
+		text_cut(a->body_sha256, sizeof(a->body_sha256), text);
+	a->lab = cJSON_IsTrue(json_get(j, "lab"));
+	return 0;
+}
+
+static int crashed_receipt(struct spool *s, const struct cut_off *a)
+{
+	const struct receipt p = {
+		.kind = "crashed",
+		.attempt = a->id,
+		.page = a->page_id,
+		.content_sha256 = a->sha256,
+		.body_sha256 = a->body_sha256,
+		.backend = a->backend,
+		.host = a->host,
+		.region = a->region,
+		.model = a->model,
+		.lab = a->lab,
+		.tokens_input = -1,
+		.tokens_output = -1,
+	};
+
+	return receipt_add(s, &p);
+}
+
+/* A crash is no try of the page, but one that repeats is taken to be the page's doing. */
+static int hold_poison(struct spool *s, const struct cut_off *a)
+{
+	int64_t crashes = 0;
+	int r;
+
+	r = db_get_i64(s->db, &crashes, "SELECT count(*) FROM (SELECT outcome FROM attempts WHERE page = ? ORDER BY id DESC LIMIT ?)"
+					" WHERE outcome = 'crashed'", "ii", a->page, (int64_t)CRASHES_MAX);
+	if (r < 0 || crashes < CRASHES_MAX)
+		return r;
+	return db_exec(s->db, "UPDATE pages SET state = 'held', reason = 'crashed 3 times: the service ended each time it was sent'"
+			      " WHERE seq = ? AND state IN ('queued', 'provisional')", "i", a->page);
+}
+
+static int close_crashed(struct spool *s, const struct cut_off *a)
+{
+	int r;
+
+	/* What may have been billed counts as spent: the worst case stays reserved for good. */
+	r = db_exec(s->db, "UPDATE attempts SET closed_ms = ?, outcome = 'crashed', reason = 'crashed',"
+			   " message = 'the service ended before an answer came', billed = ?, settled_pusd = reserved_pusd"
+			   " WHERE id = ?", "isi", clock_realtime_ms(s->clock), a->reserved > 0 ? "possibly" : "no", a->id);
+	if (r >= 0)
+		r = crashed_receipt(s, a);
+	return r < 0 ? r : hold_poison(s, a);
+}
+
+static int attempt_crashed(struct spool *s, struct cut_off *a)
+{
+	int r;
+
+	r = cut_off_sent(s, a);
+	if (r >= 0)
+		r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = close_crashed(s, a);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	r = db_commit(s->db);
+	if (r < 0)
+		return r;
+	spool_counts_forget(s);
+	s->reconcile.counts.attempts_crashed++;
+	s->reconcile.cursor = a->id;
+	return 0;
+}
+
+static int attempts_slice(struct spool *s)
+{
+	struct cut_off a;
+	int r;
+
+	for (int i = 0; i < RECONCILE_SLICE; i++) {
+		r = cut_off_next(s, &a);
+		if (r > 0)
+			r = attempt_crashed(s, &a);
+		else
+			return r;
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+/* ---- rows without a file ------------------------------------------------------------------------------------------- */
+
+static const enum page_state walked[] = {STATE_QUEUED, STATE_PROVISIONAL, STATE_HELD};
+
+/* Why the row cannot be worked on, or false. */
+static bool row_is_broken(struct spool *s, const struct page_row *p, char *why, size_t why_size, bool *ret_lost)
+{
+	char name[PAGE_FILE_SIZE];
+	struct stat st;
+
+	*ret_lost = false;
+	page_file_name(p->id, name);
+	if (!page_id_valid(p->id) || fstatat(s->pages, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		*ret_lost = true;
+		str_format(why, why_size, "lost: its page file is missing");
+	} else if (!S_ISREG(st.st_mode) || st.st_size != p->bytes) {
+		str_format(why, why_size, "damaged: its page file has %lld bytes and should have %lld", (long long)st.st_size,
+			(long long)p->bytes);
+	} else if (!p->job->types) {
+		str_format(why, why_size, "damaged: what was asked of it cannot be read");
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static int check_row(struct spool *s, const struct page_row *p)
+{
+	char why[200];
+	bool lost;
+	int r;
+
+	if (!row_is_broken(s, p, why, sizeof(why), &lost) || streq(p->reason, why))
+		return 0;
+	log_line(spool_log_level(s->reconcile.counts.lost), "page %s is held: %s", p->id, why);
+	r = spool_page_hold(s, p->seq, why);
+	if (r >= 0)
+		s->reconcile.counts.lost += lost;
+	return r;
+}
+
+/* Rows that still need their file, state by state. Done ones have given what they were for. */
+static int rows_slice(struct spool *s)
+{
+	struct reconcile *c = &s->reconcile;
+	struct page_row p;
+	int64_t seq;
+	int r;
+
+	for (int i = 0; i < RECONCILE_SLICE && c->state < ARRAY_SIZE(walked); i++) {
+		r = db_get_i64(s->db, &seq, "SELECT seq FROM pages INDEXED BY pages_state WHERE state = ? AND seq > ?"
+					    " ORDER BY seq LIMIT 1", "si", page_state_name(walked[c->state]), c->cursor);
+		if (r == 0) {
+			c->state++;
+			c->cursor = 0;
+			continue;
+		}
+		if (r > 0)
+			r = spool_page_get(s, seq, &p);
+		if (r >= 0)
+			r = check_row(s, &p);
+		if (r < 0)
+			return r;
+		c->cursor = seq;
+	}
+	return c->state < ARRAY_SIZE(walked);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+
+static int slice(struct spool *s)
+{
+	struct reconcile *c = &s->reconcile;
+	int r;
+
+	switch (c->phase) {
+	case PHASE_TMP:
+		r = walk_slice(s, s->tmp, clean_tmp);
+		break;
+	case PHASE_ATTEMPTS:
+		r = attempts_slice(s);
+		break;
+	case PHASE_ROWS:
+		r = rows_slice(s);
+		break;
+	case PHASE_FILES:
+		r = walk_slice(s, s->pages, spool_adopt);
+		break;
+	default:
+		return 0;
+	}
+	if (r == 0)
+		next_phase(c, c->phase + 1);
+	return r < 0 ? r : c->phase != PHASE_FINISHED;
+}
+
+int spool_reconcile(struct spool *s)
+{
+	int r = slice(s);
+
+	if (r == -EUCLEAN)
+		spool_mark_damaged(s);
+	return r;
+}
+
+const struct spool_reconciled *spool_reconciled(const struct spool *s)
+{
+	return &s->reconcile.counts;
+}
