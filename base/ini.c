@@ -372,8 +372,7 @@ static int read_text(struct reading *x, const char *name, const char *text, size
 static void reading_free(struct reading *x)
 {
 	if (x->problems > PROBLEMS_MAX)
-		buf_addf(x->errors, "and %u more problems
-", x->problems - PROBLEMS_MAX);
+		buf_addf(x->errors, "and %u more problems\n", x->problems - PROBLEMS_MAX);
 	for (size_t i = 0; i < x->n_sections; i++)
 		seen_free(&x->sections[i]);
 	free(x);

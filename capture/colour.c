@@ -8,8 +8,8 @@ static inline uint8_t clamp8(int v)
 }
 
 /* JFIF 1.02, in units of 1/65536; each row of weights sums to 65536 or 0, so that grey stays grey. */
-HOT void colour_rgb_to_planes(const uint8_t *restrict rgb, size_t n, uint8_t *restrict y, uint8_t *restrict cb,
-	uint8_t *restrict cr)
+HOT void colour_rgb_to_planes(const uint8_t *restrict rgb, size_t n, uint8_t *restrict y,
+	uint8_t *restrict cb, uint8_t *restrict cr)
 {
 	for (size_t i = 0; i < n; i++) {
 		int r = rgb[3 * i], g = rgb[3 * i + 1], b = rgb[3 * i + 2];
@@ -28,7 +28,8 @@ void colour_flatten(uint8_t *row, size_t n, unsigned int channels)
 		unsigned int a = row[i * channels + colours];
 
 		for (unsigned int c = 0; c < colours; c++)
-			row[i * colours + c] = (uint8_t)((row[i * channels + c] * a + 255 * (255 - a) + 127) / 255);
+			row[i * colours + c] =
+				(uint8_t)((row[i * channels + c] * a + 255 * (255 - a) + 127) / 255);
 	}
 }
 
@@ -54,8 +55,8 @@ HOT static void split(const uint8_t *restrict yuyv, size_t pairs, uint8_t *restr
 	}
 }
 
-HOT static void split_expand(const uint8_t *restrict yuyv, size_t pairs, uint8_t *restrict y, uint8_t *restrict cb,
-	uint8_t *restrict cr)
+HOT static void split_expand(const uint8_t *restrict yuyv, size_t pairs, uint8_t *restrict y,
+	uint8_t *restrict cb, uint8_t *restrict cr)
 {
 	for (size_t i = 0; i < 2 * pairs; i++)
 		y[i] = expand_luma(yuyv[2 * i]);
@@ -65,7 +66,8 @@ HOT static void split_expand(const uint8_t *restrict yuyv, size_t pairs, uint8_t
 	}
 }
 
-void colour_yuyv_to_planes(const uint8_t *yuyv, size_t n, bool full_range, uint8_t *y, uint8_t *cb, uint8_t *cr)
+void colour_yuyv_to_planes(
+	const uint8_t *yuyv, size_t n, bool full_range, uint8_t *y, uint8_t *cb, uint8_t *cr)
 {
 	if (full_range)
 		split(yuyv, n / 2, y, cb, cr);

@@ -1,4 +1,5 @@
-/* Where finished pages go: frames to the daemon (docs/architecture.md, "Helper framing") or files, by hand. */
+/* Where finished pages go: frames to the daemon (docs/architecture.md, "Helper framing") or files, by hand.
+ */
 #pragma once
 
 #include "capture/reject.h"
@@ -20,8 +21,9 @@ struct page_info {
 };
 
 struct emit;
-/* Calls come in the order page, data..., page_end for a good page; reject alone, or anywhere after page, for a bad one; and
- * end once. All return 0 or negative errno, which ends the run (-EPIPE: nobody listens any more). */
+/* Calls come in the order page, data..., page_end for a good page; reject alone, or anywhere after page, for
+ * a bad one; and end once. All return 0 or negative errno, which ends the run (-EPIPE: nobody listens any
+ * more). */
 struct emit_ops {
 	int (*page)(struct emit *e, const struct page_info *p);
 	int (*data)(struct emit *e, const void *data, size_t len);
@@ -37,7 +39,7 @@ struct emit {
 
 /* Frames on a descriptor (borrowed). */
 int emit_frames_new(int fd, struct emit **ret);
-/* Files in a folder (descriptor borrowed), and a line for each on standard output. `name` is the file's name when there is
- * one page only; NULL makes one from each page's name. A file appears whole or not at all. */
+/* Files in a folder (descriptor borrowed), and a line for each on standard output. `name` is the file's name
+ * when there is one page only; NULL makes one from each page's name. A file appears whole or not at all. */
 int emit_files_new(int dirfd, const char *name, struct emit **ret);
 void emit_free(struct emit *e); /* NULL is fine */

@@ -40,8 +40,8 @@ static int choose_names(struct emit_files *f, const char *page)
 	bool jpg = dot && streq(dot, ".jpg");
 	int r;
 
-	r = f->name ? str_copy(f->target, sizeof(f->target), f->name) :
-		      str_format(f->target, sizeof(f->target), "%s%s", base, jpg ? "" : ".jpg");
+	r = f->name ? str_copy(f->target, sizeof(f->target), f->name)
+		    : str_format(f->target, sizeof(f->target), "%s%s", base, jpg ? "" : ".jpg");
 	if (r < 0)
 		return -ENAMETOOLONG;
 	r = str_format(f->tmp, sizeof(f->tmp), ".%.200s.%ld.tmp", f->target, (long)getpid());
@@ -80,11 +80,11 @@ static int files_page_end(struct emit *e, const struct page_info *p)
 		unlinkat(f->dirfd, f->tmp, 0);
 		return r;
 	}
-	printf("%s: %ux%u -> %ux%u, %" PRIu64 " KB, %" PRIi64 " ms (decode %" PRIi64 ", scale %" PRIi64 ", encode %" PRIi64
-	       "), processor %" PRIi64 " ms\n",
-		text_safe_copy(safe, sizeof(safe), f->target), p->source_width, p->source_height, p->width, p->height,
-		(f->bytes + 500) / 1000, p->us.total / 1000, p->us.decode / 1000, p->us.scale / 1000, p->us.encode / 1000,
-		p->us.cpu / 1000);
+	printf("%s: %ux%u -> %ux%u, %" PRIu64 " KB, %" PRIi64 " ms (decode %" PRIi64 ", scale %" PRIi64
+	       ", encode %" PRIi64 "), processor %" PRIi64 " ms\n",
+		text_safe_copy(safe, sizeof(safe), f->target), p->source_width, p->source_height, p->width,
+		p->height, (f->bytes + 500) / 1000, p->us.total / 1000, p->us.decode / 1000,
+		p->us.scale / 1000, p->us.encode / 1000, p->us.cpu / 1000);
 	return 0;
 }
 
@@ -93,7 +93,8 @@ static int files_reject(struct emit *e, unsigned int index, const char *name, co
 	char safe[NAME_SIZE];
 
 	drop(files_of(e));
-	log_warning("%s: rejected (%s): %s", text_safe_copy(safe, sizeof(safe), name), reject_name(why->reason), why->message);
+	log_warning("%s: rejected (%s): %s", text_safe_copy(safe, sizeof(safe), name),
+		reject_name(why->reason), why->message);
 	return 0;
 }
 

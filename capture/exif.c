@@ -1,4 +1,5 @@
-/* TIFF 6.0, section 2, and EXIF 2.32, tag 0x0112. Hostile input: every offset is checked against the length. */
+/* TIFF 6.0, section 2, and EXIF 2.32, tag 0x0112. Hostile input: every offset is checked against the length.
+ */
 #include "capture/exif.h"
 
 #define TAG_ORIENTATION 0x0112

@@ -26,7 +26,7 @@ struct helper {
 	bool done; /* the request frame is complete */
 };
 
-/* ---- receiving --------------------------------------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------------------------------- */
 /* Keeps the first passed descriptor and closes any other. */
 static void take_descriptors(struct helper *h, struct msghdr *m)
 {
@@ -54,7 +54,8 @@ static ssize_t receive(struct helper *h, void *to, size_t len)
 		char room[CMSG_SPACE(4 * sizeof(int))];
 	} control;
 	struct iovec v = {to, len};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n;
 
 	do
@@ -72,7 +73,8 @@ static ssize_t receive(struct helper *h, void *to, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-/* The next part of the request: as frame_reader_next(), but waits for it. -EPIPE when the stream ends before. */
+/* The next part of the request: as frame_reader_next(), but waits for it. -EPIPE when the stream ends before.
+ */
 static int next_part(struct helper *h, struct frame_piece *ret)
 {
 	for (;;) {
@@ -115,7 +117,7 @@ static ssize_t read_payload(struct input *in, void *to, size_t len)
 	return (ssize_t)len;
 }
 
-/* ---- the request ------------------------------------------------------------------------------------------------------- */
+/* ---- the request --------------------------------------------------------------------------------- */
 /* Absent leaves the default; anything but an integer in range is an error. */
 static int get_range(const cJSON *head, const char *name, int64_t min, int64_t max, int64_t *value)
 {
@@ -162,13 +164,15 @@ static int get_crop(const cJSON *head, struct convert_options *o)
 /* 0 and the request, or -EINVAL with what is wrong in `bad`. */
 static int parse_request(const struct frame_piece *head, struct request *ret, const char **bad)
 {
-	struct request q = {.convert = CONVERT_OPTIONS_DEFAULT, .name = "page", .has_payload = head->bytes > 0};
+	struct request q = {
+		.convert = CONVERT_OPTIONS_DEFAULT, .name = "page", .has_payload = head->bytes > 0};
 	int64_t max_side = q.convert.max_side, quality = q.convert.quality;
 
 	if (!head->type || !streq(head->type, "request"))
 		*bad = "the first frame must be of type \"request\"";
-	else if (get_text(head->head, "verb", q.verb, sizeof(q.verb)) < 0 || get_text(head->head, "source", q.source, sizeof(q.source)) < 0 ||
-		get_text(head->head, "name", q.name, sizeof(q.name)) < 0)
+	else if (get_text(head->head, "verb", q.verb, sizeof(q.verb)) < 0 ||
+		 get_text(head->head, "source", q.source, sizeof(q.source)) < 0 ||
+		 get_text(head->head, "name", q.name, sizeof(q.name)) < 0)
 		*bad = "verb, source or name is too long";
 	else if (get_range(head->head, "max_side", MAX_SIDE_MIN, MAX_SIDE_MAX, &max_side) < 0)
 		*bad = "max_side must be a number from 16 to 16384";
@@ -186,7 +190,7 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 	return 0;
 }
 
-/* ---- verbs ------------------------------------------------------------------------------------------------------------- */
+/* ---- verbs --------------------------------------------------------------------------------------- */
 static int do_scan(struct helper *h, const struct request *q, struct emit *e)
 {
 	struct run_counts counts;

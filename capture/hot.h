@@ -1,6 +1,7 @@
 /*
- * Marks the few loops that take the time. They are plain C that the compiler vectorises; on x86-64 it makes a second
- * version for AVX2 that is chosen when the program is loaded. All versions give the same bits (integers only).
+ * Marks the few loops that take the time. They are plain C that the compiler vectorises; on x86-64 it makes a
+ * second version for AVX2 that is chosen when the program is loaded. All versions give the same bits
+ * (integers only).
  */
 #pragma once
 

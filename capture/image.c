@@ -10,16 +10,24 @@ static const struct {
 	const char *magic;
 	const char *name;
 } known[] = {
-	{0, "%PDF", "a PDF"},         {0, "II*", "a TIFF"},       {0, "MM", "a TIFF"},
-	{0, "GIF8", "a GIF"},         {8, "WEBP", "a WebP image"}, {4, "ftyp", "a HEIC, AVIF or video file"},
-	{0, "BM", "a BMP"},           {0, "P4", "a PNM image"},   {0, "P5", "a PNM image"},
-	{0, "P6", "a PNM image"},     {0, "\x97JB2", "a JBIG2 image"},
+	{0, "%PDF", "a PDF"},
+	{0, "II*", "a TIFF"},
+	{0, "MM", "a TIFF"},
+	{0, "GIF8", "a GIF"},
+	{8, "WEBP", "a WebP image"},
+	{4, "ftyp", "a HEIC, AVIF or video file"},
+	{0, "BM", "a BMP"},
+	{0, "P4", "a PNM image"},
+	{0, "P5", "a PNM image"},
+	{0, "P6", "a PNM image"},
+	{0, "\x97JB2", "a JBIG2 image"},
 };
 
 int image_input_failed(int error, struct reject *why)
 {
 	if (error == -EFBIG)
-		return reject_set(why, REJECT_TOO_LARGE, "the file is larger than %" PRIu64 " MiB", INPUT_MAX >> 20);
+		return reject_set(
+			why, REJECT_TOO_LARGE, "the file is larger than %" PRIu64 " MiB", INPUT_MAX >> 20);
 	return reject_set(why, REJECT_IO, "reading failed: %s", errno_text(error));
 }
 
@@ -30,8 +38,8 @@ int image_check_size(uint64_t width, uint64_t height, const struct image_limits 
 	if (width <= IMAGE_SIDE_MAX && height <= IMAGE_SIDE_MAX && width * height <= limits->max_pixels)
 		return 0;
 	return reject_set(why, REJECT_TOO_LARGE,
-		"%" PRIu64 "x%" PRIu64 " pixels; at most %" PRIu64 " million and %d a side are taken", width, height,
-		limits->max_pixels / 1000000, IMAGE_SIDE_MAX);
+		"%" PRIu64 "x%" PRIu64 " pixels; at most %" PRIu64 " million and %d a side are taken", width,
+		height, limits->max_pixels / 1000000, IMAGE_SIDE_MAX);
 }
 
 static int not_ours(const uint8_t *p, size_t len, struct reject *why)
@@ -40,7 +48,8 @@ static int not_ours(const uint8_t *p, size_t len, struct reject *why)
 		size_t n = strlen(known[i].magic);
 
 		if (len >= known[i].offset + n && memcmp(p + known[i].offset, known[i].magic, n) == 0)
-			return reject_set(why, REJECT_UNSUPPORTED, "this is %s; JPEG and PNG are taken", known[i].name);
+			return reject_set(
+				why, REJECT_UNSUPPORTED, "this is %s; JPEG and PNG are taken", known[i].name);
 	}
 	return reject_set(why, REJECT_NOT_AN_IMAGE, "this is neither JPEG nor PNG");
 }

@@ -1,8 +1,10 @@
 /*
- * Pictures as planes that come in bands of rows, top to bottom: what every decoder gives and the scaler takes.
+ * Pictures as planes that come in bands of rows, top to bottom: what every decoder gives and the scaler
+ * takes.
  *
- * One plane is grey; three are Y, Cb, Cr, full range BT.601 as in JFIF. Chroma planes may be smaller in either direction.
- * Nothing is ever held whole unless the format forces it (interlaced PNG, progressive JPEG), and then under a bound.
+ * One plane is grey; three are Y, Cb, Cr, full range BT.601 as in JFIF. Chroma planes may be smaller in
+ * either direction. Nothing is ever held whole unless the format forces it (interlaced PNG, progressive
+ * JPEG), and then under a bound.
  */
 #pragma once
 
@@ -15,8 +17,9 @@ struct image_limits {
 	uint64_t max_pixels; /* of the source, decided from its header */
 	uint64_t max_memory; /* bytes a decoder may hold for formats that cannot be streamed */
 };
-#define IMAGE_LIMITS_DEFAULT ((struct image_limits){.max_pixels = 120000000, .max_memory = (uint64_t)96 << 20})
-#define IMAGE_SIDE_MAX       65500 /* libjpeg's own limit */
+#define IMAGE_LIMITS_DEFAULT                                                                                 \
+	((struct image_limits){.max_pixels = 120000000, .max_memory = (uint64_t)96 << 20})
+#define IMAGE_SIDE_MAX 65500 /* libjpeg's own limit */
 
 struct image_plane {
 	uint32_t width, height; /* samples that are picture, without padding */
@@ -31,8 +34,8 @@ struct image_band {
 struct image;
 struct image_ops {
 	const char *format; /* "jpeg", "png", "yuyv" */
-	/* Gets ready to give bands. A decoder that can reduce cheaply gives `eighths`/8 of the size (1, 2, 4, 8); others
-	 * take no notice. Sets the planes. 0 or negative errno. */
+	/* Gets ready to give bands. A decoder that can reduce cheaply gives `eighths`/8 of the size (1, 2, 4,
+	 * 8); others take no notice. Sets the planes. 0 or negative errno. */
 	int (*start)(struct image *im, unsigned int eighths, struct reject *why);
 	/* 1 and a band; 0 when the whole picture was read and found undamaged; or negative errno. */
 	int (*next)(struct image *im, struct image_band *ret, struct reject *why);
@@ -67,4 +70,5 @@ struct raw_frame {
 	uint32_t stride;        /* bytes */
 	bool full_range;        /* false: BT.601 limited range, as cameras send it */
 };
-int rawframe_open_yuyv(const struct raw_frame *f, const struct image_limits *limits, struct image **ret, struct reject *why);
+int rawframe_open_yuyv(
+	const struct raw_frame *f, const struct image_limits *limits, struct image **ret, struct reject *why);

@@ -1,4 +1,5 @@
-/* Where the bytes of an encoded page come from: a file, memory, or a frame's payload. Read once, front to back. */
+/* Where the bytes of an encoded page come from: a file, memory, or a frame's payload. Read once, front to
+ * back. */
 #pragma once
 
 #include <sys/types.h>
@@ -24,12 +25,15 @@ struct input {
 	uint64_t total;  /* bytes read so far */
 };
 
-/* Reads with pread() from the start: a passed descriptor's position is shared with its sender and not to be trusted. */
+/* Reads with pread() from the start: a passed descriptor's position is shared with its sender and not to be
+ * trusted. */
 int input_from_file(struct input *in, int fd);
 void input_from_memory(struct input *in, const void *data, size_t len);
 int input_from_reader(struct input *in, input_read_fn fn, void *ud);
-/* Makes more bytes available if none are left: 1, 0 at the end, or negative errno (-EFBIG beyond INPUT_MAX). */
+/* Makes more bytes available if none are left: 1, 0 at the end, or negative errno (-EFBIG beyond INPUT_MAX).
+ */
 int input_more(struct input *in);
-/* Sees that `want` bytes (at most INPUT_BUFFER) are in hand if there are so many: how many are, or negative errno. */
+/* Sees that `want` bytes (at most INPUT_BUFFER) are in hand if there are so many: how many are, or negative
+ * errno. */
 ssize_t input_peek(struct input *in, size_t want);
 void input_close(struct input *in);

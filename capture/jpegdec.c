@@ -1,6 +1,6 @@
 /*
- * JPEG to planes with libjpeg's scaled inverse DCT and raw output: chroma is never made larger and colours are never
- * converted, but for the rare JPEG that stores RGB.
+ * JPEG to planes with libjpeg's scaled inverse DCT and raw output: chroma is never made larger and colours
+ * are never converted, but for the rare JPEG that stores RGB.
  */
 #include "capture/colour.h"
 #include "capture/exif.h"
@@ -24,9 +24,9 @@ struct jpegdec {
 	struct image_limits limits;
 	uint8_t *exif; /* owned while its marker is read */
 	bool exif_seen;
-	bool rgb;                          /* stored as RGB: scanlines, not raw planes */
-	uint8_t *pixels[IMAGE_PLANES];     /* owned: one band of each plane */
-	uint8_t *scanline;                 /* owned: one row of RGB */
+	bool rgb;                      /* stored as RGB: scanlines, not raw planes */
+	uint8_t *pixels[IMAGE_PLANES]; /* owned: one band of each plane */
+	uint8_t *scanline;             /* owned: one row of RGB */
 	JSAMPROW rows[IMAGE_PLANES][BAND_ROWS];
 	uint32_t done[IMAGE_PLANES]; /* rows given */
 };
@@ -36,7 +36,7 @@ static inline struct jpegdec *dec_of(j_decompress_ptr c)
 	return c->client_data;
 }
 
-/* ---- source manager: whatever the input has, a buffer at a time ------------------------------------------------------- */
+/* ---- source manager: whatever the input has, a buffer at a time ---------------------------------- */
 static void source_init(j_decompress_ptr c)
 {
 }
@@ -83,7 +83,8 @@ static unsigned int source_byte(j_decompress_ptr c)
 	return *c->src->next_input_byte++;
 }
 
-/* APP1. libjpeg's own saving of markers has no bound on their number, so we keep the first EXIF only, and only here. */
+/* APP1. libjpeg's own saving of markers has no bound on their number, so we keep the first EXIF only, and
+ * only here. */
 static boolean on_app1(j_decompress_ptr c)
 {
 	struct jpegdec *d = dec_of(c);
@@ -114,16 +115,17 @@ static void on_progress(j_common_ptr c)
 {
 	if (((j_decompress_ptr)c)->input_scan_number > SCANS_MAX)
 		jpeg_trouble_leave(c, reject_set(&((struct jpeg_trouble *)c->err)->why, REJECT_UNSUPPORTED,
-			"more than %d progressive scans", SCANS_MAX));
+					      "more than %d progressive scans", SCANS_MAX));
 }
 
-/* ---- header ------------------------------------------------------------------------------------------------------------ */
+/* ---- header -------------------------------------------------------------------------------------- */
 static uint64_t coefficient_bytes(const struct jpeg_decompress_struct *c)
 {
 	uint64_t n = 0;
 
 	for (int i = 0; i < c->num_components; i++)
-		n += (uint64_t)c->comp_info[i].width_in_blocks * c->comp_info[i].height_in_blocks * sizeof(JBLOCK);
+		n += (uint64_t)c->comp_info[i].width_in_blocks * c->comp_info[i].height_in_blocks *
+		     sizeof(JBLOCK);
 	return n;
 }
 
@@ -135,14 +137,18 @@ static int check_header(struct jpegdec *d, struct reject *why)
 	if (r < 0)
 		return r;
 	if (c->arith_code)
-		return reject_set(why, REJECT_UNSUPPORTED, "arithmetic coding is not taken; save as an ordinary JPEG");
+		return reject_set(
+			why, REJECT_UNSUPPORTED, "arithmetic coding is not taken; save as an ordinary JPEG");
 	if (c->jpeg_color_space == JCS_CMYK || c->jpeg_color_space == JCS_YCCK)
 		return reject_set(why, REJECT_UNSUPPORTED, "CMYK colours are not taken; save as RGB or grey");
-	if (c->jpeg_color_space != JCS_GRAYSCALE && c->jpeg_color_space != JCS_YCbCr && c->jpeg_color_space != JCS_RGB)
-		return reject_set(why, REJECT_UNSUPPORTED, "%d colour components are not taken", c->num_components);
+	if (c->jpeg_color_space != JCS_GRAYSCALE && c->jpeg_color_space != JCS_YCbCr &&
+		c->jpeg_color_space != JCS_RGB)
+		return reject_set(
+			why, REJECT_UNSUPPORTED, "%d colour components are not taken", c->num_components);
 	if (jpeg_has_multiple_scans(c) && coefficient_bytes(c) > d->limits.max_memory)
 		return reject_set(why, REJECT_TOO_LARGE,
-			"a progressive JPEG of this size needs %" PRIu64 " MiB; at most %" PRIu64 " are given",
+			"a progressive JPEG of this size needs %" PRIu64 " MiB; at most %" PRIu64
+			" are given",
 			coefficient_bytes(c) >> 20, d->limits.max_memory >> 20);
 	d->image.width = c->image_width;
 	d->image.height = c->image_height;
@@ -157,8 +163,11 @@ static int read_header(struct jpegdec *d, struct reject *why)
 		return jpeg_trouble_verdict(&d->trouble, why);
 	jpeg_create_decompress(&d->c);
 	d->c.client_data = d;
-	d->source = (struct jpeg_source_mgr){.init_source = source_init, .fill_input_buffer = source_fill,
-		.skip_input_data = source_skip, .resync_to_restart = jpeg_resync_to_restart, .term_source = source_term};
+	d->source = (struct jpeg_source_mgr){.init_source = source_init,
+		.fill_input_buffer = source_fill,
+		.skip_input_data = source_skip,
+		.resync_to_restart = jpeg_resync_to_restart,
+		.term_source = source_term};
 	d->c.src = &d->source;
 	d->progress.progress_monitor = on_progress;
 	d->c.progress = &d->progress;
@@ -167,7 +176,7 @@ static int read_header(struct jpegdec *d, struct reject *why)
 	return check_header(d, why);
 }
 
-/* ---- start ------------------------------------------------------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------------------------------- */
 static int alloc_plane(struct jpegdec *d, unsigned int p, size_t stride, unsigned int rows)
 {
 	d->pixels[p] = malloc(stride * rows);
@@ -178,11 +187,13 @@ static int alloc_plane(struct jpegdec *d, unsigned int p, size_t stride, unsigne
 	return 0;
 }
 
-/* The planes are as the components are stored, times their own IDCT's size (libjpeg may give chroma a larger one). */
+/* The planes are as the components are stored, times their own IDCT's size (libjpeg may give chroma a larger
+ * one). */
 static int setup_raw(struct jpegdec *d)
 {
 	struct jpeg_decompress_struct *c = &d->c;
-	size_t mcus = (c->image_width + (size_t)c->max_h_samp_factor * DCTSIZE - 1) / ((size_t)c->max_h_samp_factor * DCTSIZE);
+	size_t mcus = (c->image_width + (size_t)c->max_h_samp_factor * DCTSIZE - 1) /
+		      ((size_t)c->max_h_samp_factor * DCTSIZE);
 
 	for (unsigned int p = 0; p < d->image.n_planes; p++) {
 		const jpeg_component_info *comp = &c->comp_info[p];
@@ -239,7 +250,7 @@ static int jpegdec_start(struct image *im, unsigned int eighths, struct reject *
 	return d->rgb ? setup_rgb(d) : setup_raw(d);
 }
 
-/* ---- bands ------------------------------------------------------------------------------------------------------------- */
+/* ---- bands --------------------------------------------------------------------------------------- */
 /* Reads up to the end marker: a picture without one was cut off, even if the cut took no pixels. */
 static int finish(struct jpegdec *d, struct reject *why)
 {

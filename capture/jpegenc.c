@@ -28,7 +28,7 @@ struct jpegenc {
 	uint8_t piece[JPEGENC_PIECE];
 };
 
-/* ---- rows waiting ------------------------------------------------------------------------------------------------------ */
+/* ---- rows waiting -------------------------------------------------------------------------------- */
 static uint8_t *fifo_row(const struct fifo *f, uint32_t i)
 {
 	return f->data + (size_t)((f->head + i) % f->size) * f->stride;
@@ -50,7 +50,8 @@ static int fifo_grow(struct fifo *f)
 	return 0;
 }
 
-/* The last sample is repeated up to the end of its block, so that nothing but the picture's own colour is encoded there. */
+/* The last sample is repeated up to the end of its block, so that nothing but the picture's own colour is
+ * encoded there. */
 static int fifo_add(struct fifo *f, const uint8_t *row)
 {
 	uint8_t *to;
@@ -76,7 +77,7 @@ static bool fifo_ready(const struct fifo *f)
 	return f->used >= f->step || (f->taken == f->height && f->used > 0);
 }
 
-/* ---- destination ------------------------------------------------------------------------------------------------------- */
+/* ---- destination --------------------------------------------------------------------------------- */
 static void dest_init(j_compress_ptr c)
 {
 	struct jpegenc *e = c->client_data;
@@ -110,7 +111,7 @@ static void dest_term(j_compress_ptr c)
 		dest_send(c, sizeof(e->piece) - e->dest.free_in_buffer);
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------------------------------- */
+/* ---- encoding ------------------------------------------------------------------------------------ */
 /* libjpeg is used correctly here, so its errors are of memory or ours. */
 static int failure(const struct jpegenc *e)
 {
@@ -220,7 +221,7 @@ int64_t jpegenc_us(const struct jpegenc *e)
 	return e->us;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------- */
 static void fifo_init(struct fifo *f, const struct jpegenc_options *o, bool chroma)
 {
 	f->width = chroma ? (o->width + 1) / 2 : o->width;

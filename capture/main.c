@@ -22,23 +22,28 @@ static const char usage_text[] =
 	"       pageferry-capture thumbnail [OPTIONS] IN OUT\n"
 	"       pageferry-capture\n"
 	"\n"
-	"Takes page images, makes them at most 2048 pixels long, upright, and writes them as JPEG. Without arguments it is\n"
-	"pageferryd's helper: it reads one request frame from standard input and answers with frames on standard output.\n"
+	"Takes page images, makes them at most 2048 pixels long, upright, and writes them as JPEG. Without "
+	"arguments it is\n"
+	"pageferryd's helper: it reads one request frame from standard input and answers with frames on "
+	"standard output.\n"
 	"\n"
 	"  --source SOURCE     v4l2:/dev/videoN  a camera (YUYV or MJPEG)\n"
 	"                      v4l2:auto         the first capture device there is\n"
-	"                      replay:PATH       a JPEG or PNG file, or a folder of them in the order of their names\n"
+	"                      replay:PATH       a JPEG or PNG file, or a folder of them in the order of "
+	"their names\n"
 	"  --out DIR           where the pages go (made if missing)\n"
 	"  transcode IN OUT    one page, smaller or cropped\n"
 	"  thumbnail IN OUT    one page at 256 pixels\n"
 	"\n"
-	"  --max-side N        longest side of the result, 16 to 16384 pixels (default 2048; thumbnail 256); never made larger\n"
+	"  --max-side N        longest side of the result, 16 to 16384 pixels (default 2048; thumbnail 256); "
+	"never made larger\n"
 	"  --quality N         JPEG quality, 1 to 100 (default 85)\n"
 	"  --crop X,Y,W,H      transcode: this part only, in pixels of the upright page\n"
 	"  --max-pixels N      pages of more pixels are rejected (default 120000000)\n"
 	"  --help, --version\n"
 	"\n"
-	"Exit status: 0 all pages were written, 1 some page was rejected, 2 usage, 3 the source or the output failed.\n";
+	"Exit status: 0 all pages were written, 1 some page was rejected, 2 usage, 3 the source or the "
+	"output failed.\n";
 
 struct cmdline {
 	const char *source, *out;
@@ -46,7 +51,7 @@ struct cmdline {
 	struct convert_options convert;
 };
 
-/* ---- options ----------------------------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------------------- */
 static int set_source(struct cmdline *c, const char *v)
 {
 	c->source = v;
@@ -146,7 +151,7 @@ static int parse_options(int argc, char **argv, struct cmdline *c)
 	return -1;
 }
 
-/* ---- by hand ----------------------------------------------------------------------------------------------------------- */
+/* ---- by hand ------------------------------------------------------------------------------------- */
 static int outcome(int r, const struct run_counts *counts)
 {
 	if (r < 0 || counts->failed)
@@ -159,7 +164,8 @@ static bool same_folder(const char *source, int dirfd)
 {
 	struct stat a, b;
 
-	if (!starts_with(source, "replay:") || stat(source + strlen("replay:"), &a) < 0 || fstat(dirfd, &b) < 0)
+	if (!starts_with(source, "replay:") || stat(source + strlen("replay:"), &a) < 0 ||
+		fstat(dirfd, &b) < 0)
 		return false;
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
@@ -197,7 +203,8 @@ static int open_parent(const char *path, char *folder, size_t size, const char *
 	int fd;
 
 	*base = slash ? slash + 1 : path;
-	if (!**base || (slash ? str_format(folder, size, "%.*s", (int)(slash - path + 1), path) : str_copy(folder, size, ".")) < 0)
+	if (!**base || (slash ? str_format(folder, size, "%.*s", (int)(slash - path + 1), path)
+			      : str_copy(folder, size, ".")) < 0)
 		return -EINVAL;
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -243,7 +250,8 @@ static int by_hand(int argc, char **argv, struct cmdline *c)
 	if (!verb)
 		return do_scan(c);
 	if (!streq(verb, "transcode") && !streq(verb, "thumbnail")) {
-		log_error("\"%s\" is not a verb; expected transcode or thumbnail, or --source and --out", verb);
+		log_error(
+			"\"%s\" is not a verb; expected transcode or thumbnail, or --source and --out", verb);
 		return EXIT_USAGE;
 	}
 	if (argc != 3) {

@@ -6,8 +6,14 @@ struct orient orient_of(unsigned int exif)
 {
 	/* EXIF 2.32, 4.6.4: which visual side the stored row 0 and column 0 are. */
 	static const struct orient table[] = {
-		[1] = {false, false, false}, [2] = {true, false, false}, [3] = {true, true, false}, [4] = {false, true, false},
-		[5] = {false, false, true},  [6] = {false, true, true},  [7] = {true, true, true},  [8] = {true, false, true},
+		[1] = {false, false, false},
+		[2] = {true, false, false},
+		[3] = {true, true, false},
+		[4] = {false, true, false},
+		[5] = {false, false, true},
+		[6] = {false, true, true},
+		[7] = {true, true, true},
+		[8] = {true, false, true},
 	};
 
 	return exif >= 1 && exif <= 8 ? table[exif] : table[1];
@@ -18,7 +24,8 @@ bool orient_keeps_rows(const struct orient *o)
 	return !o->transpose && !o->mirror_y;
 }
 
-struct orient_rect orient_to_stored(const struct orient *o, uint32_t width, uint32_t height, const struct orient_rect *upright)
+struct orient_rect orient_to_stored(
+	const struct orient *o, uint32_t width, uint32_t height, const struct orient_rect *upright)
 {
 	struct orient_rect r = *upright;
 
@@ -40,7 +47,8 @@ void orient_mirror_row(uint8_t *restrict to, const uint8_t *restrict from, size_
 int orient_store_init(struct orient_store *s, uint32_t width, uint32_t height)
 {
 	s->data = malloc((size_t)width * height);
-	if (!s->data)
+	s->strip = malloc((size_t)STRIP * MAX(width, height));
+	if (!s->data || !s->strip)
 		return -ENOMEM;
 	s->width = width;
 	s->height = height;
@@ -54,26 +62,23 @@ void orient_store_add(struct orient_store *s, const uint8_t *row)
 		memcpy(s->data + (size_t)s->filled++ * s->width, row, s->width);
 }
 
-static int give_rows(const struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n, orient_row_fn fn,
-	void *ud, unsigned int tag)
+static int give_rows(struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n,
+	orient_row_fn fn, void *ud, unsigned int tag)
 {
-	_cleanup_free_ uint8_t *line = malloc(s->width);
 	int r = 0;
 
-	if (!line)
-		return -ENOMEM;
 	for (uint32_t i = first; i < first + n && r >= 0; i++) {
 		const uint8_t *row = s->data + (size_t)(o->mirror_y ? s->height - 1 - i : i) * s->width;
 
 		if (o->mirror_x)
-			orient_mirror_row(line, row, s->width);
-		r = fn(ud, tag, o->mirror_x ? line : row);
+			orient_mirror_row(s->strip, row, s->width);
+		r = fn(ud, tag, o->mirror_x ? s->strip : row);
 	}
 	return r;
 }
 
 /* `n` columns, at most STRIP, from upright row `first` on, into rows of s->height samples. */
-static void turn(const struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n, uint8_t *strip)
+static void turn(struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n)
 {
 	for (uint32_t j = 0; j < s->height; j++) {
 		const uint8_t *row = s->data + (size_t)(o->mirror_y ? s->height - 1 - j : j) * s->width;
@@ -81,25 +86,22 @@ static void turn(const struct orient_store *s, const struct orient *o, uint32_t 
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t x = first + i;
 
-			strip[(size_t)i * s->height + j] = row[o->mirror_x ? s->width - 1 - x : x];
+			s->strip[(size_t)i * s->height + j] = row[o->mirror_x ? s->width - 1 - x : x];
 		}
 	}
 }
 
-static int give_columns(const struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n, orient_row_fn fn,
-	void *ud, unsigned int tag)
+static int give_columns(struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n,
+	orient_row_fn fn, void *ud, unsigned int tag)
 {
-	_cleanup_free_ uint8_t *strip = malloc((size_t)STRIP * s->height);
 	uint32_t end = first + n;
 
-	if (!strip)
-		return -ENOMEM;
 	for (; first < end; first += STRIP) {
 		uint32_t here = MIN(STRIP, end - first);
 
-		turn(s, o, first, here, strip);
+		turn(s, o, first, here);
 		for (uint32_t i = 0; i < here; i++) {
-			int r = fn(ud, tag, strip + (size_t)i * s->height);
+			int r = fn(ud, tag, s->strip + (size_t)i * s->height);
 
 			if (r < 0)
 				return r;
@@ -108,8 +110,8 @@ static int give_columns(const struct orient_store *s, const struct orient *o, ui
 	return 0;
 }
 
-int orient_store_give(const struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n, orient_row_fn fn,
-	void *ud, unsigned int tag)
+int orient_store_give(struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n,
+	orient_row_fn fn, void *ud, unsigned int tag)
 {
 	uint32_t rows = o->transpose ? s->width : s->height;
 
@@ -124,4 +126,5 @@ int orient_store_give(const struct orient_store *s, const struct orient *o, uint
 void orient_store_free(struct orient_store *s)
 {
 	free(take_ptr(s->data));
+	free(take_ptr(s->strip));
 }

@@ -20,7 +20,7 @@ struct pipeline {
 	int64_t started_us, cpu_us;
 };
 
-/* ---- the plan ---------------------------------------------------------------------------------------------------------- */
+/* ---- the plan ------------------------------------------------------------------------------------ */
 static uint32_t scaled(uint32_t side, uint32_t longest, uint32_t max_side)
 {
 	uint64_t v = ((uint64_t)side * max_side + longest / 2) / longest;
@@ -28,8 +28,8 @@ static uint32_t scaled(uint32_t side, uint32_t longest, uint32_t max_side)
 	return v ? (uint32_t)v : 1;
 }
 
-/* The smallest of libjpeg's fast sizes that leaves 1.25 times what we need: less costs sharpness, other sizes (5/8 to 7/8)
- * are slower than the whole. */
+/* The smallest of libjpeg's fast sizes that leaves 1.25 times what we need: less costs sharpness, other sizes
+ * (5/8 to 7/8) are slower than the whole. */
 static unsigned int choose_eighths(uint32_t longest, uint32_t max_side)
 {
 	for (unsigned int n = 1; n < 8; n *= 2)
@@ -38,19 +38,22 @@ static unsigned int choose_eighths(uint32_t longest, uint32_t max_side)
 	return 8;
 }
 
-int convert_plan(const struct image *im, const struct convert_options *o, struct convert_plan *ret, struct reject *why)
+int convert_plan(
+	const struct image *im, const struct convert_options *o, struct convert_plan *ret, struct reject *why)
 {
-	struct convert_plan p = {.orient = orient_of(im->orientation), .crop = {0, 0, im->width, im->height}, .eighths = 8};
+	struct convert_plan p = {
+		.orient = orient_of(im->orientation), .crop = {0, 0, im->width, im->height}, .eighths = 8};
 	uint32_t upright_w = p.orient.transpose ? im->height : im->width;
 	uint32_t upright_h = p.orient.transpose ? im->width : im->height, longest;
 
 	if (o->has_crop) {
 		const struct orient_rect *c = &o->crop;
 
-		if (!c->width || !c->height || c->x >= upright_w || c->y >= upright_h || c->width > upright_w - c->x ||
-			c->height > upright_h - c->y)
-			return reject_set(why, REJECT_UNSUPPORTED, "the crop %u,%u,%u,%u lies outside the page of %ux%u pixels",
-				c->x, c->y, c->width, c->height, upright_w, upright_h);
+		if (!c->width || !c->height || c->x >= upright_w || c->y >= upright_h ||
+			c->width > upright_w - c->x || c->height > upright_h - c->y)
+			return reject_set(why, REJECT_UNSUPPORTED,
+				"the crop %u,%u,%u,%u lies outside the page of %ux%u pixels", c->x, c->y,
+				c->width, c->height, upright_w, upright_h);
 		p.crop = orient_to_stored(&p.orient, im->width, im->height, c);
 	}
 	longest = MAX(p.crop.width, p.crop.height);
@@ -68,12 +71,12 @@ int convert_plan(const struct image *im, const struct convert_options *o, struct
 }
 
 /*
- * One axis of a plane. `per` is source pixels for one pixel of the result, `samples` the plane's samples for one source
- * pixel. A chroma sample of the result lies amid two pixels, counted from the upright page's edge: when the axis is
- * mirrored and its length odd, that is one pixel off.
+ * One axis of a plane. `per` is source pixels for one pixel of the result, `samples` the plane's samples for
+ * one source pixel. A chroma sample of the result lies amid two pixels, counted from the upright page's edge:
+ * when the axis is mirrored and its length odd, that is one pixel off.
  */
-static struct scale_axis plan_axis(bool chroma, uint32_t in, uint32_t out, uint32_t crop_at, uint32_t crop_len, double samples,
-	bool mirrored)
+static struct scale_axis plan_axis(bool chroma, uint32_t in, uint32_t out, uint32_t crop_at,
+	uint32_t crop_len, double samples, bool mirrored)
 {
 	double per = (double)crop_len / out;
 	double shift = chroma && mirrored && out % 2 ? per : 0;
@@ -86,7 +89,7 @@ static struct scale_axis plan_axis(bool chroma, uint32_t in, uint32_t out, uint3
 	};
 }
 
-/* ---- rows through the stages --------------------------------------------------------------------------------------- */
+/* ---- rows through the stages --------------------------------------------------------------------- */
 static int on_piece(void *ud, const void *data, size_t len)
 {
 	struct pipeline *p = ud;
@@ -158,7 +161,8 @@ static int encode_turned(struct pipeline *p)
 	for (uint32_t y = 0; y < p->plan.out_height; y += STRIP_ROWS)
 		for (unsigned int i = 0; i < p->im->n_planes; i++) {
 			unsigned int half = i ? 2 : 1;
-			int r = orient_store_give(&p->store[i], &p->plan.orient, y / half, STRIP_ROWS / half, to_encoder, p, i);
+			int r = orient_store_give(
+				&p->store[i], &p->plan.orient, y / half, STRIP_ROWS / half, to_encoder, p, i);
 
 			if (r < 0)
 				return r;
@@ -166,14 +170,15 @@ static int encode_turned(struct pipeline *p)
 	return 0;
 }
 
-/* ---- setting up -------------------------------------------------------------------------------------------------------- */
+/* ---- setting up ---------------------------------------------------------------------------------- */
 static int setup_plane(struct pipeline *p, unsigned int i)
 {
 	const struct convert_plan *plan = &p->plan;
 	const struct image_plane *in = &p->im->plane[i];
-	struct scale_axis x = plan_axis(i > 0, in->width, plan->width, plan->crop.x, plan->crop.width, in->sx, plan->orient.mirror_x);
-	struct scale_axis y = plan_axis(i > 0, in->height, plan->height, plan->crop.y, plan->crop.height, in->sy,
-		plan->orient.mirror_y);
+	struct scale_axis x = plan_axis(
+		i > 0, in->width, plan->width, plan->crop.x, plan->crop.width, in->sx, plan->orient.mirror_x);
+	struct scale_axis y = plan_axis(i > 0, in->height, plan->height, plan->crop.y, plan->crop.height,
+		in->sy, plan->orient.mirror_y);
 	int r = scaler_new(&x, &y, on_scaled_row, p, i, &p->scaler[i]);
 
 	if (r >= 0 && !orient_keeps_rows(&plan->orient))
@@ -183,8 +188,11 @@ static int setup_plane(struct pipeline *p, unsigned int i)
 
 static int setup(struct pipeline *p, struct reject *why)
 {
-	struct jpegenc_options o = {.width = p->plan.out_width, .height = p->plan.out_height, .quality = p->options->quality,
-		.sink = on_piece, .ud = p};
+	struct jpegenc_options o = {.width = p->plan.out_width,
+		.height = p->plan.out_height,
+		.quality = p->options->quality,
+		.sink = on_piece,
+		.ud = p};
 	int r = p->im->ops->start(p->im, p->plan.eighths, why);
 
 	if (r < 0)
@@ -251,10 +259,15 @@ static int finish(struct pipeline *p)
 	return p->emit->ops->page_end(p->emit, info);
 }
 
-int page_convert(struct image *im, const struct convert_options *o, struct page_info *info, struct emit *e, struct reject *why)
+int page_convert(struct image *im, const struct convert_options *o, struct page_info *info, struct emit *e,
+	struct reject *why)
 {
-	_cleanup_(pipeline_free) struct pipeline p = {.options = o, .im = im, .emit = e, .info = info,
-		.started_us = watch_us(), .cpu_us = watch_cpu_us()};
+	_cleanup_(pipeline_free) struct pipeline p = {.options = o,
+		.im = im,
+		.emit = e,
+		.info = info,
+		.started_us = watch_us(),
+		.cpu_us = watch_cpu_us()};
 	int r = convert_plan(im, o, &p.plan, why);
 
 	if (r < 0)

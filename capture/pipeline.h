@@ -17,20 +17,23 @@ struct convert_options {
 	struct orient_rect crop; /* of the upright page, in its own pixels */
 	struct image_limits limits;
 };
-#define CONVERT_OPTIONS_DEFAULT                                                                                \
-	((struct convert_options){.max_side = MAX_SIDE_DEFAULT, .quality = QUALITY_DEFAULT, .limits = IMAGE_LIMITS_DEFAULT})
+#define CONVERT_OPTIONS_DEFAULT                                                                              \
+	((struct convert_options){                                                                           \
+		.max_side = MAX_SIDE_DEFAULT, .quality = QUALITY_DEFAULT, .limits = IMAGE_LIMITS_DEFAULT})
 
 /* What will be done with a page, decided from its header. */
 struct convert_plan {
 	struct orient orient;
-	struct orient_rect crop;      /* of the stored picture */
-	uint32_t width, height;       /* of the result as stored, before it is turned */
+	struct orient_rect crop;        /* of the stored picture */
+	uint32_t width, height;         /* of the result as stored, before it is turned */
 	uint32_t out_width, out_height; /* of the result */
 	unsigned int eighths;
 };
-int convert_plan(const struct image *im, const struct convert_options *o, struct convert_plan *ret, struct reject *why);
+int convert_plan(const struct image *im, const struct convert_options *o, struct convert_plan *ret,
+	struct reject *why);
 
-/* Encodes the page into `e`: page, data..., page_end. info: index, name and us.grab/open/total (so far) set by the caller.
- * 0; -EBADMSG: why says what is wrong with the page (perhaps after `page` was sent: send a reject); or an error that ends
- * the run. */
-int page_convert(struct image *im, const struct convert_options *o, struct page_info *info, struct emit *e, struct reject *why);
+/* Encodes the page into `e`: page, data..., page_end. info: index, name and us.grab/open/total (so far) set
+ * by the caller. 0; -EBADMSG: why says what is wrong with the page (perhaps after `page` was sent: send a
+ * reject); or an error that ends the run. */
+int page_convert(struct image *im, const struct convert_options *o, struct page_info *info, struct emit *e,
+	struct reject *why);

@@ -20,8 +20,8 @@ struct pngdec {
 	bool cut;          /* the input ended too early */
 	unsigned int channels;
 	size_t row_bytes;
-	uint8_t *row;    /* owned: one row as libpng gives it */
-	uint8_t *whole;  /* owned: all rows, interlaced pictures only */
+	uint8_t *row;                  /* owned: one row as libpng gives it */
+	uint8_t *whole;                /* owned: all rows, interlaced pictures only */
 	uint8_t *pixels[IMAGE_PLANES]; /* owned: one row of each plane */
 	uint32_t done;
 };
@@ -126,8 +126,8 @@ static int read_whole(struct pngdec *d, struct reject *why)
 
 	if (need > d->limits.max_memory)
 		return reject_set(why, REJECT_TOO_LARGE,
-			"an interlaced PNG of this size needs %" PRIu64 " MiB; at most %" PRIu64 " are given", need >> 20,
-			d->limits.max_memory >> 20);
+			"an interlaced PNG of this size needs %" PRIu64 " MiB; at most %" PRIu64 " are given",
+			need >> 20, d->limits.max_memory >> 20);
 	d->whole = calloc(d->image.height, d->row_bytes);
 	if (!d->whole)
 		return -ENOMEM;
@@ -154,7 +154,8 @@ static int pngdec_start(struct image *im, unsigned int eighths, struct reject *w
 	if (!d->row)
 		return -ENOMEM;
 	for (unsigned int p = 0; p < im->n_planes; p++) {
-		im->plane[p] = (struct image_plane){.width = im->width, .height = im->height, .sx = 1, .sy = 1};
+		im->plane[p] =
+			(struct image_plane){.width = im->width, .height = im->height, .sx = 1, .sy = 1};
 		d->pixels[p] = malloc(im->width);
 		if (!d->pixels[p])
 			return -ENOMEM;
@@ -186,7 +187,8 @@ static int pngdec_next(struct image *im, struct image_band *ret, struct reject *
 	if (setjmp(png_jmpbuf(d->png)))
 		return verdict(d, why);
 	if (d->done == im->height) {
-		png_read_end(d->png, NULL); /* checks the rest: a file cut behind its pixels is cut all the same */
+		png_read_end(
+			d->png, NULL); /* checks the rest: a file cut behind its pixels is cut all the same */
 		return 0;
 	}
 	if (d->whole)

@@ -1,4 +1,5 @@
-/* Why a page gave nothing: the stable words of the helper framing (docs/architecture.md), and a sentence for people. */
+/* Why a page gave nothing: the stable words of the helper framing (docs/architecture.md), and a sentence for
+ * people. */
 #pragma once
 
 #include "base/util.h"
@@ -22,9 +23,9 @@ struct reject {
 };
 
 /*
- * The convention of this folder: a function with a `struct reject *why` that returns -EBADMSG has filled it, and the page
- * is rejected while the others go on. Any other negative errno is trouble of the run (a closed pipe, no memory).
- * The text is made harmless (base/text.h). Always returns -EBADMSG.
+ * The convention of this folder: a function with a `struct reject *why` that returns -EBADMSG has filled it,
+ * and the page is rejected while the others go on. Any other negative errno is trouble of the run (a closed
+ * pipe, no memory). The text is made harmless (base/text.h). Always returns -EBADMSG.
  */
 int reject_set(struct reject *why, enum reject_reason reason, const char *fmt, ...) _printf_(3, 4);
 const char *reject_name(enum reject_reason r);

@@ -71,8 +71,9 @@ static int list_folder(struct replay *s, const char *where, struct reject *why)
 	while (r >= 0 && (e = readdir(d))) {
 		if (!wanted(e->d_name))
 			continue;
-		r = s->n < FILES_MAX ? add_name(s, e->d_name) :
-				       reject_set(why, REJECT_TOO_LARGE, "more than %d pages in %s", FILES_MAX, where);
+		r = s->n < FILES_MAX
+			    ? add_name(s, e->d_name)
+			    : reject_set(why, REJECT_TOO_LARGE, "more than %d pages in %s", FILES_MAX, where);
 	}
 	closedir(d);
 	if (r >= 0 && s->n == 0)
@@ -100,7 +101,8 @@ static int look(struct replay *s, const char *where, struct reject *why)
 	struct stat st;
 
 	if (stat(where, &st) < 0)
-		return reject_set(why, errno == ENOENT ? REJECT_NO_DEVICE : REJECT_IO, "cannot open %s: %s", where, errno_text(-errno));
+		return reject_set(why, errno == ENOENT ? REJECT_NO_DEVICE : REJECT_IO, "cannot open %s: %s",
+			where, errno_text(-errno));
 	if (!S_ISDIR(st.st_mode)) {
 		s->dirfd = AT_FDCWD;
 		return add_name(s, where);

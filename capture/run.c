@@ -3,15 +3,16 @@
 #include "base/log.h"
 #include "capture/watch.h"
 
-static int open_image(const struct page_item *item, const struct convert_options *o, struct image **ret, struct reject *why)
+static int open_image(
+	const struct page_item *item, const struct convert_options *o, struct image **ret, struct reject *why)
 {
 	if (item->input)
 		return image_open(item->input, &o->limits, ret, why);
 	return rawframe_open_yuyv(&item->frame, &o->limits, ret, why);
 }
 
-static int convert(const struct page_item *item, const struct convert_options *o, struct emit *e, unsigned int index,
-	struct reject *why)
+static int convert(const struct page_item *item, const struct convert_options *o, struct emit *e,
+	unsigned int index, struct reject *why)
 {
 	struct page_info info = {.index = index, .name = item->name};
 	struct image *im = NULL;
@@ -29,7 +30,8 @@ static int convert(const struct page_item *item, const struct convert_options *o
 }
 
 /* What happened to a page, told to the emitter. A page too big for memory is that page's fault alone. */
-static int settle(struct emit *e, int r, unsigned int index, const char *name, struct reject *why, struct run_counts *counts)
+static int settle(struct emit *e, int r, unsigned int index, const char *name, struct reject *why,
+	struct run_counts *counts)
 {
 	if (r == -ENOMEM)
 		r = reject_set(why, REJECT_TOO_LARGE, "not enough memory for this page");
@@ -56,7 +58,8 @@ int run_refuse(struct emit *e, const char *reason, const char *message)
 	return e->ops->end(e, false, reason, message);
 }
 
-int run_input(struct input *in, const char *name, const struct convert_options *o, struct emit *e, struct run_counts *ret)
+int run_input(struct input *in, const char *name, const struct convert_options *o, struct emit *e,
+	struct run_counts *ret)
 {
 	struct page_item item = {.input = in};
 	struct run_counts counts = {};
@@ -71,7 +74,8 @@ int run_input(struct input *in, const char *name, const struct convert_options *
 	return end(e, r);
 }
 
-static int all_pages(struct page_source *s, const struct convert_options *o, struct emit *e, struct run_counts *counts)
+static int all_pages(
+	struct page_source *s, const struct convert_options *o, struct emit *e, struct run_counts *counts)
 {
 	for (unsigned int index = 1;; index++) {
 		struct page_item item = {};

@@ -4,13 +4,16 @@
 
 #include "capture/hot.h"
 
-#define LOBES      3
-#define IN_BITS    7  /* fraction bits of a sample in the ring */
-#define X_BITS     14 /* of the horizontal weights; 1.0 must fit in 16 bits signed */
-#define Y_BITS     15 /* of the vertical weights, but one less where one reaches 1.0: at edges, or when chroma grows */
-#define X_PAD      8  /* horizontal windows are padded with zero weights to a multiple of this */
-#define Y_PAD      4  /* rows added at a time */
-#define SHRINK_MAX 8  /* reductions beyond this average boxes of pixels first, so that windows stay bounded */
+#define LOBES   3
+#define IN_BITS 7  /* fraction bits of a sample in the ring */
+#define X_BITS  14 /* of the horizontal weights; 1.0 must fit in 16 bits signed */
+#define Y_BITS                                                                                               \
+	15 /* of the vertical weights, but one less where one reaches 1.0: at edges, or when chroma grows */
+#define X_PAD 8 /* horizontal windows are padded with zero weights to a multiple of this */
+#define Y_PAD 4 /* rows added at a time */
+#define SHRINK_MAX                                                                                           \
+	8 /* reductions beyond this average boxes of pixels first, so that windows stay bounded              \
+	   */
 
 /* For each sample of the result: which samples it is made of, and their weights. */
 struct window {
@@ -24,13 +27,15 @@ struct window {
 struct scaler {
 	struct scale_axis ax, ay; /* after the boxes */
 	struct window wx, wy;
-	bool keep_x, keep_y; /* nothing to do on that axis */
-	int mid_bits;        /* fraction bits between the two passes */
+	bool keep_x, keep_y;  /* nothing to do on that axis */
+	int mid_bits, x_bits; /* fraction bits between the two passes, and of the horizontal weights */
 	scale_row_fn fn;
 	void *ud;
 	unsigned int tag;
-	int16_t *ring; /* wy.widest rows of ax.in samples, as Q7 */
-	int16_t *mid;  /* one row between the passes, with a window's worth of zeros behind it */
+	uint32_t ring_rows;
+	int16_t *ring;     /* ring_rows rows of ax.in samples, as Q7 */
+	int16_t *mid;      /* one row between the passes, with a window's worth of zeros behind it */
+	int32_t *row_sums; /* one row of the result before rounding */
 	uint8_t *out;
 	uint32_t seen; /* rows pushed (after the boxes) */
 	uint32_t given;
@@ -40,7 +45,7 @@ struct scaler {
 	uint8_t *boxed;
 };
 
-/* ---- weights ----------------------------------------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------------------------------- */
 static double lanczos(double x)
 {
 	double p = M_PI * x;
@@ -57,7 +62,8 @@ static void window_free(struct window *w)
 	free(w->weight);
 }
 
-/* Weights as integers that sum to one exactly: what rounding leaves over goes to the largest. -ERANGE if that does not fit. */
+/* Weights as integers that sum to one exactly: what rounding leaves over goes to the largest. -ERANGE if that
+ * does not fit. */
 static int quantise(const double *f, uint32_t n, int bits, int16_t *out)
 {
 	double sum = 0;
@@ -99,6 +105,7 @@ static int window_alloc(struct window *w, const struct scale_axis *a, double str
 	w->count = calloc(a->out, sizeof(*w->count));
 	if (!w->start || !w->count)
 		return -ENOMEM;
+	w->widest = 1;
 	for (uint32_t i = 0; i < a->out; i++) {
 		place(a, stretch, i, &w->start[i], &w->count[i]);
 		w->widest = MAX(w->widest, w->count[i]);
@@ -110,7 +117,7 @@ static int window_alloc(struct window *w, const struct scale_axis *a, double str
 
 static int window_fill(struct window *w, const struct scale_axis *a, double stretch, int bits)
 {
-	_cleanup_free_ double *f = calloc(w->widest, sizeof(*f));
+	double *f = calloc(w->widest, sizeof(*f));
 	int r = f ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; i < a->out && r >= 0; i++) {
@@ -122,6 +129,7 @@ static int window_fill(struct window *w, const struct scale_axis *a, double stre
 			f[0] = 1; /* the only one, however far */
 		r = quantise(f, w->count[i], bits, w->weight + (size_t)i * w->taps);
 	}
+	free(f);
 	return r;
 }
 
@@ -138,16 +146,19 @@ static int window_init(struct window *w, const struct scale_axis *a, int bits, u
 	return r < 0 ? r : bits;
 }
 
-/* ---- kernels ----------------------------------------------------------------------------------------------------------- */
-/* Signed 16 x 16 bits, upper half: one instruction on every vector unit, as long as both sides are 16 bits wide already. */
+/* ---- kernels ------------------------------------------------------------------------------------- */
+/* Signed 16 x 16 bits, upper half: one instruction on every vector unit, as long as both sides are 16 bits
+ * wide already. */
 static inline int16_t high_half(int16_t p, int16_t w)
 {
 	return (int16_t)((p * w) >> 16);
 }
 
-HOT static void add_rows(int16_t *restrict acc, const int16_t *const rows[Y_PAD], const int16_t w[Y_PAD], size_t n)
+HOT static void add_rows(
+	int16_t *restrict acc, const int16_t *const rows[Y_PAD], const int16_t w[Y_PAD], size_t n)
 {
-	const int16_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
+	const int16_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2],
+				*restrict d = rows[3];
 	int16_t wa = w[0], wb = w[1], wc = w[2], wd = w[3];
 
 	for (size_t i = 0; i < n; i++)
@@ -176,8 +187,8 @@ HOT static void narrow(uint8_t *restrict out, const int16_t *restrict mid, size_
 	}
 }
 
-static inline __attribute__((always_inline)) void dots(uint8_t *restrict out, const int16_t *restrict mid,
-	const uint32_t *restrict start, const int16_t *restrict weight, size_t n, size_t taps, int bits)
+static inline __attribute__((always_inline)) void dots(int32_t *restrict sums, const int16_t *restrict mid,
+	const uint32_t *restrict start, const int16_t *restrict weight, size_t n, size_t taps)
 {
 	for (size_t i = 0; i < n; i++) {
 		const int16_t *p = mid + start[i], *w = weight + i * taps;
@@ -186,35 +197,43 @@ static inline __attribute__((always_inline)) void dots(uint8_t *restrict out, co
 #pragma GCC unroll 1 /* unrolled, it would not become one multiply-and-add of vectors */
 		for (size_t k = 0; k < taps; k++)
 			sum += p[k] * w[k];
-		sum = (sum + (1 << (bits - 1))) >> bits;
-		out[i] = (uint8_t)CLAMP(sum, 0, 255);
+		sums[i] = sum;
 	}
 }
 
 /* The usual widths get loops of known length. */
-HOT static void horizontal(uint8_t *restrict out, const int16_t *restrict mid, const uint32_t *restrict start,
-	const int16_t *restrict weight, size_t n, size_t taps, int bits)
+HOT static void horizontal(int32_t *restrict sums, const int16_t *restrict mid,
+	const uint32_t *restrict start, const int16_t *restrict weight, size_t n, size_t taps)
 {
 	switch (taps) {
 	case 8:
-		dots(out, mid, start, weight, n, 8, bits);
+		dots(sums, mid, start, weight, n, 8);
 		break;
 	case 16:
-		dots(out, mid, start, weight, n, 16, bits);
+		dots(sums, mid, start, weight, n, 16);
 		break;
 	case 24:
-		dots(out, mid, start, weight, n, 24, bits);
+		dots(sums, mid, start, weight, n, 24);
 		break;
 	default:
-		dots(out, mid, start, weight, n, taps, bits);
+		dots(sums, mid, start, weight, n, taps);
 		break;
 	}
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------------- */
+HOT static void round_sums(uint8_t *restrict out, const int32_t *restrict sums, size_t n, int bits)
+{
+	for (size_t i = 0; i < n; i++) {
+		int v = (sums[i] + (1 << (bits - 1))) >> bits;
+
+		out[i] = (uint8_t)CLAMP(v, 0, 255);
+	}
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------- */
 static const int16_t *ring_row(const struct scaler *s, uint32_t y)
 {
-	return s->ring + (size_t)(y % s->wy.widest) * s->ax.in;
+	return s->ring + (size_t)(y % s->ring_rows) * s->ax.in;
 }
 
 static void vertical(struct scaler *s, uint32_t j)
@@ -241,11 +260,12 @@ static int give(struct scaler *s, const uint8_t *row)
 
 static int give_mid(struct scaler *s)
 {
-	if (s->keep_x)
+	if (s->keep_x) {
 		narrow(s->out, s->mid, s->ax.out, s->mid_bits);
-	else
-		horizontal(s->out, s->mid, s->wx.start, s->wx.weight, s->ax.out, s->wx.taps,
-			X_BITS + s->mid_bits);
+	} else {
+		horizontal(s->row_sums, s->mid, s->wx.start, s->wx.weight, s->ax.out, s->wx.taps);
+		round_sums(s->out, s->row_sums, s->ax.out, s->x_bits + s->mid_bits);
+	}
 	return give(s, s->out);
 }
 
@@ -270,7 +290,7 @@ static int push_row(struct scaler *s, const uint8_t *row)
 	if (s->keep_y)
 		return push_kept(s, row);
 	/* Rows above the first window (a crop) need not be kept, but copying them is simpler and cheap. */
-	widen(s->ring + (size_t)(s->seen % s->wy.widest) * s->ax.in, row, s->ax.in, IN_BITS);
+	widen(s->ring + (size_t)(s->seen % s->ring_rows) * s->ax.in, row, s->ax.in, IN_BITS);
 	s->seen++;
 	while (r >= 0 && s->given < s->ay.out && s->wy.start[s->given] + s->wy.count[s->given] <= s->seen) {
 		vertical(s, s->given);
@@ -279,11 +299,12 @@ static int push_row(struct scaler *s, const uint8_t *row)
 	return r;
 }
 
-/* ---- boxes ------------------------------------------------------------------------------------------------------------- */
+/* ---- boxes --------------------------------------------------------------------------------------- */
 static int flush_box(struct scaler *s)
 {
 	for (uint32_t i = 0; i < s->ax.in; i++) {
-		uint32_t cells = MIN(s->box, s->in_width - i * s->box) * s->box_rows;
+		uint32_t across = MIN(s->box, s->in_width - i * s->box),
+			 cells = MAX(across * s->box_rows, 1U);
 
 		s->boxed[i] = (uint8_t)((s->sums[i] + cells / 2) / cells);
 	}
@@ -305,7 +326,8 @@ int scaler_push(struct scaler *s, const uint8_t *row)
 	return s->box_rows == s->box || s->in_seen == s->in_height ? flush_box(s) : 0;
 }
 
-/* The largest power of two that leaves at least half of SHRINK_MAX for Lanczos on the axis that is reduced less. */
+/* The largest power of two that leaves at least half of SHRINK_MAX for Lanczos on the axis that is reduced
+ * less. */
 static void choose_box(struct scaler *s)
 {
 	s->box = 1;
@@ -321,7 +343,7 @@ static void choose_box(struct scaler *s)
 	}
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------- */
 static bool is_whole(const struct scale_axis *a)
 {
 	return a->step == 1 && a->origin >= 0 && a->origin == floor(a->origin) && a->origin + a->out <= a->in;
@@ -331,15 +353,19 @@ static int alloc_rows(struct scaler *s)
 {
 	/* A window may be read up to its padded width behind the last sample. */
 	s->mid = calloc((size_t)s->ax.in + s->wx.taps + 16, sizeof(*s->mid));
-	s->out = malloc((size_t)s->ax.out + 16);
+	s->out = malloc(s->ax.out);
+	s->row_sums = malloc(s->ax.out * sizeof(*s->row_sums));
+	s->ring_rows = MAX(s->wy.widest, 1U);
 	if (!s->keep_y)
-		s->ring = malloc((size_t)s->wy.widest * s->ax.in * sizeof(*s->ring));
+		s->ring = malloc((size_t)s->ring_rows * s->ax.in * sizeof(*s->ring));
 	if (s->box > 1) {
 		s->sums = calloc(s->ax.in, sizeof(*s->sums));
 		s->boxed = malloc(s->ax.in);
 	}
-	return s->mid && s->out && (s->ring || s->keep_y) && (s->boxed || s->box == 1) && (s->sums || s->box == 1) ?
-		0 : -ENOMEM;
+	return s->mid && s->out && s->row_sums && (s->ring || s->keep_y) && (s->boxed || s->box == 1) &&
+			       (s->sums || s->box == 1)
+		       ? 0
+		       : -ENOMEM;
 }
 
 static int scaler_init(struct scaler *s)
@@ -355,6 +381,7 @@ static int scaler_init(struct scaler *s)
 		r = window_init(&s->wx, &s->ax, X_BITS, X_PAD);
 		if (r < 0)
 			return r;
+		s->x_bits = r;
 	}
 	if (!s->keep_y) {
 		r = window_init(&s->wy, &s->ay, Y_BITS, Y_PAD);
@@ -365,8 +392,8 @@ static int scaler_init(struct scaler *s)
 	return alloc_rows(s);
 }
 
-int scaler_new(const struct scale_axis *x, const struct scale_axis *y, scale_row_fn fn, void *ud, unsigned int tag,
-	struct scaler **ret)
+int scaler_new(const struct scale_axis *x, const struct scale_axis *y, scale_row_fn fn, void *ud,
+	unsigned int tag, struct scaler **ret)
 {
 	struct scaler *s;
 	int r;
@@ -404,6 +431,7 @@ void scaler_free(struct scaler *s)
 	free(s->ring);
 	free(s->mid);
 	free(s->out);
+	free(s->row_sums);
 	free(s->sums);
 	free(s->boxed);
 	free(s);

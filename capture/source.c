@@ -10,7 +10,8 @@ int source_open(const char *name, struct page_source **ret, struct reject *why)
 	for (size_t i = 0; colon && i < ARRAY_SIZE(sources); i++)
 		if (strlen(sources[i]->scheme) == len && memcmp(sources[i]->scheme, name, len) == 0)
 			return sources[i]->open(colon + 1, ret, why);
-	return reject_set(why, REJECT_NO_DEVICE, "no such source: \"%s\"; expected v4l2:DEVICE, v4l2:auto or replay:PATH", name);
+	return reject_set(why, REJECT_NO_DEVICE,
+		"no such source: \"%s\"; expected v4l2:DEVICE, v4l2:auto or replay:PATH", name);
 }
 
 void source_close(struct page_source *s)

@@ -1,4 +1,5 @@
-/* Where pages come from. A source is named "SCHEME:WHERE"; each scheme is a file of its own with a struct page_source_ops. */
+/* Where pages come from. A source is named "SCHEME:WHERE"; each scheme is a file of its own with a struct
+ * page_source_ops. */
 #pragma once
 
 #include "capture/image.h"
@@ -17,7 +18,8 @@ struct page_source_ops {
 	const char *scheme; /* "replay" */
 	/* -EBADMSG with why: nothing can come from there. */
 	int (*open)(const char *where, struct page_source **ret, struct reject *why);
-	/* 1 and a page; 0: no more; -EBADMSG with why: this page (ret->name) gave nothing, ask again for the others. */
+	/* 1 and a page; 0: no more; -EBADMSG with why: this page (ret->name) gave nothing, ask again for the
+	 * others. */
 	int (*next)(struct page_source *s, struct page_item *ret, struct reject *why);
 	void (*close)(struct page_source *s);
 };

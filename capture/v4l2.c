@@ -1,7 +1,7 @@
 /*
- * v4l2:DEVICE: one page from a camera, by memory-mapped streaming (V4L2 API, kernel documentation "Video for Linux").
- * YUYV and MJPEG on single-planar nodes. What the driver made of our wishes (format, size, stride) is read back and
- * believed. Every wait is bounded. Each dequeued buffer goes back, on every path.
+ * v4l2:DEVICE: one page from a camera, by memory-mapped streaming (V4L2 API, kernel documentation "Video for
+ * Linux"). YUYV and MJPEG on single-planar nodes. What the driver made of our wishes (format, size, stride)
+ * is read back and believed. Every wait is bounded. Each dequeued buffer goes back, on every path.
  */
 #include "capture/v4l2_io.h"
 
@@ -17,7 +17,7 @@
 #define FRAME_WAIT_MS  3000 /* longest wait for one frame; a sleeping sensor takes about a second */
 #define SETTLE_MS      2500 /* longest time for exposure to settle */
 #define SETTLE_FRAMES  30
-#define SETTLED_RUN    3    /* so many frames in a row that differ little */
+#define SETTLED_RUN    3 /* so many frames in a row that differ little */
 #define BAD_FRAMES_MAX 30
 
 struct mapped {
@@ -60,7 +60,7 @@ static int failed(const struct v4l2 *v, const char *doing, int r, struct reject 
 	return reject_set(why, reason, "%s: %s: %s", v->path, doing, errno_text(r));
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------- */
 static void close_device(struct v4l2 *v)
 {
 	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
@@ -106,7 +106,8 @@ static int open_node(struct v4l2 *v, const char *path, struct reject *why)
 	if (r < 0)
 		return reject_set(why, REJECT_NO_DEVICE, "%s is not a video device: %s", path, errno_text(r));
 	if (caps & V4L2_CAP_VIDEO_CAPTURE_MPLANE)
-		return reject_set(why, REJECT_UNSUPPORTED, "%s has multi-planar buffers only, which are not taken", path);
+		return reject_set(why, REJECT_UNSUPPORTED,
+			"%s has multi-planar buffers only, which are not taken", path);
 	return reject_set(why, REJECT_NO_DEVICE, "%s is not a capture node", path);
 }
 
@@ -120,11 +121,11 @@ static int open_first(struct v4l2 *v, struct reject *why)
 		if (open_node(v, path, &unused) == 0)
 			return 0;
 	}
-	return reject_set(why, REJECT_NO_DEVICE, "no capture device among /dev/video0 to /dev/video%d; is the camera connected?",
-		NODES - 1);
+	return reject_set(why, REJECT_NO_DEVICE,
+		"no capture device among /dev/video0 to /dev/video%d; is the camera connected?", NODES - 1);
 }
 
-/* ---- format and size --------------------------------------------------------------------------------------------------- */
+/* ---- format and size ----------------------------------------------------------------------------- */
 static bool known_format(uint32_t f)
 {
 	return f == V4L2_PIX_FMT_YUYV || f == V4L2_PIX_FMT_MJPEG || f == V4L2_PIX_FMT_JPEG;
@@ -165,8 +166,10 @@ static int choose_format(struct v4l2 *v, struct v4l2_pix_format *ret)
 			continue;
 		largest_size(v, d.pixelformat, &w, &h);
 		area = (uint64_t)w * h;
-		if (!best.pixelformat || area > best_area || (area == best_area && d.pixelformat == V4L2_PIX_FMT_YUYV))
-			best = (struct v4l2_pix_format){.width = w, .height = h, .pixelformat = d.pixelformat};
+		if (!best.pixelformat || area > best_area ||
+			(area == best_area && d.pixelformat == V4L2_PIX_FMT_YUYV))
+			best = (struct v4l2_pix_format){
+				.width = w, .height = h, .pixelformat = d.pixelformat};
 	}
 	*ret = best;
 	return best.pixelformat ? 0 : -ENOTSUP;
@@ -200,21 +203,24 @@ static int set_format(struct v4l2 *v, struct reject *why)
 	if (v->format.pixelformat == V4L2_PIX_FMT_YUYV && v->format.bytesperline == 0)
 		v->format.bytesperline = v->format.width * 2;
 	if (!known_format(v->format.pixelformat) || !v->format.width || !v->format.height)
-		return reject_set(why, REJECT_UNSUPPORTED, "%s insists on another format than YUYV or MJPEG", v->path);
+		return reject_set(
+			why, REJECT_UNSUPPORTED, "%s insists on another format than YUYV or MJPEG", v->path);
 	return 0;
 }
 
-/* ---- buffers ----------------------------------------------------------------------------------------------------------- */
+/* ---- buffers ------------------------------------------------------------------------------------- */
 static int queue(struct v4l2 *v, unsigned int index)
 {
-	struct v4l2_buffer b = {.type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP, .index = index};
+	struct v4l2_buffer b = {
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP, .index = index};
 
 	return ctl(v, VIDIOC_QBUF, &b);
 }
 
 static int map_buffers(struct v4l2 *v, struct reject *why)
 {
-	struct v4l2_requestbuffers q = {.count = BUFFERS, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP};
+	struct v4l2_requestbuffers q = {
+		.count = BUFFERS, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP};
 	int r = ctl(v, VIDIOC_REQBUFS, &q);
 
 	if (r < 0)
@@ -222,7 +228,8 @@ static int map_buffers(struct v4l2 *v, struct reject *why)
 	if (q.count == 0)
 		return failed(v, "cannot get buffers", -ENOMEM, why);
 	for (unsigned int i = 0; i < MIN(q.count, BUFFERS); i++) {
-		struct v4l2_buffer b = {.type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP, .index = i};
+		struct v4l2_buffer b = {
+			.type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP, .index = i};
 
 		r = ctl(v, VIDIOC_QUERYBUF, &b);
 		if (r < 0)
@@ -251,7 +258,7 @@ static int start_stream(struct v4l2 *v, struct reject *why)
 	return 0;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------------------------------ */
+/* ---- frames -------------------------------------------------------------------------------------- */
 static int wait_frame(struct v4l2 *v, struct reject *why)
 {
 	int64_t until = v->io.now_ms(v->io.ud) + FRAME_WAIT_MS, left;
@@ -312,7 +319,8 @@ static int take_frame(struct v4l2 *v, struct v4l2_buffer *ret, struct reject *wh
 		if (r < 0)
 			return failed(v, "cannot queue a buffer", r, why);
 	}
-	return reject_set(why, REJECT_DAMAGED, "%s: %d frames in a row were damaged or short", v->path, BAD_FRAMES_MAX);
+	return reject_set(
+		why, REJECT_DAMAGED, "%s: %d frames in a row were damaged or short", v->path, BAD_FRAMES_MAX);
 }
 
 static int give_back(struct v4l2 *v, struct reject *why)
@@ -325,7 +333,8 @@ static int give_back(struct v4l2 *v, struct reject *why)
 	return r < 0 ? failed(v, "cannot queue a buffer", r, why) : 0;
 }
 
-/* A number that moves while exposure does: mean luma (times 16) of a grid of pixels, or the size of a compressed frame. */
+/* A number that moves while exposure does: mean luma (times 16) of a grid of pixels, or the size of a
+ * compressed frame. */
 static int64_t brightness(const struct v4l2 *v, const struct v4l2_buffer *b)
 {
 	const struct v4l2_pix_format *f = &v->format;
@@ -340,7 +349,8 @@ static int64_t brightness(const struct v4l2 *v, const struct v4l2_buffer *b)
 	return sum * 16 / MAX(n, 1);
 }
 
-/* Lets frames go by until three in a row differ by less than 2 %, for a bounded time. The last one is held. */
+/* Lets frames go by until three in a row differ by less than 2 %, for a bounded time. The last one is held.
+ */
 static int settle(struct v4l2 *v, struct v4l2_buffer *ret, struct reject *why)
 {
 	int64_t until = v->io.now_ms(v->io.ud) + SETTLE_MS, before = -1;
@@ -391,7 +401,7 @@ static void give_frame(struct v4l2 *v, const struct v4l2_buffer *b, struct page_
 	};
 }
 
-/* ---- the source -------------------------------------------------------------------------------------------------------- */
+/* ---- the source ---------------------------------------------------------------------------------- */
 static void v4l2_close(struct page_source *s)
 {
 	struct v4l2 *v = v4l2_of(s);

@@ -9,16 +9,17 @@
 #define DELAY_MAX_MS (5 * 60 * 1000)
 #define MESSAGE_SIZE 160
 
-/* ---- transport ----------------------------------------------------------------------------------------------------- */
+/* ---- transport --------------------------------------------------------------------------------------------------- */
 
 static int judge_silence(const struct reply *r, struct verdict *v)
 {
 	const char *reason = r->error == TRANSPORT_TIMEOUT ? "timeout" : "connection-lost";
 
-	/* only when the whole page was out can the page be the reason; a link that fails on the way up is not its fault */
+	/* only when the whole page was out can the page be the reason: it has no part in a link that fails on the way */
 	if (r->sent_all)
 		return verdict_set(v, PAGE_RETRY, BACKEND_DOWN, reason, "no whole answer came: %s", r->detail);
-	return verdict_set(v, PAGE_UNTOUCHED, BACKEND_DOWN, reason, "the connection failed while sending: %s", r->detail);
+	return verdict_set(
+		v, PAGE_UNTOUCHED, BACKEND_DOWN, reason, "the connection failed while sending: %s", r->detail);
 }
 
 int transport_judge(const struct reply *r, struct verdict *ret)
@@ -30,15 +31,18 @@ int transport_judge(const struct reply *r, struct verdict *ret)
 	case TRANSPORT_OK:
 		return 0;
 	case TRANSPORT_RESOLVE:
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "no-name", "the server's name is not found (offline?): %s", r->detail);
+		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "no-name",
+			"the server's name is not found (offline?): %s", r->detail);
 		break;
 	case TRANSPORT_CONNECT:
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "no-connection", "no connection to the server: %s", r->detail);
+		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "no-connection", "no connection to the server: %s",
+			r->detail);
 		break;
 	case TRANSPORT_TLS:
 		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "tls",
-			"the server could not be proved to be the right one: %s. Check the clock and the network for a device that "
-			"intercepts TLS", r->detail);
+			"the server could not be proved to be the right one: %s. Check the clock, and whether a "
+			"device on the network intercepts TLS",
+			r->detail);
 		break;
 	case TRANSPORT_TIMEOUT:
 	case TRANSPORT_BROKEN:
@@ -65,7 +69,7 @@ int transport_judge(const struct reply *r, struct verdict *ret)
 	return 1;
 }
 
-/* ---- what AWS says --------------------------------------------------------------------------------------------------- */
+/* ---- what AWS says ----------------------------------------------------------------------------------------------- */
 
 /* The first non-empty string of these members. */
 static const char *first_string(const cJSON *j, const char *const names[])
@@ -89,7 +93,7 @@ static void parse_type(const struct reply *r, const cJSON *body, char *out, size
 		t = first_string(body, names);
 	if (!t)
 		t = "";
-	len = strcspn(t, ":"); /* "Name:http://..." */
+	len = strcspn(t, ":");       /* "Name:http://..." */
 	hash = memrchr(t, '#', len); /* "com.amazon.coral.service#Name" */
 	if (hash) {
 		len -= (size_t)(hash + 1 - t);
@@ -108,7 +112,7 @@ void aws_error_type(const struct reply *r, char *out, size_t size)
 	parse_type(r, body, out, size);
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 enum flags {
 	BILLED = 1 << 0,
@@ -127,7 +131,7 @@ struct row {
 	const char *reason, *advice;
 };
 
-#define MINUTES(n) ((n) * 60 * 1000)
+#define MINUTES(n) ((n)*60 * 1000)
 #define UNTOUCHED  PAGE_UNTOUCHED
 #define DOWN       BACKEND_DOWN
 #define BUSY       BACKEND_BUSY
@@ -149,15 +153,19 @@ static const struct row rows[] = {
 		"the account's quota is used up; ask AWS for more, or wait"},
 
 	/* the model had the page */
-	{0, "ModelTimeoutException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-timeout", "the model took too long for this page"},
+	{0, "ModelTimeoutException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-timeout",
+		"the model took too long for this page"},
 	{0, "ModelErrorException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-error", "the model failed on this page"},
-	{0, "ModelStreamErrorException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-error", "the model failed on this page"},
+	{0, "ModelStreamErrorException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-error",
+		"the model failed on this page"},
 
 	/* the clock */
 	{0, "InvalidSignatureException", "expired", UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is behind AWS's"},
-	{0, "InvalidSignatureException", "not yet current", UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is ahead of AWS's"},
+	{0, "InvalidSignatureException", "not yet current", UNTOUCHED, BUSY, CLOCK, 1000, "clock",
+		"our clock is ahead of AWS's"},
 	{0, "SignatureDoesNotMatch", "expired", UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is behind AWS's"},
-	{0, "SignatureDoesNotMatch", "not yet current", UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is ahead of AWS's"},
+	{0, "SignatureDoesNotMatch", "not yet current", UNTOUCHED, BUSY, CLOCK, 1000, "clock",
+		"our clock is ahead of AWS's"},
 	{0, "RequestTimeTooSkewed", NULL, UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock and AWS's differ"},
 	{0, "RequestExpired", NULL, UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is behind AWS's"},
 	{0, "RequestInTheFuture", NULL, UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is ahead of AWS's"},
@@ -175,14 +183,17 @@ static const struct row rows[] = {
 		"AWS does not accept the signature; the secret key is probably not the one of this access key"},
 	{0, "SignatureDoesNotMatch", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature",
 		"AWS does not accept the signature; the secret key is probably not the one of this access key"},
-	{0, "MissingAuthenticationToken", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature", "AWS saw no signature"},
-	{0, "MissingAuthenticationTokenException", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature", "AWS saw no signature"},
+	{0, "MissingAuthenticationToken", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature",
+		"AWS saw no signature"},
+	{0, "MissingAuthenticationTokenException", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature",
+		"AWS saw no signature"},
 	{0, "IncompleteSignature", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "signature", "AWS cannot read the signature"},
-	{0, "IncompleteSignatureException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "signature", "AWS cannot read the signature"},
+	{0, "IncompleteSignatureException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "signature",
+		"AWS cannot read the signature"},
 
 	/* the account's settings */
 	{0, "AccessDeniedException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "model-access",
-		"AWS refuses this model to this account; allow bedrock:InvokeModel for it and grant model access in the console"},
+		"AWS refuses this model to this account; allow bedrock:InvokeModel for it and grant model access"},
 	{0, "NotAuthorized", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "model-access", "AWS refuses this to this account"},
 	{0, "OptInRequired", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "model-access", "the account has not opted in"},
 	{0, "ResourceNotFoundException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "no-model",
@@ -202,7 +213,8 @@ static const struct row rows[] = {
 
 	/* this request */
 	{0, "ValidationException", "too long", PAGE_NEXT, OK, 0, 0, "too-large", "the page is too large for the model"},
-	{0, "ValidationException", "too large", PAGE_NEXT, OK, 0, 0, "too-large", "the page is too large for the model"},
+	{0, "ValidationException", "too large", PAGE_NEXT, OK, 0, 0, "too-large",
+		"the page is too large for the model"},
 	{0, "ValidationException", "image", PAGE_NEXT, OK, 0, 0, "bad-image", "the model refuses the page's image"},
 	{0, "ValidationException", NULL, PAGE_NEXT, OK, 0, 0, "bad-request", "AWS refuses the request for this page"},
 	{0, "ConflictException", NULL, UNTOUCHED, BUSY, 0, 5000, "conflict", "AWS is changing something"},
@@ -210,7 +222,8 @@ static const struct row rows[] = {
 	/* the service, by name, then by status alone (proxies and load balancers send no type) */
 	{0, "InternalServerException", NULL, UNTOUCHED, DOWN, BILLED, 0, "server-error", "AWS has an internal error"},
 	{0, "InternalFailure", NULL, UNTOUCHED, DOWN, BILLED, 0, "server-error", "AWS has an internal error"},
-	{0, "ServiceUnavailableException", NULL, UNTOUCHED, DOWN, BILLED, 0, "unavailable", "the service is unavailable"},
+	{0, "ServiceUnavailableException", NULL, UNTOUCHED, DOWN, BILLED, 0, "unavailable",
+		"the service is unavailable"},
 	{0, "ServiceUnavailable", NULL, UNTOUCHED, DOWN, BILLED, 0, "unavailable", "the service is unavailable"},
 	{0, "RequestTimeout", NULL, UNTOUCHED, BUSY, 0, 0, "slow-upload", "the page arrived too slowly"},
 	{0, "RequestTimeoutException", NULL, UNTOUCHED, BUSY, 0, 0, "slow-upload", "the page arrived too slowly"},
@@ -218,9 +231,12 @@ static const struct row rows[] = {
 	{413, NULL, NULL, PAGE_NEXT, OK, 0, 0, "too-large", "the page is too large for the service"},
 	{424, NULL, NULL, PAGE_RETRY, OK, BILLED, 0, "model-error", "the model failed on this page"},
 	{429, NULL, NULL, UNTOUCHED, BUSY, 0, 1000, "throttled", "AWS asks to slow down"},
-	{401, NULL, NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "refused", "the service refuses us; check credentials and policies"},
-	{403, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "refused", "the service refuses us; check credentials and policies"},
-	{404, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "no-model", "nothing is there; check Endpoint=, Model= and Region="},
+	{401, NULL, NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "refused",
+		"the service refuses us; check credentials and policies"},
+	{403, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "refused",
+		"the service refuses us; check credentials and policies"},
+	{404, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "no-model",
+		"nothing is there; check Endpoint=, Model= and Region="},
 	{407, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(1), "proxy", "the proxy wants a password"},
 	{400, NULL, NULL, PAGE_NEXT, OK, 0, 0, "bad-request", "AWS refuses the request for this page"},
 	{503, NULL, NULL, UNTOUCHED, DOWN, BILLED, 0, "unavailable", "the service is unavailable"},
@@ -228,14 +244,15 @@ static const struct row rows[] = {
 
 static const struct row other_4xx = {0, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(1), "unexpected-status",
 	"the service gives an answer that is not known"};
-static const struct row other_5xx = {0, NULL, NULL, UNTOUCHED, DOWN, BILLED, 0, "server-error", "the service has an error"};
+static const struct row other_5xx = {
+	0, NULL, NULL, UNTOUCHED, DOWN, BILLED, 0, "server-error", "the service has an error"};
 static const struct row other = {0, NULL, NULL, UNTOUCHED, DOWN, BILLED, MINUTES(1), "unexpected-status",
 	"the service gives an answer that is not known"};
 
 static bool row_matches(const struct row *w, int status, const char *type, const char *message)
 {
 	return (!w->status || w->status == status) && (!w->type || streq(w->type, type)) &&
-		(!w->message || strcasestr(message, w->message));
+	       (!w->message || strcasestr(message, w->message));
 }
 
 static const struct row *find_row(int status, const char *type, const char *message)
@@ -247,7 +264,7 @@ static const struct row *find_row(int status, const char *type, const char *mess
 	return status >= 500 ? &other_5xx : status >= 400 ? &other_4xx : &other;
 }
 
-/* ---- the server's hint ------------------------------------------------------------------------------------------------- */
+/* ---- the server's hint ------------------------------------------------------------------------------------------- */
 
 /* x-amz-retry-after is milliseconds, Retry-After seconds or a date. Not believed beyond DELAY_MAX_MS; invalid: 0. */
 static uint32_t hinted_delay(const struct reply *r)
@@ -270,7 +287,8 @@ static bool model_refused(const cJSON *body)
 {
 	int64_t status;
 
-	if (json_get_i64(body, "originalStatusCode", &status) < 0 && json_get_i64(body, "OriginalStatusCode", &status) < 0)
+	if (json_get_i64(body, "originalStatusCode", &status) < 0 &&
+		json_get_i64(body, "OriginalStatusCode", &status) < 0)
 		return false;
 	return status >= 400 && status < 500;
 }
@@ -289,8 +307,8 @@ int aws_error_judge(const struct reply *r, struct verdict *ret)
 	message = first_string(body, names);
 	row = find_row(r->status, type, message ? message : "");
 	text_safe_copy(said, sizeof(said), message ? message : "");
-	verdict_set(ret, row->page, row->backend, row->reason, "%s (%d%s%s%s%s)", row->advice, r->status, *type ? " " : "", type,
-		*said ? ": " : "", said);
+	verdict_set(ret, row->page, row->backend, row->reason, "%s (%d%s%s%s%s)", row->advice, r->status,
+		*type ? " " : "", type, *said ? ": " : "", said);
 	if (streq(row->reason, "model-error") && model_refused(body))
 		ret->page = PAGE_NEXT;
 	ret->billed = row->flags & BILLED;

@@ -7,20 +7,20 @@
 #include "cloud/sigv4.h"
 #include "cloud/toolschema.h"
 
-#define TOOL_NAME        "record_fields"
-#define REQUEST_MAX      UINT64_C(25000000) /* whole request, base64 included: Nova user guide, "Image understanding" */
-#define SIDE_MAX         8000               /* pixels, the same page */
-#define OUTPUT_MAX       5000               /* tokens that Nova v1 gives at most */
-#define OUTPUT_DEFAULT   4000
-#define REPLY_MAX        ((size_t)1 << 20)
-#define SCAFFOLD_TOKENS  2000 /* what the service adds around a tool */
-#define LITERAL_MAX      ((size_t)1 << 20)
+#define TOOL_NAME       "record_fields"
+#define REQUEST_MAX     UINT64_C(25000000) /* whole request, base64 included: Nova user guide, "Image understanding" */
+#define SIDE_MAX        8000               /* pixels, the same page */
+#define OUTPUT_MAX      5000               /* tokens that Nova v1 gives at most */
+#define OUTPUT_DEFAULT  4000
+#define REPLY_MAX       ((size_t)1 << 20)
+#define SCAFFOLD_TOKENS 2000 /* what the service adds around a tool */
+#define LITERAL_MAX     ((size_t)1 << 20)
 
-/* ---- the question ---------------------------------------------------------------------------------------------------- */
+/* ---- the question ------------------------------------------------------------------------------------------------ */
 
 /*
- * Never less than what the model counts. Nova's published estimates are 1.5 to 1.8 tokens a thousand pixels (900x450: 800,
- * 1300x1300: 2600): two a thousand and a thousand more holds for all of them. Text: no tokenizer makes more tokens than
+ * Never less than what the model counts. Nova's published estimates are 1.5 to 2 tokens a thousand pixels (900x450:
+ * 800, 1300x1300: 2600): two a thousand and a thousand more holds for all of them. Text: no tokenizer makes more tokens than
  * bytes.
  */
 static uint64_t image_tokens(const struct job_image *i)
@@ -100,8 +100,9 @@ static int add_schema(const struct doctype *t, struct buf *b)
 
 static int add_body(const struct job *j, int64_t max_tokens, struct request *r)
 {
-	static const char head[] = "{\"schemaVersion\":\"messages-v1\",\"system\":[{\"text\":\"You read scanned pages and record what "
-				   "is printed on them with the tool.\"}],\"messages\":[{\"role\":\"user\",\"content\":[";
+	static const char head[] =
+		"{\"schemaVersion\":\"messages-v1\",\"system\":[{\"text\":\"You read scanned pages and record what "
+		"is printed on them with the tool.\"}],\"messages\":[{\"role\":\"user\",\"content\":[";
 	_cleanup_buf_ struct buf b = BUF_MAX(LITERAL_MAX);
 	const struct doctype *t = j->types->types[0];
 	int e = buf_adds(&b, head);
@@ -113,8 +114,9 @@ static int add_body(const struct job *j, int64_t max_tokens, struct request *r)
 	if (e >= 0)
 		e = json_quote(&b, t->prompt, strlen(t->prompt));
 	if (e >= 0)
-		e = buf_adds(&b, "}]}],\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"" TOOL_NAME "\",\"description\":"
-				 "\"Records the fields of the page.\",\"inputSchema\":{\"json\":");
+		e = buf_adds(&b,
+			"}]}],\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"" TOOL_NAME "\",\"description\":"
+			"\"Records the fields of the page.\",\"inputSchema\":{\"json\":");
 	if (e >= 0)
 		e = add_schema(t, &b);
 	if (e >= 0)
@@ -191,7 +193,7 @@ static int bedrock_sign(const struct extractor *x, const struct creds *c, int64_
 	return r == -EINVAL || r == -ENOBUFS ? -EACCES : r;
 }
 
-/* ---- the reply --------------------------------------------------------------------------------------------------------- */
+/* ---- the reply --------------------------------------------------------------------------------------------------- */
 
 /* The largest of the spellings that are there; -1 when none is. */
 static int64_t count(const cJSON *usage, const char *const names[])
@@ -240,7 +242,7 @@ static const cJSON *find_input(const cJSON *content)
 {
 	const cJSON *block;
 
-	cJSON_ArrayForEach(block, content) {
+	cJSON_ArrayForEach (block, content) {
 		const cJSON *use = json_get_object(block, "toolUse");
 		const cJSON *input = json_get_object(use, "input");
 
@@ -255,7 +257,7 @@ static int join_text(const cJSON *content, struct buf *out)
 	const cJSON *block;
 	int r = 0;
 
-	cJSON_ArrayForEach(block, content) {
+	cJSON_ArrayForEach (block, content) {
 		const char *text = json_get_string(block, "text");
 
 		if (r >= 0 && text)
@@ -308,11 +310,12 @@ static int decode_answer(const struct job *j, const struct reply *r, const cJSON
 	text_safe_copy(v->stop, sizeof(v->stop), stop ? stop : "");
 	for (size_t i = 0; stop && i < ARRAY_SIZE(stops); i++) {
 		if (streq(stop, stops[i].stop))
-			return verdict_set(v, j->tries ? stops[i].again : stops[i].first, BACKEND_OK, stops[i].reason, "%s",
-				stops[i].message);
+			return verdict_set(v, j->tries ? stops[i].again : stops[i].first, BACKEND_OK, stops[i].reason,
+				"%s", stops[i].message);
 	}
 	if (!stop || !content)
-		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but no message of the model in it");
+		return verdict_set(
+			v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but no message of the model in it");
 	if (!streq(stop, "tool_use") && !streq(stop, "end_turn"))
 		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "unexpected-stop", "the model stopped with \"%s\"", stop);
 	return take_answer(j, content, v);
@@ -337,7 +340,8 @@ static int bedrock_decode(const struct extractor *x, const struct job *j, const 
 		v.billed = true;
 		e = json_parse(r->body ? r->body : "", r->len, &body, NULL);
 		if (e == -EBADMSG)
-			e = verdict_set(&v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but the reply is not JSON");
+			e = verdict_set(
+				&v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but the reply is not JSON");
 		else if (e >= 0) {
 			read_usage(r, body, &v.usage);
 			e = decode_answer(j, r, body, &v);

@@ -2,7 +2,8 @@
 
 #include "base/crypto.h"
 
-#define PIECE ((size_t)12 << 10) /* bytes of a file a read; divisible by 3, so that base64 pieces join without padding */
+#define PIECE                                                                                                          \
+	((size_t)12 << 10) /* bytes of a file a read; divisible by 3, so that base64 pieces join without padding */
 
 struct body {
 	const struct request *req; /* borrowed */

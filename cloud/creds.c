@@ -55,8 +55,8 @@ static bool all_graphic(const char *s)
 static int fill(struct creds *c, const struct found *f, char *why, size_t size)
 {
 	if (!f->key && !f->secret && f->elsewhere) {
-		snprintf(why, size, "%s: %s is not supported here; give aws_access_key_id and aws_secret_access_key", c->source,
-			f->elsewhere);
+		snprintf(why, size, "%s: %s is not supported here; give aws_access_key_id and aws_secret_access_key",
+			c->source, f->elsewhere);
 		return -EBADMSG;
 	}
 	if (!f->key || !f->secret)
@@ -80,7 +80,7 @@ static int fill(struct creds *c, const struct found *f, char *why, size_t size)
 	return 0;
 }
 
-/* ---- INI, as the AWS CLI writes it ----------------------------------------------------------------------------------- */
+/* ---- INI, as the AWS CLI writes it ------------------------------------------------------------------------------- */
 
 struct ini_state {
 	const char *profile;
@@ -192,7 +192,7 @@ static int parse_ini(char *text, const char *profile, struct creds *c, char *why
 	return fill(c, &st.found, why, size);
 }
 
-/* ---- JSON, as credential helpers print it ------------------------------------------------------------------------------ */
+/* ---- JSON, as credential helpers print it ------------------------------------------------------------------------ */
 
 static void wipe_strings(cJSON *j)
 {
@@ -227,7 +227,7 @@ static int parse_json(const char *text, size_t len, struct creds *c, char *why, 
 	return r;
 }
 
-/* ---- sources ----------------------------------------------------------------------------------------------------------- */
+/* ---- sources ----------------------------------------------------------------------------------------------------- */
 
 /* The text of a regular file, NUL-ended, in a block of FILE_MAX_BYTES + 1 that the caller wipes and frees. */
 static int read_secret(const char *path, char **ret, size_t *ret_len)
@@ -266,7 +266,7 @@ static int load_file(const char *path, const char *profile, struct creds *c, cha
 
 	if (r == -ENOENT)
 		return -ENOKEY;
-	if (r < 0) {
+	if (r < 0 || !text) {
 		snprintf(why, size, "%s: cannot be read: %s", c->source, errno_text(r));
 		return r;
 	}
@@ -304,7 +304,8 @@ static int load_credential(const struct creds_options *o, struct creds *c, char 
 		return -ENOKEY;
 	name_source(c, "systemd credential", o->credential);
 	if (strchr(o->credential, '/') || o->credential[0] == '.')
-		return complain(why, size, c->source, "the name of a credential has no '/' and does not begin with '.'");
+		return complain(
+			why, size, c->source, "the name of a credential has no '/' and does not begin with '.'");
 	if (!dir || !*dir)
 		return -ENOKEY;
 	if (str_format(path, sizeof(path), "%s/%s", dir, o->credential) < 0)
@@ -342,7 +343,8 @@ static void describe_nothing(const struct creds_options *o, char *why, size_t si
 
 	if (o->file && *o->file)
 		text_safe_copy(file, sizeof(file), o->file);
-	snprintf(why, size, "no AWS credentials: systemd credential %s, file %s%s: none is there. Give the service one of them",
+	snprintf(why, size,
+		"no AWS credentials: systemd credential %s, file %s%s: none is there. Give the service one of them",
 		o->credential && *o->credential ? o->credential : "(none configured)", file,
 		o->environment ? ", environment AWS_ACCESS_KEY_ID" : "");
 }

@@ -31,7 +31,7 @@ bool guard_region_allowed(const struct guard_policy *p, const char *region)
 	return streq(region, "ap-southeast-2") || (!p->sydney_only && streq(region, "ap-southeast-4"));
 }
 
-/* ---- hosts of AWS -------------------------------------------------------------------------------------------------- */
+/* ---- hosts of AWS ------------------------------------------------------------------------------------------------ */
 
 static bool host_is(const char *host, const char *service, const char *region, const char *suffix)
 {
@@ -46,16 +46,16 @@ static bool host_is_vpce(const char *host, const char *region)
 	const char *dot = strchr(host, '.');
 
 	return starts_with(host, "vpce-") && dot && dot - host > 5 &&
-		host_is(dot + 1, "bedrock-runtime", region, "vpce.amazonaws.com");
+	       host_is(dot + 1, "bedrock-runtime", region, "vpce.amazonaws.com");
 }
 
 static bool bedrock_host(const char *host, const char *region)
 {
-	return host_is(host, "bedrock-runtime", region, "amazonaws.com") || host_is(host, "bedrock-runtime", region, "api.aws") ||
-		host_is_vpce(host, region);
+	return host_is(host, "bedrock-runtime", region, "amazonaws.com") ||
+	       host_is(host, "bedrock-runtime", region, "api.aws") || host_is_vpce(host, region);
 }
 
-/* ---- the URL of a model call ---------------------------------------------------------------------------------------- */
+/* ---- the URL of a model call ------------------------------------------------------------------------------------- */
 
 /* With Lab=yes the bytes end on this machine: in the URL itself, or by ConnectTo=. */
 static bool lab_ends_here(const struct guard_policy *p, const struct guard_question *q, const struct url *u)
@@ -69,25 +69,28 @@ static bool lab_ends_here(const struct guard_policy *p, const struct guard_quest
 	return url_is_loopback(u);
 }
 
-static enum guard_answer check_bedrock_url(const struct guard_policy *p, const struct guard_question *q, const struct url *u,
-	const struct guard_why *w)
+static enum guard_answer check_bedrock_url(
+	const struct guard_policy *p, const struct guard_question *q, const struct url *u, const struct guard_why *w)
 {
 	bool here = lab_ends_here(p, q, u);
 
 	if (q->connect_to && !here) {
-		guard_say(w, p->lab ? "ConnectTo= %s is not a loopback address with a port, as 127.0.0.1:8443"
-				    : "ConnectTo= %s needs Lab=yes; without it the connection goes where the URL says",
+		guard_say(w,
+			p->lab ? "ConnectTo= %s is not a loopback address with a port, as 127.0.0.1:8443"
+			       : "ConnectTo= %s needs Lab=yes; without it the connection goes where the URL says",
 			q->connect_to);
 		return GUARD_DENY;
 	}
 	if (here)
 		return GUARD_ALLOW;
 	if (!u->https || u->port != 443) {
-		guard_say(w, "AWS is only spoken to by https on port 443; use https://bedrock-runtime.%s.amazonaws.com", q->region);
+		guard_say(w, "AWS is only spoken to by https on port 443; use https://bedrock-runtime.%s.amazonaws.com",
+			q->region);
 		return GUARD_DENY;
 	}
 	if (!bedrock_host(u->host, q->region)) {
-		guard_say(w, "host %s is not Bedrock in %s; use bedrock-runtime.%s.amazonaws.com", u->host, q->region, q->region);
+		guard_say(w, "host %s is not Bedrock in %s; use bedrock-runtime.%s.amazonaws.com", u->host, q->region,
+			q->region);
 		return GUARD_DENY;
 	}
 	return GUARD_ALLOW;
@@ -96,8 +99,8 @@ static enum guard_answer check_bedrock_url(const struct guard_policy *p, const s
 /* The model that the URL really names: /model/LABEL/ACTION, decoded once. It must be the model that was checked. */
 static bool path_names_model(const struct url *u, const char *model)
 {
-	static const char *const actions[] = {"/invoke", "/converse", "/invoke-with-response-stream", "/converse-stream",
-		"/count-tokens"};
+	static const char *const actions[] = {
+		"/invoke", "/converse", "/invoke-with-response-stream", "/converse-stream", "/count-tokens"};
 	_cleanup_buf_ struct buf label = BUF_MAX(4096);
 	const char *start = u->path + 7, *slash;
 	size_t rest;
@@ -115,7 +118,8 @@ static bool path_names_model(const struct url *u, const char *model)
 	return false;
 }
 
-static enum guard_answer check_bedrock(const struct guard_policy *p, const struct guard_question *q, const struct guard_why *w)
+static enum guard_answer check_bedrock(
+	const struct guard_policy *p, const struct guard_question *q, const struct guard_why *w)
 {
 	char problem[128];
 	enum guard_answer a;
@@ -146,7 +150,7 @@ static enum guard_answer check_bedrock(const struct guard_policy *p, const struc
 	return a;
 }
 
-/* ---- local sinks ----------------------------------------------------------------------------------------------------- */
+/* ---- local sinks ------------------------------------------------------------------------------------------------- */
 
 struct range {
 	enum url_host_kind kind;
@@ -189,14 +193,16 @@ static enum guard_answer check_address(const struct guard_question *q, const str
 			continue;
 		if (!ranges[i].allow)
 			break;
-		if (u->kind == URL_HOST_IPV6 && streq(ranges[i].what, "link-local") && !(q->interface && *q->interface)) {
+		if (u->kind == URL_HOST_IPV6 && streq(ranges[i].what, "link-local") &&
+			!(q->interface && *q->interface)) {
 			guard_say(w, "%s is link-local: Interface= must say on which link", u->host);
 			return GUARD_DENY;
 		}
 		guard_say(w, "local: %s is a %s address", u->host, ranges[i].what);
 		return GUARD_ALLOW;
 	}
-	guard_say(w, "%s is not a private, link-local or loopback address; use one such as 192.168.55.1, or a socket", u->host);
+	guard_say(w, "%s is not a private, link-local or loopback address; use one such as 192.168.55.1, or a socket",
+		u->host);
 	return GUARD_DENY;
 }
 
@@ -226,7 +232,9 @@ static enum guard_answer check_local(const struct guard_question *q, const struc
 		return GUARD_DENY;
 	}
 	if (u.kind == URL_HOST_NAME) {
-		guard_say(w, "%s is a name, and names can point anywhere; write the address, such as http://192.168.55.1:8080", u.host);
+		guard_say(w,
+			"%s is a name, and names can point anywhere; write the address, as http://192.168.55.1:8080",
+			u.host);
 		return GUARD_DENY;
 	}
 	return check_address(q, &u, w);
@@ -243,7 +251,8 @@ enum guard_answer guard_check(const struct guard_policy *p, const struct guard_q
 	case GUARD_LOCAL:
 		return check_local(q, &w);
 	case GUARD_CREDENTIALS:
-		guard_say(&w, "no credential service is known to this version; use a systemd credential, a file or the environment");
+		guard_say(&w,
+			"no credential service is known to this version; use a systemd credential or a file");
 		return GUARD_DENY;
 	case GUARD_WEBHOOK:
 		guard_say(&w, "no network delivery is known to this version; results are files and the control socket");

@@ -11,5 +11,5 @@ struct guard_why {
 void guard_say(const struct guard_why *w, const char *fmt, ...) _printf_(2, 3);
 bool guard_region_allowed(const struct guard_policy *p, const char *region);
 /* A model id, profile id or ARN, called in `region` (already allowed). */
-enum guard_answer guard_check_model(const struct guard_policy *p, const char *region, const char *model,
-	const struct guard_why *w);
+enum guard_answer guard_check_model(
+	const struct guard_policy *p, const char *region, const char *model, const struct guard_why *w);

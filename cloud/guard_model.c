@@ -86,7 +86,8 @@ static enum guard_answer check_profile(const struct guard_policy *p, const char 
 	for (size_t i = 0; i < ARRAY_SIZE(profiles); i++) {
 		if (!starts_with(model, profiles[i].prefix))
 			continue;
-		guard_say(w, "%s may run %s; use %s", model, profiles[i].where, nearest(model + strlen(profiles[i].prefix)));
+		guard_say(w, "%s may run %s; use %s", model, profiles[i].where,
+			nearest(model + strlen(profiles[i].prefix)));
 		return GUARD_DENY;
 	}
 	guard_say(w, "%s is not known to stay in Australia; use " NEAREST, model);
@@ -113,7 +114,8 @@ static enum guard_answer check_bare(const char *region, const char *model, const
 	return GUARD_ALLOW;
 }
 
-static enum guard_answer check_id(const struct guard_policy *p, const char *region, const char *model, const struct guard_why *w)
+static enum guard_answer check_id(
+	const struct guard_policy *p, const char *region, const char *model, const struct guard_why *w)
 {
 	if (!plain_name(model)) {
 		guard_say(w, "the model id has characters that no model id has; use " NEAREST);
@@ -124,7 +126,7 @@ static enum guard_answer check_id(const struct guard_policy *p, const char *regi
 	return check_profile(p, model, w);
 }
 
-/* ---- ARNs: arn:aws:bedrock:REGION:ACCOUNT:TYPE/NAME -------------------------------------------------------------------- */
+/* ---- ARNs: arn:aws:bedrock:REGION:ACCOUNT:TYPE/NAME -------------------------------------------------------------- */
 
 struct arn {
 	char service[16], region[24], account[16], type[40];
@@ -208,7 +210,9 @@ static enum guard_answer apply_rule(const struct guard_policy *p, const struct a
 	case ARN_PROFILE:
 		return check_profile(p, a->name, w);
 	case ARN_RESOLVE:
-		guard_say(w, "only AWS can say where the application inference profile %s leads: it must be resolved first", a->name);
+		guard_say(w,
+			"only AWS can say where the application inference profile %s leads: it must be resolved first",
+			a->name);
 		return GUARD_NEEDS_RESOLVE;
 	case ARN_IN_REGION:
 		guard_say(w, "%s %s runs in its own region, %s", type, a->name, a->region);
@@ -216,14 +220,15 @@ static enum guard_answer apply_rule(const struct guard_policy *p, const struct a
 	case ARN_DENY:
 		break;
 	}
-	guard_say(w, type ? "%s routes to models that this program cannot see; use " NEAREST
-			  : "%s is not a kind of ARN that is known to stay in Australia; use " NEAREST,
+	guard_say(w,
+		type ? "%s routes to models that this program cannot see; use " NEAREST
+		     : "%s is not a kind of ARN that is known to stay in Australia; use " NEAREST,
 		a->type);
 	return GUARD_DENY;
 }
 
-enum guard_answer guard_check_model(const struct guard_policy *p, const char *region, const char *model,
-	const struct guard_why *w)
+enum guard_answer guard_check_model(
+	const struct guard_policy *p, const char *region, const char *model, const struct guard_why *w)
 {
 	struct arn a;
 
@@ -238,7 +243,8 @@ enum guard_answer guard_check_model(const struct guard_policy *p, const char *re
 		return GUARD_DENY;
 	}
 	if (!guard_region_allowed(p, a.region) || !streq(a.region, region)) {
-		guard_say(w, "the ARN is in region \"%s\", not in %s where it is called; use " NEAREST, a.region, region);
+		guard_say(
+			w, "the ARN is in region \"%s\", not in %s where it is called; use " NEAREST, a.region, region);
 		return GUARD_DENY;
 	}
 	return apply_rule(p, &a, w);

@@ -26,7 +26,7 @@ struct http {
 
 struct http_transfer {
 	struct http *http;
-	struct http_transfer *next, **link; /* link: what points here */
+	struct http_transfer *next, *prev;
 	CURL *easy;
 	const struct request *req; /* borrowed */
 	struct body *body;
@@ -36,12 +36,12 @@ struct http_transfer {
 	void *ud;
 	struct buf reply;
 	struct http_head head;
-	bool https, too_large, body_failed, sent, finishing;
+	bool https, too_large, body_failed, sent, linked, finishing;
 	int64_t sent_ms;
 	char error[CURL_ERROR_SIZE];
 };
 
-/* ---- the loop -------------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *unused)
 {
@@ -95,16 +95,19 @@ fail:
 	return -ENOMEM;
 }
 
-/* ---- a transfer's memory ----------------------------------------------------------------------------------------------- */
+/* ---- a transfer's memory ----------------------------------------------------------------------------------------- */
 
 static void unlink_transfer(struct http_transfer *t)
 {
-	if (!t->link)
+	if (!t->linked)
 		return;
-	*t->link = t->next;
+	t->linked = false;
+	if (t->prev)
+		t->prev->next = t->next;
+	else
+		t->http->transfers = t->next;
 	if (t->next)
-		t->next->link = t->link;
-	t->link = NULL;
+		t->next->prev = t->prev;
 	curl_multi_remove_handle(t->http->multi, t->easy);
 }
 
@@ -134,8 +137,10 @@ void http_free(struct http *h)
 {
 	if (!h)
 		return;
-	while (h->transfers)
-		transfer_free(h->transfers);
+	for (struct http_transfer *t = h->transfers, *next; t; t = next) {
+		next = t->next;
+		transfer_free(t);
+	}
 	curl_multi_cleanup(h->multi);
 	free(h->proxy);
 	free(h->user_agent);
@@ -149,7 +154,7 @@ void http_cancel(struct http_transfer *t)
 		transfer_free(t);
 }
 
-/* ---- what curl calls ----------------------------------------------------------------------------------------------------- */
+/* ---- what curl calls --------------------------------------------------------------------------------------------- */
 
 static size_t on_read(char *out, size_t size, size_t n, void *ud)
 {
@@ -158,7 +163,6 @@ static size_t on_read(char *out, size_t size, size_t n, void *ud)
 
 	if (got < 0) {
 		t->body_failed = true;
-		snprintf(t->error, sizeof(t->error), "the page file cannot be read or became shorter");
 		return CURL_READFUNC_ABORT;
 	}
 	if (got > 0 && !t->sent) {
@@ -215,7 +219,7 @@ static int on_sockopt(void *ud, curl_socket_t fd, curlsocktype purpose)
 	return CURL_SOCKOPT_OK;
 }
 
-/* ---- setting up ---------------------------------------------------------------------------------------------------------- */
+/* ---- setting up -------------------------------------------------------------------------------------------------- */
 
 static bool header_ok(const struct header *h)
 {
@@ -267,10 +271,10 @@ static int set_headers(struct http_transfer *t)
 	return r;
 }
 
-#define SET(option, value)                                                            \
-	do {                                                                          \
-		if (curl_easy_setopt(t->easy, option, value) != CURLE_OK)             \
-			return -EINVAL;                                               \
+#define SET(option, value)                                                                                             \
+	do {                                                                                                           \
+		if (curl_easy_setopt(t->easy, option, value) != CURLE_OK)                                              \
+			return -EINVAL;                                                                                \
 	} while (0)
 
 static int set_method(struct http_transfer *t)
@@ -296,7 +300,7 @@ static int set_route(struct http_transfer *t, const struct url *u)
 {
 	const struct request *req = t->req;
 	bool proxied = t->http->proxy && t->https && u->kind == URL_HOST_NAME && req->region && !req->connect_to &&
-		!req->unix_socket;
+		       !req->unix_socket;
 
 	SET(CURLOPT_PROXY, proxied ? t->http->proxy : ""); /* "": not even the environment's */
 	SET(CURLOPT_NOPROXY, proxied ? "" : "*");
@@ -349,7 +353,8 @@ static int set_options(struct http_transfer *t)
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_TIMEOUT_MS, (long)CLAMP(req->timeout_ms ? req->timeout_ms : 120000, 1, 3600000));
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CLAMP(req->connect_timeout_ms ? req->connect_timeout_ms : 10000, 1, 600000));
+	SET(CURLOPT_CONNECTTIMEOUT_MS,
+		(long)CLAMP(req->connect_timeout_ms ? req->connect_timeout_ms : 10000, 1, 600000));
 	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)t->reply.max);
 	SET(CURLOPT_USERAGENT, t->http->user_agent);
 	SET(CURLOPT_HTTPHEADER, t->headers);
@@ -403,9 +408,9 @@ int http_send(struct http *h, const struct request *req, http_done_fn done, void
 		return r;
 	}
 	t->next = h->transfers;
-	t->link = &h->transfers;
 	if (t->next)
-		t->next->link = &t->next;
+		t->next->prev = t;
+	t->linked = true;
 	h->transfers = t;
 	/* this only arms the timer: everything else happens from http_timer() and http_socket_ready() */
 	if (curl_multi_add_handle(h->multi, t->easy) != CURLM_OK) {
@@ -417,7 +422,7 @@ int http_send(struct http *h, const struct request *req, http_done_fn done, void
 	return 0;
 }
 
-/* ---- the end of a transfer ----------------------------------------------------------------------------------------------- */
+/* ---- the end of a transfer --------------------------------------------------------------------------------------- */
 
 static bool connected(const struct http_transfer *t)
 {
@@ -515,6 +520,8 @@ static void describe(const struct http_transfer *t, CURLcode code, long status, 
 
 	if (t->too_large)
 		snprintf(text, sizeof(text), "the reply is larger than %zu bytes", t->reply.max);
+	else if (t->body_failed)
+		snprintf(text, sizeof(text), "the page file cannot be read, or became shorter");
 	else if (r->error == TRANSPORT_REDIRECT)
 		snprintf(text, sizeof(text), "redirect (status %ld) is not followed", status);
 	else if (r->error == TRANSPORT_OK)

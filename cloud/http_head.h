@@ -11,7 +11,7 @@ struct http_head {
 	size_t n, bytes;
 };
 
-/* One line as it arrived. A status line starts anew, so that interim replies (1xx) leave nothing; lines without a name are
- * skipped. 0, -EMSGSIZE (too much of it), -ENOMEM. */
+/* One line as it arrived. A status line starts anew, so that interim replies (1xx) leave nothing; lines without a name
+ * are skipped. 0, -EMSGSIZE (too much of it), -ENOMEM. */
 int http_head_line(struct http_head *h, const char *line, size_t len);
 void http_head_clear(struct http_head *h);

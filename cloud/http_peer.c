@@ -48,5 +48,7 @@ void http_peers_recall(const struct http_peers *p, const char *connection, char 
 {
 	const struct http_peer *slot = find(p, connection);
 
-	strcpy(out, slot ? slot->sha256 : "");
+	out[0] = '\0';
+	if (slot)
+		memcpy(out, slot->sha256, SHA256_HEX_SIZE);
 }

@@ -12,7 +12,7 @@
 #define REPLY_MAX      ((size_t)1 << 20)
 #define LITERAL_MAX    ((size_t)1 << 20)
 
-/* ---- the question ---------------------------------------------------------------------------------------------------- */
+/* ---- the question ------------------------------------------------------------------------------------------------ */
 
 static int set_url(const struct openai_config *c, const char *path, struct request *r)
 {
@@ -88,9 +88,10 @@ static int add_format(const struct openai_config *c, const struct doctype *t, st
 		return 0;
 	e = tool_schema_llama(t->schema, &schema);
 	if (e >= 0)
-		e = buf_adds(b, nested ? ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"page\","
-					 "\"strict\":true,\"schema\":"
-				       : ",\"response_format\":{\"type\":\"json_object\",\"schema\":");
+		e = buf_adds(
+			b, nested ? ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"page\","
+				    "\"strict\":true,\"schema\":"
+				  : ",\"response_format\":{\"type\":\"json_object\",\"schema\":");
 	if (e >= 0)
 		e = json_print(schema, false, b);
 	return e < 0 ? e : buf_adds(b, nested ? "}}" : "}");
@@ -107,8 +108,10 @@ static int add_start(const struct openai_config *c, struct buf *b)
 		if (e >= 0)
 			e = buf_adds(b, ",");
 	}
-	return e < 0 ? e : buf_adds(b, "\"messages\":[{\"role\":\"system\",\"content\":\"You read scanned pages and answer with one JSON "
-				       "object.\"},{\"role\":\"user\",\"content\":[");
+	return e < 0 ? e
+		     : buf_adds(b,
+			       "\"messages\":[{\"role\":\"system\",\"content\":\"You read scanned pages and answer with one JSON "
+			       "object.\"},{\"role\":\"user\",\"content\":[");
 }
 
 static int add_body(const struct openai_config *c, const struct job *j, int64_t max_tokens, struct request *r)
@@ -124,7 +127,8 @@ static int add_body(const struct openai_config *c, const struct job *j, int64_t 
 	if (e >= 0)
 		e = json_quote(&b, t->prompt, strlen(t->prompt));
 	if (e >= 0)
-		e = buf_addf(&b, "}]}],\"max_tokens\":%lld,\"temperature\":0,\"seed\":%llu,\"stream\":false,\"cache_prompt\":true",
+		e = buf_addf(&b,
+			"}]}],\"max_tokens\":%lld,\"temperature\":0,\"seed\":%llu,\"stream\":false,\"cache_prompt\":true",
 			(long long)max_tokens, 1ULL + j->tries);
 	if (e >= 0)
 		e = add_format(c, t, &b);
@@ -192,7 +196,7 @@ static int openai_probe(const struct extractor *x, struct request *ret)
 	return 0;
 }
 
-/* ---- errors ---------------------------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 struct row {
 	int status;          /* 0: any */
@@ -209,24 +213,31 @@ static const struct row rows[] = {
 	{503, NULL, "loading", PAGE_UNTOUCHED, BACKEND_BUSY, 2000, "loading", "the model is being loaded"},
 	{503, NULL, NULL, PAGE_UNTOUCHED, BACKEND_BUSY, 5000, "busy", "the server is busy"},
 	{429, NULL, NULL, PAGE_UNTOUCHED, BACKEND_BUSY, 5000, "busy", "the server is busy"},
-	{401, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "api-key", "the server wants another key; check ApiKey="},
+	{401, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "api-key",
+		"the server wants another key; check ApiKey="},
 	{403, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "api-key", "the server refuses us; check ApiKey="},
-	{404, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model", "the server has no such route or model; check Url= and Model="},
+	{404, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model",
+		"the server has no such route or model; check Url= and Model="},
 	{405, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model", "the server has no such route; check Url="},
-	{501, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model", "the server cannot do this; check its start options"},
-	{0, "exceed_context_size_error", NULL, PAGE_NEXT, BACKEND_OK, 0, "too-large", "the page does not fit the model's context (-c)"},
-	{400, NULL, "context size", PAGE_NEXT, BACKEND_OK, 0, "too-large", "the page does not fit the model's context (-c)"},
+	{501, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model",
+		"the server cannot do this; check its start options"},
+	{0, "exceed_context_size_error", NULL, PAGE_NEXT, BACKEND_OK, 0, "too-large",
+		"the page does not fit the model's context (-c)"},
+	{400, NULL, "context size", PAGE_NEXT, BACKEND_OK, 0, "too-large",
+		"the page does not fit the model's context (-c)"},
 	{413, NULL, NULL, PAGE_NEXT, BACKEND_OK, 0, "too-large", "the page is too large for the server"},
 	{0, NULL, "image input is not supported", PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-vision",
 		"the server's model cannot see; start it with --mmproj"},
 	{500, NULL, "does not match", PAGE_RETRY, BACKEND_OK, 0, "malformed", "the model did not keep to the form"},
-	{400, NULL, "failed to load image", PAGE_NEXT, BACKEND_OK, 0, "bad-image", "the server cannot read the page's image"},
+	{400, NULL, "failed to load image", PAGE_NEXT, BACKEND_OK, 0, "bad-image",
+		"the server cannot read the page's image"},
 	{408, NULL, NULL, PAGE_UNTOUCHED, BACKEND_BUSY, 0, "slow-upload", "the page arrived too slowly"},
 	{400, NULL, NULL, PAGE_NEXT, BACKEND_OK, 0, "bad-request", "the server refuses the request for this page"},
 	{422, NULL, NULL, PAGE_NEXT, BACKEND_OK, 0, "bad-request", "the server refuses the request for this page"},
 };
 
-static const struct row other = {0, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 0, "server-error", "the server has an error"};
+static const struct row other = {
+	0, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 0, "server-error", "the server has an error"};
 
 static const struct row *find_row(int status, const char *type, const char *message)
 {
@@ -252,17 +263,19 @@ static int judge_status(const struct reply *r, const cJSON *body, struct verdict
 	w = find_row(r->status, type ? type : "", message ? message : "");
 	text_safe_copy(said, sizeof(said), message ? message : "");
 	v->delay_ms = w->delay_ms;
-	return verdict_set(v, w->page, w->backend, w->reason, "%s (%d%s%s)", w->advice, r->status, *said ? ": " : "", said);
+	return verdict_set(
+		v, w->page, w->backend, w->reason, "%s (%d%s%s)", w->advice, r->status, *said ? ": " : "", said);
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 static void read_usage(const cJSON *body, struct usage *u)
 {
 	const cJSON *usage = json_get_object(body, "usage");
 	int64_t in, out, cached;
 
-	if (json_get_i64(usage, "prompt_tokens", &in) < 0 || json_get_i64(usage, "completion_tokens", &out) < 0 || in < 0 || out < 0)
+	if (json_get_i64(usage, "prompt_tokens", &in) < 0 || json_get_i64(usage, "completion_tokens", &out) < 0 ||
+		in < 0 || out < 0)
 		return;
 	u->reported = true;
 	u->input = (uint64_t)in;
@@ -281,13 +294,15 @@ static int decode_answer(const struct job *j, const cJSON *body, struct verdict 
 	text_safe_copy(v->request_id, sizeof(v->request_id), id ? id : "");
 	read_usage(body, &v->usage);
 	if (!stop)
-		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but no answer of a model in it");
+		return verdict_set(
+			v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but no answer of a model in it");
 	/* another seed may be shorter; after that the next of the route */
 	if (streq(stop, "length"))
 		return verdict_set(v, j->tries ? PAGE_NEXT : PAGE_RETRY, BACKEND_OK, "truncated",
 			"the answer was cut off at MaxOutputTokens= or the context's end");
 	if (streq(stop, "content_filter"))
-		return verdict_set(v, PAGE_NEXT, BACKEND_OK, "filtered", "the server's content filter stopped the answer");
+		return verdict_set(
+			v, PAGE_NEXT, BACKEND_OK, "filtered", "the server's content filter stopped the answer");
 	if (!streq(stop, "stop"))
 		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "unexpected-stop", "the model stopped with \"%s\"", stop);
 	if (!content || content[strspn(content, " \t\r\n")] == '\0')

@@ -12,12 +12,26 @@
 
 /* Intermediaries may change these, or curl sets them itself. Source: the SDKs' lists of unsignable headers. */
 static const char *const never_signed[] = {
-	"authorization", "cache-control", "connection", "expect", "from", "keep-alive", "max-forwards", "pragma", "referer", "te",
-	"trailer", "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id",
+	"authorization",
+	"cache-control",
+	"connection",
+	"expect",
+	"from",
+	"keep-alive",
+	"max-forwards",
+	"pragma",
+	"referer",
+	"te",
+	"trailer",
+	"transfer-encoding",
+	"upgrade",
+	"user-agent",
+	"x-amzn-trace-id",
 };
 
 /* What the signer itself adds; dropped first, so that a request can be signed again. */
-static const char *const own_headers[] = {"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "authorization"};
+static const char *const own_headers[] = {
+	"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "authorization"};
 
 int sigv4_encode_label(const char *s, struct buf *out)
 {
@@ -41,7 +55,7 @@ int sigv4_scope(const struct sigv4_params *p, const char *date, char *out, size_
 	return r < 0 ? r : 0;
 }
 
-/* ---- headers ------------------------------------------------------------------------------------------------------- */
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
 struct canonical_header {
 	char name[64]; /* lower case */
@@ -162,7 +176,7 @@ static int add_headers(const struct request *req, const struct url *u, struct bu
 	return r;
 }
 
-/* ---- path and query ------------------------------------------------------------------------------------------------ */
+/* ---- path and query ---------------------------------------------------------------------------------------------- */
 
 /* The path as sent, encoded once more; S3: encoded exactly once, whatever form it was sent in. */
 static int add_path(const struct url *u, bool single_encode, struct buf *out)
@@ -257,7 +271,7 @@ static int add_query(const struct url *u, struct buf *out)
 	return r;
 }
 
-/* ---- the stages ---------------------------------------------------------------------------------------------------- */
+/* ---- the stages -------------------------------------------------------------------------------------------------- */
 
 int sigv4_canonical_request(const struct request *req, bool single_encode, struct buf *out, struct buf *ret_signed)
 {
@@ -309,7 +323,7 @@ void sigv4_signature(const struct sigv4_params *p, const struct creds *c, const 
 	wipe(key, sizeof(key));
 }
 
-/* ---- signing ------------------------------------------------------------------------------------------------------- */
+/* ---- signing ----------------------------------------------------------------------------------------------------- */
 
 static void drop_header(struct request *req, const char *name)
 {

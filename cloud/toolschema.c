@@ -24,7 +24,7 @@ static int copy_children(const cJSON *in, unsigned int depth, copy_fn copy, cJSO
 		object = cJSON_AddObjectToObject(out, "properties");
 		if (!object)
 			return -ENOMEM;
-		cJSON_ArrayForEach(p, properties) {
+		cJSON_ArrayForEach (p, properties) {
 			r = copy(p, depth + 1, &one);
 			if (r >= 0)
 				r = json_add_take(object, p->string, one);
@@ -59,7 +59,7 @@ static int copy_schema(const cJSON *in, unsigned int depth, copy_fn fill, cJSON 
 	return 0;
 }
 
-/* ---- Nova -------------------------------------------------------------------------------------------------------------- */
+/* ---- Nova -------------------------------------------------------------------------------------------------------- */
 
 /* One type: of ["string", "null"] the first that is not null. */
 static int add_type(cJSON *out, const cJSON *type)
@@ -68,7 +68,7 @@ static int add_type(cJSON *out, const cJSON *type)
 
 	if (!cJSON_IsArray(type))
 		return add_copy(out, "type", type);
-	cJSON_ArrayForEach(t, type) {
+	cJSON_ArrayForEach (t, type) {
 		if (cJSON_IsString(t) && !streq(t->valuestring, "null"))
 			return add_copy(out, "type", t);
 	}
@@ -122,7 +122,7 @@ int tool_schema_nova(const cJSON *schema, cJSON **ret)
 	return nova(schema, 0, ret);
 }
 
-/* ---- llama-server ---------------------------------------------------------------------------------------------------------- */
+/* ---- llama-server ------------------------------------------------------------------------------------------------ */
 
 static bool pattern_usable(const char *p)
 {
@@ -146,7 +146,7 @@ static bool has_type(const cJSON *in, const char *name)
 
 	if (cJSON_IsString(type))
 		return streq(type->valuestring, name);
-	cJSON_ArrayForEach(t, type) {
+	cJSON_ArrayForEach (t, type) {
 		if (cJSON_IsString(t) && streq(t->valuestring, name))
 			return true;
 	}

@@ -4,11 +4,11 @@
 
 #include "base/json.h"
 
-/* Amazon Nova's tool schemas: type, properties, required, items; below the top also enum and description. Patterns, lengths
- * and the like may be refused by the service, so they are not sent; a date's form becomes its description.
+/* Amazon Nova's tool schemas: type, properties, required, items; below the top also enum and description. Patterns,
+ * lengths and the like may be refused by the service, so they are not sent; a date's form becomes its description.
  * Source: Amazon Nova user guide, "Tool use": the top level takes type, properties and required only. */
 int tool_schema_nova(const cJSON *schema, cJSON **ret);
-/* llama-server's grammar: everything that it can compile. Strings and arrays without a bound get one (an unbounded string
- * ends in a truncated answer), bounds stay under its limit of 2000 repetitions, and a pattern that its small reader cannot
- * take (not anchored, character classes, escaped letters) is left out. */
+/* llama-server's grammar: everything that it can compile. Strings and arrays without a bound get one (an unbounded
+ * string ends in a truncated answer), bounds stay under its limit of 2000 repetitions, and a pattern that its small reader
+ * cannot take (not anchored, character classes, escaped letters) is left out. */
 int tool_schema_llama(const cJSON *schema, cJSON **ret);

@@ -27,7 +27,8 @@ static unsigned int hex_value(char c)
 
 bool url_unreserved(unsigned char c)
 {
-	return is_lower((char)(c | 0x20)) ? c < 0x80 : is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
+	return is_lower((char)(c | 0x20)) ? c < 0x80
+					  : is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 static int fail(char *why, size_t size, const char *text)

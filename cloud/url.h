@@ -10,22 +10,22 @@
 enum url_host_kind { URL_HOST_NAME, URL_HOST_IPV4, URL_HOST_IPV6 };
 
 struct url {
-	bool https;             /* else http */
-	char host[254];         /* as written: lower case; IPv6 without brackets */
+	bool https;     /* else http */
+	char host[254]; /* as written: lower case; IPv6 without brackets */
 	enum url_host_kind kind;
-	uint8_t address[16];    /* network order; 4 bytes for IPv4 */
-	uint16_t port;          /* the scheme's when none is given */
+	uint8_t address[16]; /* network order; 4 bytes for IPv4 */
+	uint16_t port;       /* the scheme's when none is given */
 	bool port_given;
-	const char *path;       /* borrowed from the text; "/" when the URL has none */
+	const char *path; /* borrowed from the text; "/" when the URL has none */
 	size_t path_len;
-	const char *query;      /* borrowed, after the '?'; NULL without one */
+	const char *query; /* borrowed, after the '?'; NULL without one */
 	size_t query_len;
 };
 
 #define URL_MAX 8192
 
-/* 0, or -EINVAL with a sentence in `why` (may be NULL). Upper case in scheme or host, user info, fragments, backslashes,
- * blanks, control and non-ASCII characters, bad %XX, dot segments ("/../", also as %2e), a trailing dot, an empty or
+/* 0, or -EINVAL with a sentence in `why` (may be NULL). Upper case in scheme or host, user info, fragments,
+ * backslashes, blanks, control and non-ASCII characters, bad %XX, dot segments ("/../", also as %2e), a trailing dot, an empty or
  * zero-padded port, percent-encoding in the host and IPv6 zones are all errors. */
 int url_split(const char *text, struct url *ret, char *why, size_t why_size);
 /* The Host header as libcurl sends it: the port only when it is not the scheme's, IPv6 in brackets. */

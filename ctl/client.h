@@ -24,9 +24,11 @@ int client_fd(const struct client *c);
 
 /* Sends a call; takes `parameters` (NULL: none). `fd` is passed with it (-1: none; borrowed). */
 int client_send_take(struct client *c, const char *method, cJSON *parameters, bool more, int fd);
-/* Reads what is there without waiting: 1, 0 (nothing) or negative errno (-ECONNRESET: the service closed it). */
+/* Reads what is there without waiting: 1, 0 (nothing) or negative errno (-ECONNRESET: the service closed it).
+ */
 int client_read(struct client *c);
-/* The next reply among what was read: 1 (clear it), 0 (not all there), -EBADMSG (no varlink), -EMSGSIZE, -ENOMEM. */
+/* The next reply among what was read: 1 (clear it), 0 (not all there), -EBADMSG (no varlink), -EMSGSIZE,
+ * -ENOMEM. */
 int client_next(struct client *c, struct client_reply *ret);
 /* Waits for a reply until the deadline (boottime ms, -1: for ever). 0, -ETIMEDOUT, or as above. */
 int client_wait(struct client *c, int64_t deadline_ms, struct client_reply *ret);

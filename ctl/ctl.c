@@ -58,11 +58,12 @@ int ctl_connect(const struct ctl *c, struct client **ret)
 	if (r >= 0)
 		return EXIT_WELL;
 	if (r == -EACCES || r == -EPERM) {
-		ctl_say("cannot reach pageferryd at %s: %s; are you in the service's group?", c->options.socket, errno_text(r));
+		ctl_say("cannot reach pageferryd at %s: %s; are you in the service's group?",
+			c->options.socket, errno_text(r));
 		return EXIT_NOT_ALLOWED;
 	}
-	ctl_say("cannot reach pageferryd at %s: %s; is the service running? (systemctl status pageferry)", c->options.socket,
-		errno_text(r));
+	ctl_say("cannot reach pageferryd at %s: %s; is the service running? (systemctl status pageferry)",
+		c->options.socket, errno_text(r));
 	return EXIT_UNREACHABLE;
 }
 
@@ -73,7 +74,8 @@ int ctl_exchange_failed(const struct ctl *c, int error)
 		return EXIT_TIMED_OUT;
 	}
 	if (error == -ECONNRESET || error == -EPIPE)
-		ctl_say("pageferryd closed the connection: is it stopping, or are there too many connections?");
+		ctl_say("pageferryd closed the connection: is it stopping, or are there too many "
+			"connections?");
 	else
 		ctl_say("cannot talk with pageferryd at %s: %s", c->options.socket, errno_text(error));
 	return EXIT_UNREACHABLE;
@@ -95,10 +97,12 @@ static const struct error {
 	{"io.pageferry.Busy", "busy: ", "message", EXIT_PAGE_FAILED},
 	{"io.pageferry.BadDescriptor", "the file cannot be taken: ", "message", EXIT_PAGE_FAILED},
 	{"io.pageferry.NotNow", "not now: ", "message", EXIT_PAGE_FAILED},
-	{"org.varlink.service.MethodNotFound", "the service is of another version: it does not know ", "method",
+	{"org.varlink.service.MethodNotFound", "the service is of another version: it does not know ",
+		"method", EXIT_UNREACHABLE},
+	{"org.varlink.service.InterfaceNotFound", "this is another service: it does not know ", "interface",
 		EXIT_UNREACHABLE},
-	{"org.varlink.service.InterfaceNotFound", "this is another service: it does not know ", "interface", EXIT_UNREACHABLE},
-	{"org.varlink.service.InvalidParameter", "the service does not accept the parameter ", "parameter", EXIT_USAGE},
+	{"org.varlink.service.InvalidParameter", "the service does not accept the parameter ", "parameter",
+		EXIT_USAGE},
 };
 
 static const struct error *error_find(const char *name)
@@ -114,7 +118,7 @@ static int add_known(const struct client_reply *r, struct buf *out)
 	const cJSON *known = json_get_array(r->parameters, "known"), *j;
 	int e = known ? buf_adds(out, "; there are:") : 0;
 
-	cJSON_ArrayForEach(j, known) {
+	cJSON_ArrayForEach (j, known) {
 		if (e < 0 || !cJSON_IsString(j))
 			continue;
 		e = buf_addc(out, ' ');

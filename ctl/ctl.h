@@ -5,7 +5,14 @@
 #include "ctl/format.h"
 #include "ctl/options.h"
 
-enum exit_code { EXIT_WELL, EXIT_PAGE_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_NOT_ALLOWED, EXIT_TIMED_OUT };
+enum exit_code {
+	EXIT_WELL,
+	EXIT_PAGE_FAILED,
+	EXIT_USAGE,
+	EXIT_UNREACHABLE,
+	EXIT_NOT_ALLOWED,
+	EXIT_TIMED_OUT
+};
 
 struct ctl {
 	struct options options;
@@ -23,9 +30,11 @@ int verb_retry(struct ctl *c);
 
 /* Connects, or says why not: EXIT_WELL or EXIT_UNREACHABLE. */
 int ctl_connect(const struct ctl *c, struct client **ret);
-/* One call, one reply; takes `parameters`. EXIT_WELL with the reply (clear it), or the code after a message. */
+/* One call, one reply; takes `parameters`. EXIT_WELL with the reply (clear it), or the code after a message.
+ */
 int ctl_call_take(struct ctl *c, const char *method, cJSON *parameters, struct client_reply *ret);
-/* Says what a failed exchange (negative errno) or an error reply means; the code. `what` may be NULL: a file or id. */
+/* Says what a failed exchange (negative errno) or an error reply means; the code. `what` may be NULL: a file
+ * or id. */
 int ctl_exchange_failed(const struct ctl *c, int error);
 int ctl_error_reply(const struct client_reply *r, const char *what);
 /* A sentence about an error reply, appended. */

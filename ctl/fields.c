@@ -34,7 +34,8 @@ static int value_text(const cJSON *value, struct buf *out)
 	if (cJSON_IsString(value))
 		return buf_adds(out, value->valuestring);
 	if (is_rows(value))
-		return buf_addf(out, "%d row%s", cJSON_GetArraySize(value), cJSON_GetArraySize(value) == 1 ? "" : "s");
+		return buf_addf(out, "%d row%s", cJSON_GetArraySize(value),
+			cJSON_GetArraySize(value) == 1 ? "" : "s");
 	return json_print(value, false, out);
 }
 
@@ -46,8 +47,8 @@ static size_t row_columns(const cJSON *rows, const char **titles)
 	const cJSON *row, *j;
 	size_t n = 0;
 
-	cJSON_ArrayForEach(row, rows)
-		cJSON_ArrayForEach(j, row) {
+	cJSON_ArrayForEach (row, rows)
+		cJSON_ArrayForEach (j, row) {
 			size_t at = 0;
 
 			while (at < n && !streq(titles[at], j->string))
@@ -59,18 +60,40 @@ static size_t row_columns(const cJSON *rows, const char **titles)
 	return n;
 }
 
+/* Numbers in a column of rows stand to the right. */
+static bool is_number(const cJSON *value)
+{
+	return cJSON_IsNumber(value) ||
+	       (cJSON_IsString(value) && *value->valuestring &&
+		       strspn(value->valuestring, "0123456789.-") == strlen(value->valuestring) &&
+		       strchr(value->valuestring, '.'));
+}
+
+static bool numbers_only(const cJSON *rows, const char *name)
+{
+	const cJSON *row;
+	bool any = false;
+
+	cJSON_ArrayForEach (row, rows) {
+		const cJSON *value = json_get(row, name);
+
+		if (!value || cJSON_IsNull(value))
+			continue;
+		if (!is_number(value))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
 static int add_row(struct table *t, const cJSON *row, const char *const *titles, size_t n)
 {
 	int r = table_row(t);
 
 	for (size_t i = 0; i < n && r >= 0; i++) {
 		_cleanup_buf_ struct buf text = {};
-		const cJSON *value = json_get(row, titles[i]);
 
-		/* A cell may carry its own proof: {"value": ..., "proof": ...}. */
-		if (cJSON_IsObject(value) && json_get(value, "value"))
-			value = json_get(value, "value");
-		r = value_text(value, &text);
+		r = value_text(json_get(row, titles[i]), &text);
 		if (r >= 0)
 			r = table_cell(t, STYLE_PLAIN, buf_str(&text));
 	}
@@ -87,17 +110,23 @@ static int rows_print(const cJSON *rows, const struct look *l, size_t indent, st
 	const cJSON *row;
 	int r;
 
-	for (size_t i = 0; i < n; i++)
-		titles[i] = text_safe_copy(shown[i], sizeof(shown[i]), names[i][0] == '>' ? names[i] + 1 : names[i]);
+	for (size_t i = 0; i < n; i++) {
+		const char *name = names[i] + (names[i][0] == '>');
+
+		shown[i][0] = '>';
+		text_safe_copy(shown[i] + 1, sizeof(shown[i]) - 1, name);
+		titles[i] = shown[i] + !numbers_only(rows, names[i]);
+	}
 	r = table_new(titles, &t);
-	cJSON_ArrayForEach(row, rows) {
+	cJSON_ArrayForEach (row, rows) {
 		if (r >= 0 && table_rows(t) < ROWS_SHOWN_MAX)
 			r = add_row(t, row, names, n);
 	}
 	if (r >= 0)
 		r = table_print(t, l, true, indent, ROW_COLUMNS, out);
 	if (r >= 0 && cJSON_GetArraySize(rows) > ROWS_SHOWN_MAX)
-		r = buf_addf(out, "%*s(%d more)\n", (int)indent, "", cJSON_GetArraySize(rows) - ROWS_SHOWN_MAX);
+		r = buf_addf(
+			out, "%*s(%d more)\n", (int)indent, "", cJSON_GetArraySize(rows) - ROWS_SHOWN_MAX);
 	return r;
 }
 
@@ -122,7 +151,8 @@ static int add_field(struct table *t, const struct look *l, const char *name, co
 	if (r >= 0)
 		r = table_cell(t, absent ? STYLE_DIM : STYLE_BOLD, absent ? "-" : buf_str(&text));
 	if (r >= 0)
-		r = table_cell(t, proof_style(proof ? proof : ""), absent ? "" : proof_text(l, proof ? proof : ""));
+		r = table_cell(
+			t, proof_style(proof ? proof : ""), absent ? "" : proof_text(l, proof ? proof : ""));
 	return r < 0 ? r : table_cell(t, problem ? STYLE_WARN : STYLE_DIM, buf_str(&note));
 }
 
@@ -140,12 +170,12 @@ int fields_print(const cJSON *result, const struct look *l, size_t indent, struc
 	_cleanup_table_ struct table *t = NULL;
 	int r = table_new(titles, &t);
 
-	cJSON_ArrayForEach(field, fields)
+	cJSON_ArrayForEach (field, fields)
 		if (r >= 0)
 			r = add_field(t, l, field_name(field), field);
 	if (r >= 0)
 		r = table_print(t, l, false, indent, VALUE_COLUMNS, out);
-	cJSON_ArrayForEach(field, fields) {
+	cJSON_ArrayForEach (field, fields) {
 		const cJSON *value = json_get(field, "value");
 
 		if (r < 0 || !is_rows(value))

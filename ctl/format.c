@@ -7,8 +7,8 @@
 #include "base/parse.h"
 #include "base/text.h"
 
-#define PUSD_DOLLAR    INT64_C(1000000000000)
-#define PUSD_CENT      (PUSD_DOLLAR / 100)
+#define PUSD_DOLLAR             INT64_C(1000000000000)
+#define PUSD_CENT               (PUSD_DOLLAR / 100)
 #define PUSD_HUNDRED_THOUSANDTH (PUSD_DOLLAR / 100000)
 
 struct look look_detect(int fd, bool ascii)

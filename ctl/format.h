@@ -5,8 +5,8 @@
 
 /* How to write to this terminal (or pipe). */
 struct look {
-	bool colour; /* escape sequences may be used */
-	bool ascii;  /* nothing but ASCII: not a UTF-8 locale, or --ascii */
+	bool colour;    /* escape sequences may be used */
+	bool ascii;     /* nothing but ASCII: not a UTF-8 locale, or --ascii */
 	size_t columns; /* of the terminal; 0: no limit */
 };
 /* Colours only on a terminal whose $TERM is not "dumb", and never when $NO_COLOR is set (no-color.org). */
@@ -15,7 +15,8 @@ struct look look_detect(int fd, bool ascii);
 enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_WARN, STYLE_BAD };
 /* Appends text of ours or of others, made harmless; the style wraps it. */
 int format_styled(struct buf *out, const struct look *l, enum style style, const char *text);
-/* Appends text from outside: harmless, and with '?' for what is not ASCII when the look says so. max_columns as in text_safe(). */
+/* Appends text from outside: harmless, and with '?' for what is not ASCII when the look says so. max_columns
+ * as in text_safe(). */
 int format_text(struct buf *out, const struct look *l, const char *text, size_t max_columns);
 
 /* "US$0.00123": five digits below a dollar, two above; what would show as zero is "<US$0.00001". */

@@ -13,8 +13,10 @@ static const char *text_of(const cJSON *j, const char *name)
 
 static enum style state_style(const char *state)
 {
-	return streq(state, "done") ? STYLE_GOOD : streq(state, "held") ? STYLE_BAD :
-	       streq(state, "provisional") ? STYLE_WARN : STYLE_PLAIN;
+	return streq(state, "done")          ? STYLE_GOOD
+	       : streq(state, "held")        ? STYLE_BAD
+	       : streq(state, "provisional") ? STYLE_WARN
+					     : STYLE_PLAIN;
 }
 
 static int add_page(struct table *t, const cJSON *page)
@@ -50,7 +52,7 @@ static int put_pages(struct ctl *c, const cJSON *pages, struct table *t)
 	const cJSON *page;
 	int r = EXIT_WELL;
 
-	cJSON_ArrayForEach(page, pages) {
+	cJSON_ArrayForEach (page, pages) {
 		if (c->options.json)
 			r = ctl_put_json(page);
 		else if (add_page(t, page) < 0)
@@ -74,7 +76,8 @@ static cJSON *list_parameters(const struct ctl *c, const char *before, int64_t l
 	return j;
 }
 
-/* One call's worth; *left counts down and is 0 when there is no more. `before` is the last id, and becomes the new one. */
+/* One call's worth; *left counts down and is 0 when there is no more. `before` is the last id, and becomes
+ * the new one. */
 static int list_some(struct ctl *c, char *before, size_t before_size, int64_t *left, struct table *t)
 {
 	struct client_reply reply = {};
@@ -98,7 +101,8 @@ static int list_some(struct ctl *c, char *before, size_t before_size, int64_t *l
 
 int verb_list(struct ctl *c)
 {
-	static const char *const titles[] = {"page", "state", "type", "name", "accepted (UTC)", "backend", ">cost", "reason", NULL};
+	static const char *const titles[] = {
+		"page", "state", "type", "name", "accepted (UTC)", "backend", ">cost", "reason", NULL};
 	int64_t left = c->options.limit ? c->options.limit : LIMIT_DEFAULT;
 	_cleanup_table_ struct table *t = NULL;
 	_cleanup_buf_ struct buf out = {};

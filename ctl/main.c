@@ -9,8 +9,13 @@ static const struct {
 	enum verb_id id;
 	int (*run)(struct ctl *c);
 } runs[] = {
-	{VERB_STATUS, verb_status},   {VERB_SCAN, verb_wait_pages}, {VERB_EXTRACT, verb_wait_pages}, {VERB_LIST, verb_list},
-	{VERB_SHOW, verb_show},       {VERB_WATCH, verb_watch},     {VERB_RETRY, verb_retry},
+	{VERB_STATUS, verb_status},
+	{VERB_SCAN, verb_wait_pages},
+	{VERB_EXTRACT, verb_wait_pages},
+	{VERB_LIST, verb_list},
+	{VERB_SHOW, verb_show},
+	{VERB_WATCH, verb_watch},
+	{VERB_RETRY, verb_retry},
 };
 
 static int help(const struct options *o)

@@ -10,14 +10,20 @@ const struct verb verbs[] = {
 	{VERB_STATUS, "status", "", "what the service does now (without a verb, this)",
 		"Prints the state of the service: pages by state, backends, lights, room and cost.", 0, 0},
 	{VERB_SCAN, "scan", "", "take pages from the scanner and print their fields",
-		"Takes pages from the configured source, waits for their answers and prints the fields as they are found.", 0, 0},
+		"Takes pages from the configured source, waits for their answers and prints the fields as "
+		"they are found.",
+		0, 0},
 	{VERB_EXTRACT, "extract", "FILE...", "hand in image files and print their fields",
-		"Hands JPEG or PNG files to the service, waits for the answers and prints the fields as they are found.\n"
-		"A file is opened here and passed on: the service opens no path.", 1, WORDS_MAX},
+		"Hands JPEG or PNG files to the service, waits for the answers and prints the fields as they "
+		"are found.\n"
+		"A file is opened here and passed on: the service opens no path.",
+		1, WORDS_MAX},
 	{VERB_LIST, "list", "", "pages, newest first", "Lists pages, newest first.", 0, 0},
 	{VERB_SHOW, "show", "ID", "one page: its fields and what was asked of whom",
-		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1, 1},
-	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.", 0, 0},
+		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1,
+		1},
+	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.",
+		0, 0},
 	{VERB_RETRY, "retry", "ID... | --all", "held or waiting pages are tried again now",
 		"Makes held and waiting pages due at once; the count of tries starts again.", 0, WORDS_MAX},
 	{VERB_HELP, "help", "[VERB]", "this text, or that of a verb", "Prints help.", 0, 1},
@@ -37,7 +43,8 @@ static const struct option {
 	const char *const choices[5];
 } options[] = {
 	{"type", "TYPE", WAITING, OPTION_TEXT, offsetof(struct options, type), "document type, or auto", {}},
-	{"source", "SOURCE", VERB_SCAN, OPTION_TEXT, offsetof(struct options, source), "a configured source", {}},
+	{"source", "SOURCE", VERB_SCAN, OPTION_TEXT, offsetof(struct options, source), "a configured source",
+		{}},
 	{"lane", "LANE", VERB_EXTRACT, OPTION_TEXT, offsetof(struct options, lane),
 		"now (as if scanned now) or backlog (behind those)", {"now", "backlog"}},
 	{"no-wait", NULL, WAITING, OPTION_FLAG, offsetof(struct options, no_wait),
@@ -47,7 +54,8 @@ static const struct option {
 	{"state", "STATE", VERB_LIST, OPTION_TEXT, offsetof(struct options, state),
 		"only these: queued, provisional, done or held", {"queued", "provisional", "done", "held"}},
 	{"limit", "N", VERB_LIST, OPTION_COUNT, offsetof(struct options, limit), "at most N pages (20)", {}},
-	{"all", NULL, VERB_RETRY, OPTION_FLAG, offsetof(struct options, all), "every held page (1000 at a time)", {}},
+	{"all", NULL, VERB_RETRY, OPTION_FLAG, offsetof(struct options, all),
+		"every held page (1000 at a time)", {}},
 	{"timeout", "TIME", VERB_ALL & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
 		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},
 	{"json", NULL, VERB_ALL & ~VERB_HELP, OPTION_FLAG, offsetof(struct options, json),
@@ -133,7 +141,8 @@ static int set_value(const struct option *x, const char *value, struct options *
 }
 
 /* One word that starts with "--". Moves *i when its value is the next word. */
-static int parse_option(int argc, const char *const *argv, int *i, struct options *o, unsigned int *used, struct buf *why)
+static int parse_option(
+	int argc, const char *const *argv, int *i, struct options *o, unsigned int *used, struct buf *why)
 {
 	const char *word = argv[*i] + 2, *equals = strchr(word, '=');
 	const struct option *x = option_find(word, equals ? (size_t)(equals - word) : strlen(word));
@@ -164,7 +173,8 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 			return -EINVAL;
 		}
 	if (o->n_args > v->max_args)
-		return complain(why, v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);
+		return complain(why,
+			v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);
 	if (o->n_args < v->min_args || (o->verb == VERB_RETRY && !o->n_args == !o->all)) {
 		buf_addf(why, "expected: pageferryctl %s %s", v->name, v->args);
 		return -EINVAL;
@@ -172,7 +182,8 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 	return 0;
 }
 
-static int parse_words(int argc, const char *const *argv, struct options *o, unsigned int *used, struct buf *why)
+static int parse_words(
+	int argc, const char *const *argv, struct options *o, unsigned int *used, struct buf *why)
 {
 	bool only_words = false;
 
@@ -187,7 +198,8 @@ static int parse_words(int argc, const char *const *argv, struct options *o, uns
 			if (r < 0)
 				return r;
 		} else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
-			return complain(why, streq(argv[i], "-h") ? "did you mean --help?" : "unknown option", argv[i]);
+			return complain(why, streq(argv[i], "-h") ? "did you mean --help?" : "unknown option",
+				argv[i]);
 		} else if (!o->verb) {
 			v = verb_find(argv[i]);
 			if (!v)
@@ -249,7 +261,8 @@ static int help_options(unsigned int mask, struct buf *out)
 
 static int help_all(struct buf *out)
 {
-	int r = buf_adds(out, "pageferryctl [VERB] [OPTIONS]: speaks to the page service pageferryd\n\nVerbs:\n");
+	int r = buf_adds(
+		out, "pageferryctl [VERB] [OPTIONS]: speaks to the page service pageferryd\n\nVerbs:\n");
 
 	for (const struct verb *v = verbs; v->name && r >= 0; v++) {
 		char left[40];
@@ -259,9 +272,11 @@ static int help_all(struct buf *out)
 	}
 	if (r >= 0)
 		r = help_options(VERB_HELP, out);
-	return r < 0 ? r : buf_adds(out, "\nOf a verb: pageferryctl VERB --help\n\n"
-		"Exit status: 0 all is well; 1 something failed for a page; 2 wrong use; 3 the service cannot be reached;\n"
-		"4 not allowed; 5 the timeout has passed.\n");
+	return r < 0 ? r
+		     : buf_adds(out, "\nOf a verb: pageferryctl VERB --help\n\n"
+				     "Exit status: 0 all is well; 1 something failed for a page; 2 wrong "
+				     "use; 3 the service cannot be reached;\n"
+				     "4 not allowed; 5 the timeout has passed.\n");
 }
 
 int options_help(const struct verb *v, struct buf *out)
@@ -270,6 +285,7 @@ int options_help(const struct verb *v, struct buf *out)
 
 	if (!v)
 		return help_all(out);
-	r = buf_addf(out, "pageferryctl %s%s%s [OPTIONS]\n\n%s\n", v->name, *v->args ? " " : "", v->args, v->help);
+	r = buf_addf(
+		out, "pageferryctl %s%s%s [OPTIONS]\n\n%s\n", v->name, *v->args ? " " : "", v->args, v->help);
 	return r < 0 ? r : help_options(v->id, out);
 }

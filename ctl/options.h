@@ -19,10 +19,10 @@ struct options {
 	enum verb_id verb;
 	const char *socket;
 	const char *type, *source, *lane, *state; /* NULL: not given; borrowed from argv */
-	int64_t limit;      /* 0: not given */
-	int64_t timeout_ms; /* -1: none */
+	int64_t limit;                            /* 0: not given */
+	int64_t timeout_ms;                       /* -1: none */
 	bool json, ascii, no_wait, authoritative, all, help, version;
-	const char **args;  /* owned array of borrowed words after the verb */
+	const char **args; /* owned array of borrowed words after the verb */
 	size_t n_args;
 };
 

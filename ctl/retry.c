@@ -47,7 +47,8 @@ int verb_retry(struct ctl *c)
 	r = ctl_call_take(c, "io.pageferry.Retry", parameters, &reply);
 	if (r != EXIT_WELL)
 		return r;
-	r = c->options.json ? ctl_put_json(reply.parameters) : put_retried(c, json_get_array(reply.parameters, "pages"));
+	r = c->options.json ? ctl_put_json(reply.parameters)
+			    : put_retried(c, json_get_array(reply.parameters, "pages"));
 	client_reply_clear(&reply);
 	return r;
 }

@@ -46,10 +46,13 @@ static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 		r = format_money_text(&cost, json_get_string(page, "costPicoUsd"));
 	if (r < 0)
 		return r;
-	if (line(out, l, "page", text_of(page, "id")) < 0 || line(out, l, "name", text_of(page, "name")) < 0 ||
-		line(out, l, "state", text_of(page, "state")) < 0 || line(out, l, "reason", text_of(page, "reason")) < 0 ||
-		line(out, l, "type", text_of(page, "type")) < 0 || line(out, l, "accepted", buf_str(&time)) < 0 ||
-		line(out, l, "image", buf_str(&size)) < 0 || line(out, l, "cost", buf_str(&cost)) < 0)
+	if (line(out, l, "page", text_of(page, "id")) < 0 ||
+		line(out, l, "name", text_of(page, "name")) < 0 ||
+		line(out, l, "state", text_of(page, "state")) < 0 ||
+		line(out, l, "reason", text_of(page, "reason")) < 0 ||
+		line(out, l, "type", text_of(page, "type")) < 0 ||
+		line(out, l, "accepted", buf_str(&time)) < 0 || line(out, l, "image", buf_str(&size)) < 0 ||
+		line(out, l, "cost", buf_str(&cost)) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -95,7 +98,8 @@ static int add_attempt(struct table *t, const cJSON *a)
 
 	r = format_time(&time, json_get_string(a, "opened"));
 	if (r >= 0 && !streq(outcome, "done"))
-		r = buf_addf(&note, "%s%s%s", text_of(a, "reason"), *text_of(a, "message") ? ": " : "", text_of(a, "message"));
+		r = buf_addf(&note, "%s%s%s", text_of(a, "reason"), *text_of(a, "message") ? ": " : "",
+			text_of(a, "message"));
 	if (r >= 0)
 		r = table_row(t);
 	if (r >= 0)
@@ -105,7 +109,8 @@ static int add_attempt(struct table *t, const cJSON *a)
 	if (r >= 0)
 		r = table_cell(t, STYLE_PLAIN, text_of(a, "model"));
 	if (r >= 0)
-		r = table_cell(t, streq(outcome, "done") ? STYLE_GOOD : STYLE_WARN, *outcome ? outcome : "under way");
+		r = table_cell(t, streq(outcome, "done") ? STYLE_GOOD : STYLE_WARN,
+			*outcome ? outcome : "under way");
 	if (r >= 0)
 		r = seconds_cell(t, a);
 	if (r >= 0)
@@ -117,13 +122,13 @@ static int add_attempt(struct table *t, const cJSON *a)
 
 static int print_attempts(const cJSON *attempts, const struct look *l, struct buf *out)
 {
-	static const char *const titles[] = {"asked (UTC)", "backend", "model", "outcome", ">took", ">tokens in/out", ">cost", "note",
-		NULL};
+	static const char *const titles[] = {"asked (UTC)", "backend", "model", "outcome", ">took",
+		">tokens in/out", ">cost", "note", NULL};
 	_cleanup_table_ struct table *t = NULL;
 	const cJSON *a;
 	int r = table_new(titles, &t);
 
-	cJSON_ArrayForEach(a, attempts)
+	cJSON_ArrayForEach (a, attempts)
 		if (r >= 0)
 			r = add_attempt(t, a);
 	if (r >= 0 && table_rows(t))

@@ -64,7 +64,8 @@ static int print_counts(const cJSON *s, const struct look *l, struct buf *out)
 		const char *name, *text;
 		enum style style; /* when it is not zero */
 	} counts[] = {{"queued", " queued", STYLE_PLAIN}, {"provisional", " provisional", STYLE_PLAIN},
-		{"done", " done", STYLE_PLAIN}, {"held", " held", STYLE_BAD}, {"undelivered", " undelivered", STYLE_WARN}};
+		{"done", " done", STYLE_PLAIN}, {"held", " held", STYLE_BAD},
+		{"undelivered", " undelivered", STYLE_WARN}};
 	const cJSON *c = json_get_object(s, "counts");
 	int r = start_line(out, l, "pages");
 
@@ -91,7 +92,10 @@ static int print_lights(const cJSON *s, const struct look *l, struct buf *out)
 
 		r = buf_addf(out, "%s%s ", i ? ", " : "", names[i]);
 		if (r >= 0)
-			r = format_styled(out, l, streq(state, "on") ? STYLE_GOOD : streq(state, "alarm") ? STYLE_BAD : STYLE_PLAIN,
+			r = format_styled(out, l,
+				streq(state, "on")      ? STYLE_GOOD
+				: streq(state, "alarm") ? STYLE_BAD
+							: STYLE_PLAIN,
 				state);
 	}
 	return r < 0 ? r : buf_addc(out, '\n');
@@ -112,7 +116,8 @@ static int print_cost(const cJSON *s, const struct look *l, struct buf *out)
 	if (r >= 0)
 		r = buf_adds(out, "; clock ");
 	if (r >= 0)
-		r = format_styled(out, l, streq(text_or(s, "clock", ""), "untrusted") ? STYLE_WARN : STYLE_PLAIN,
+		r = format_styled(out, l,
+			streq(text_or(s, "clock", ""), "untrusted") ? STYLE_WARN : STYLE_PLAIN,
 			text_or(s, "clock", "?"));
 	return r < 0 ? r : buf_addc(out, '\n');
 }
@@ -123,7 +128,7 @@ static int print_route(const cJSON *s, const struct look *l, struct buf *out)
 	int r = start_line(out, l, "route");
 	bool first = true;
 
-	cJSON_ArrayForEach(j, route) {
+	cJSON_ArrayForEach (j, route) {
 		if (r < 0 || !cJSON_IsString(j))
 			continue;
 		r = first ? 0 : buf_adds(out, ", then ");
@@ -151,7 +156,11 @@ static int add_backend(struct table *t, const cJSON *b)
 	if (r >= 0)
 		r = table_cell(t, STYLE_BOLD, text_or(b, "name", "?"));
 	if (r >= 0)
-		r = table_cell(t, streq(state, "ok") ? STYLE_GOOD : streq(state, "busy") ? STYLE_WARN : STYLE_BAD, state);
+		r = table_cell(t,
+			streq(state, "ok")     ? STYLE_GOOD
+			: streq(state, "busy") ? STYLE_WARN
+					       : STYLE_BAD,
+			state);
 	if (r >= 0)
 		r = table_cell(t, STYLE_PLAIN, text_or(b, "kind", ""));
 	if (r >= 0)
@@ -171,13 +180,13 @@ static int add_backend(struct table *t, const cJSON *b)
 
 static int print_backends(const cJSON *s, const struct look *l, struct buf *out)
 {
-	static const char *const titles[] = {"backend", "state", "kind", "model", "region", ">in flight", ">answered", ">failed",
-		"note", NULL};
+	static const char *const titles[] = {"backend", "state", "kind", "model", "region", ">in flight",
+		">answered", ">failed", "note", NULL};
 	const cJSON *backends = json_get_array(s, "backends"), *b;
 	_cleanup_table_ struct table *t = NULL;
 	int r = table_new(titles, &t);
 
-	cJSON_ArrayForEach(b, backends)
+	cJSON_ArrayForEach (b, backends)
 		if (r >= 0)
 			r = add_backend(t, b);
 	if (r >= 0 && table_rows(t))
@@ -187,8 +196,8 @@ static int print_backends(const cJSON *s, const struct look *l, struct buf *out)
 
 int verb_status(struct ctl *c)
 {
-	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {print_head, print_spool, print_counts,
-		print_lights, print_cost, print_route, print_backends};
+	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {
+		print_head, print_spool, print_counts, print_lights, print_cost, print_route, print_backends};
 	struct client_reply reply = {};
 	_cleanup_buf_ struct buf out = {};
 	int r = ctl_call_take(c, "io.pageferry.Status", NULL, &reply);

@@ -99,7 +99,8 @@ static void measure(const struct table *t, const struct look *l, bool titles, si
 	for (size_t c = 0; c < t->n_columns; c++) {
 		widths[c] = 0;
 		for (size_t r = 0; r < t->n_rows; r++)
-			widths[c] = MAX(widths[c], cell_columns(l, t->cells[r * t->n_columns + c].text, cell_max));
+			widths[c] = MAX(
+				widths[c], cell_columns(l, t->cells[r * t->n_columns + c].text, cell_max));
 		if (titles && widths[c])
 			widths[c] = MAX(widths[c], text_columns(t->titles[c]));
 	}
@@ -111,7 +112,8 @@ struct line {
 	struct buf *out;
 };
 
-static int line_cell(struct line *l, const char *text, enum style style, bool right, size_t width, size_t cell_max)
+static int line_cell(
+	struct line *l, const char *text, enum style style, bool right, size_t width, size_t cell_max)
 {
 	_cleanup_buf_ struct buf seen = {};
 	size_t columns, pad;
@@ -133,8 +135,8 @@ static int line_cell(struct line *l, const char *text, enum style style, bool ri
 	return r;
 }
 
-static int print_row(const struct table *t, size_t row, const struct look *look, const size_t *widths, size_t indent,
-	size_t cell_max, struct buf *out)
+static int print_row(const struct table *t, size_t row, const struct look *look, const size_t *widths,
+	size_t indent, size_t cell_max, struct buf *out)
 {
 	struct line l = {.look = look, .owed = indent, .out = out};
 	int r = 0;
@@ -148,7 +150,8 @@ static int print_row(const struct table *t, size_t row, const struct look *look,
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 
-static int print_titles(const struct table *t, const struct look *look, const size_t *widths, size_t indent, struct buf *out)
+static int print_titles(
+	const struct table *t, const struct look *look, const size_t *widths, size_t indent, struct buf *out)
 {
 	struct line l = {.look = look, .owed = indent, .out = out};
 	int r = 0;
@@ -159,7 +162,8 @@ static int print_titles(const struct table *t, const struct look *look, const si
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 
-int table_print(const struct table *t, const struct look *l, bool titles, size_t indent, size_t cell_max, struct buf *out)
+int table_print(const struct table *t, const struct look *l, bool titles, size_t indent, size_t cell_max,
+	struct buf *out)
 {
 	size_t widths[TABLE_COLUMNS_MAX];
 	int r = 0;

@@ -56,7 +56,8 @@ static void page_finish(struct wait *w, struct waited_page *p)
 }
 
 /* A page has come to a state that ends the waiting, or gives something to print. */
-static int page_changed(struct wait *w, struct waited_page *p, const char *state, const cJSON *page, const cJSON *result)
+static int page_changed(
+	struct wait *w, struct waited_page *p, const char *state, const cJSON *page, const cJSON *result)
 {
 	bool provisional = streq(state, "provisional");
 	int r;
@@ -158,7 +159,8 @@ static cJSON *submit_parameters(const struct options *o, const char *file)
 		return NULL;
 	if (!file)
 		return o->source && ctl_add_word(j, "source", o->source) < 0 ? NULL : take_ptr(j);
-	if (json_add_i64(j, "file", 0) < 0 || ctl_add_word(j, "name", base) < 0 || (o->lane && json_add_string(j, "lane", o->lane) < 0))
+	if (json_add_i64(j, "file", 0) < 0 || ctl_add_word(j, "name", base) < 0 ||
+		(o->lane && json_add_string(j, "lane", o->lane) < 0))
 		return NULL;
 	return take_ptr(j);
 }
@@ -172,7 +174,8 @@ static int hand_in(struct wait *w, const char *file, int fd)
 	w->title = file;
 	w->calling = true;
 	w->told = false;
-	return client_send_take(w->calls, file ? "io.pageferry.Submit" : "io.pageferry.Scan", parameters, true, fd);
+	return client_send_take(
+		w->calls, file ? "io.pageferry.Submit" : "io.pageferry.Scan", parameters, true, fd);
 }
 
 /* The next file; one that cannot be opened is said and passed over. */
@@ -210,7 +213,8 @@ static int hand_in_next(struct wait *w)
 
 static int call_event(struct wait *w, const cJSON *event)
 {
-	const char *kind = text_of(event, "kind"), *reason = text_of(event, "reason"), *name = json_get_string(event, "name");
+	const char *kind = text_of(event, "kind"), *reason = text_of(event, "reason"),
+		   *name = json_get_string(event, "name");
 
 	if (streq(kind, "page-accepted")) {
 		w->told = true;
@@ -243,7 +247,9 @@ static int call_error(struct wait *w, const struct client_reply *reply)
 	w->stop |= code != EXIT_PAGE_FAILED;
 	if (!w->c->options.json)
 		return 0;
-	return ctl_error_text(reply, &text) < 0 ? -ENOMEM : wait_print_rejected(w, w->title, reply->error, buf_str(&text));
+	return ctl_error_text(reply, &text) < 0
+		       ? -ENOMEM
+		       : wait_print_rejected(w, w->title, reply->error, buf_str(&text));
 }
 
 static int call_replies(struct wait *w)
@@ -279,7 +285,8 @@ static int poll_timeout(const struct wait *w)
 	return until < 0 ? -1 : (int)CLAMP(until - client_now_ms(), 0, 3600000);
 }
 
-/* The monitor is read first and its events are looked at last: a page's acceptance was then surely seen before. */
+/* The monitor is read first and its events are looked at last: a page's acceptance was then surely seen
+ * before. */
 static int wait_turn(struct wait *w)
 {
 	struct pollfd p[2] = {{.fd = client_fd(w->calls), .events = POLLIN},
@@ -319,8 +326,8 @@ static int wait_loop(struct wait *w)
 	return r;
 }
 
-/* The monitor is on before anything is handed in: a call on the other connection that is answered after it was sent makes
- * sure that the service has seen both. */
+/* The monitor is on before anything is handed in: a call on the other connection that is answered after it
+ * was sent makes sure that the service has seen both. */
 static int start_monitor(struct wait *w)
 {
 	struct client_reply reply = {};
@@ -337,8 +344,13 @@ static int start_monitor(struct wait *w)
 
 static int time_is_up(const struct wait *w)
 {
-	ctl_say("%zu page%s not answered in time; the service goes on with %s (pageferryctl list)", w->n_pages - w->n_finished,
-		w->n_pages - w->n_finished == 1 ? " was" : "s were", w->n_pages - w->n_finished == 1 ? "it" : "them");
+	size_t n = w->n_pages - w->n_finished;
+
+	if (n == 0)
+		ctl_say("no answer in time");
+	else
+		ctl_say("%zu page%s not answered in time; the service goes on (pageferryctl list)", n,
+			n == 1 ? " was" : "s were");
 	return EXIT_TIMED_OUT;
 }
 

@@ -45,7 +45,8 @@ static int start(const struct look *l, const struct waited_page *p, struct buf *
 	return r < 0 ? r : buf_adds(out, "  ");
 }
 
-static int answer_json(const struct waited_page *p, const cJSON *page, const cJSON *result, bool provisional, int64_t ms)
+static int answer_json(
+	const struct waited_page *p, const cJSON *page, const cJSON *result, bool provisional, int64_t ms)
 {
 	_cleanup_json_ cJSON *j = record(p->title, page);
 
@@ -56,7 +57,8 @@ static int answer_json(const struct waited_page *p, const cJSON *page, const cJS
 }
 
 /* "invoice, complete  (ocr, 1.2 s, US$0)" */
-static int answer_head(const struct look *l, const cJSON *page, const cJSON *result, int64_t ms, struct buf *out)
+static int answer_head(
+	const struct look *l, const cJSON *page, const cJSON *result, int64_t ms, struct buf *out)
 {
 	const char *type = json_get_string(result, "type"), *state = text_of(result, "state");
 	int r = format_text(out, l, type ? type : text_of(page, "type"), 40);
@@ -80,7 +82,8 @@ static int answer_head(const struct look *l, const cJSON *page, const cJSON *res
 	return r < 0 ? r : buf_addc(out, ')');
 }
 
-int wait_print_answer(struct wait *w, const struct waited_page *p, const cJSON *page, const cJSON *result, bool provisional)
+int wait_print_answer(
+	struct wait *w, const struct waited_page *p, const cJSON *page, const cJSON *result, bool provisional)
 {
 	const struct look *l = &w->c->look;
 	int64_t ms = client_now_ms() - p->since_ms;
@@ -97,7 +100,8 @@ int wait_print_answer(struct wait *w, const struct waited_page *p, const cJSON *
 	if (r >= 0)
 		r = buf_addc(&out, '\n');
 	if (r >= 0)
-		r = result ? fields_print(result, l, 2, &out) : buf_adds(&out, "  (the fields may not be read, or there are none)\n");
+		r = result ? fields_print(result, l, 2, &out)
+			   : buf_adds(&out, "  (the fields may not be read, or there are none)\n");
 	return r < 0 ? r : put(w, &out);
 }
 
@@ -149,13 +153,15 @@ int wait_print_rejected(struct wait *w, const char *title, const char *reason, c
 
 	if (w->c->options.json) {
 		j = record(title, NULL);
-		if (!j || json_add_string(j, "error", reason) < 0 || json_add_string(j, "message", message) < 0)
+		if (!j || json_add_string(j, "error", reason) < 0 ||
+			json_add_string(j, "message", message) < 0)
 			return -ENOMEM;
 		return put_record(j);
 	}
 	wait_progress_clear(w);
 	ctl_say("%s: %s: %s", text_safe_copy(safe_title, sizeof(safe_title), title ? title : "scan"),
-		text_safe_copy(safe_reason, sizeof(safe_reason), reason), text_safe_copy(safe_message, sizeof(safe_message), message));
+		text_safe_copy(safe_reason, sizeof(safe_reason), reason),
+		text_safe_copy(safe_message, sizeof(safe_message), message));
 	return 0;
 }
 
@@ -166,8 +172,8 @@ void wait_print_summary(struct wait *w)
 	wait_progress_clear(w);
 	if (w->c->options.json || w->n_pages + w->n_rejected < 2)
 		return;
-	if (buf_addf(&out, "%s%zu page%s: %zu answered", w->c->options.no_wait ? "" : "\n", w->n_pages, w->n_pages == 1 ? "" : "s",
-			w->n_done) < 0)
+	if (buf_addf(&out, "%s%zu page%s: %zu answered", w->c->options.no_wait ? "" : "\n", w->n_pages,
+		    w->n_pages == 1 ? "" : "s", w->n_done) < 0)
 		return;
 	if (w->c->options.no_wait) {
 		buf_clear(&out);

@@ -12,9 +12,10 @@ static const char *text_of(const cJSON *j, const char *name)
 
 static enum style kind_style(const char *kind)
 {
-	return streq(kind, "page-done") ? STYLE_GOOD :
-	       streq(kind, "page-held") || streq(kind, "page-rejected") || streq(kind, "lost") ? STYLE_BAD :
-	       streq(kind, "page-provisional") ? STYLE_WARN : STYLE_PLAIN;
+	return streq(kind, "page-done")                                                          ? STYLE_GOOD
+	       : streq(kind, "page-held") || streq(kind, "page-rejected") || streq(kind, "lost") ? STYLE_BAD
+	       : streq(kind, "page-provisional")                                                 ? STYLE_WARN
+						 : STYLE_PLAIN;
 }
 
 /* ", WORD" or nothing. */
@@ -66,7 +67,7 @@ int event_print(const cJSON *event, const struct look *l, struct buf *out)
 		r = format_text(out, l, text_of(page, "id"), 40);
 	if (r >= 0 && page)
 		r = add_part(out, l, "  ", text_of(page, "name"));
-	if (r >= 0)
+	if (r >= 0 && !streq(text_of(event, "name"), text_of(page, "name")))
 		r = add_part(out, l, "  ", text_of(event, "name"));
 	if (r >= 0)
 		r = add_backend(out, l, json_get_object(event, "backend"));
@@ -105,7 +106,8 @@ int verb_watch(struct ctl *c)
 		r = client_wait(client, c->deadline_ms, &reply);
 		if (r < 0)
 			break;
-		r = reply.error ? ctl_error_reply(&reply, NULL) : put_event(c, json_get_object(reply.parameters, "event"));
+		r = reply.error ? ctl_error_reply(&reply, NULL)
+				: put_event(c, json_get_object(reply.parameters, "event"));
 		client_reply_clear(&reply);
 		if (r != EXIT_WELL) {
 			client_free(client);

@@ -1,7 +1,8 @@
 /*
- * Accepting a page. A page file's way is tmp/ID.jpg, written and hashed as it arrives; fsync; rename into pages/; fsync of
- * both folders; the row in one commit. Only after that is it told to be safe. Before the commit a failure takes back what
- * was created here and nothing else; a crash leaves a file in tmp/ (emptied at start) or one in pages/ without a row.
+ * Accepting a page. A page file's way is tmp/ID.jpg, written and hashed as it arrives; fsync; rename into
+ * pages/; fsync of both folders; the row in one commit. Only after that is it told to be safe. Before the
+ * commit a failure takes back what was created here and nothing else; a crash leaves a file in tmp/ (emptied
+ * at start) or one in pages/ without a row.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 struct spool_writer {
 	struct spool_writer *next; /* in s->writers */
 	struct spool *s;
-	struct page_row row;       /* as it will be */
+	struct page_row row; /* as it will be */
 	char file[PAGE_FILE_SIZE];
 	int fd;
 	struct sha256 *sent;    /* of the bytes as they came: what the helper hashed too */
@@ -33,13 +34,14 @@ struct spool_writer {
 	int error;     /* the first failure; sticks */
 };
 
-/* ---- ids --------------------------------------------------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------------------------------- */
 
 /* docs/architecture.md, "Page ids": UTC, and six characters of 5 bits each. */
 static void page_id_format(int64_t realtime_ms, const uint8_t random[static 6], char out[static PAGE_ID_SIZE])
 {
 	static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
-	time_t t = (time_t)CLAMP(realtime_ms / 1000, (int64_t)0, (int64_t)253402300799); /* to the end of 9999 */
+	time_t t =
+		(time_t)CLAMP(realtime_ms / 1000, (int64_t)0, (int64_t)253402300799); /* to the end of 9999 */
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
@@ -88,7 +90,7 @@ static int create_file(struct spool_writer *w)
 	return -EEXIST;
 }
 
-/* ---- the open writers -------------------------------------------------------------------------------------------- */
+/* ---- the open writers ------------------------------------------------------------------------ */
 
 struct spool_writer *spool_writer_next(const struct spool_writer *w)
 {
@@ -147,7 +149,7 @@ const char *spool_writer_id(const struct spool_writer *w)
 	return w->row.id;
 }
 
-/* ---- begin ------------------------------------------------------------------------------------------------------- */
+/* ---- begin ----------------------------------------------------------------------------------- */
 
 static int fill_row(struct spool_writer *w, const struct spool_meta *m)
 {
@@ -199,7 +201,7 @@ int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_w
 	return 0;
 }
 
-/* ---- write ------------------------------------------------------------------------------------------------------- */
+/* ---- write ----------------------------------------------------------------------------------- */
 
 static int put(struct spool_writer *w, const void *data, size_t len)
 {
@@ -228,15 +230,18 @@ static int comment_text(const struct page_row *p, struct buf *out)
 {
 	int r;
 
-	r = buf_addf(out, "pageferry1 {\"id\":\"%s\",\"t\":%lld,\"trust\":\"%s\",\"doc\":\"%s\",\"pos\":%lld,\"lane\":%d,\"src\":",
-		p->id, (long long)p->accepted_ms, time_trust_name(p->accepted_trust), p->document, (long long)p->position,
-		(int)p->lane);
+	r = buf_addf(out,
+		"pageferry1 "
+		"{\"id\":\"%s\",\"t\":%lld,\"trust\":\"%s\",\"doc\":\"%s\",\"pos\":%lld,\"lane\":%d,\"src\":",
+		p->id, (long long)p->accepted_ms, time_trust_name(p->accepted_trust), p->document,
+		(long long)p->position, (int)p->lane);
 	if (r >= 0)
 		r = json_quote(out, p->source, strlen(p->source));
 	return r < 0 ? r : buf_addf(out, ",\"job\":%s}", p->job->json);
 }
 
-/* Head, comment, and what of the head comes after it; once enough has arrived to know where the comment goes. */
+/* Head, comment, and what of the head comes after it; once enough has arrived to know where the comment goes.
+ */
 static int put_comment(struct spool_writer *w)
 {
 	_cleanup_buf_ struct buf text = {}, segment = {};
@@ -291,7 +296,7 @@ int spool_page_write(struct spool_writer *w, const void *data, size_t len)
 	return w->error;
 }
 
-/* ---- commit ------------------------------------------------------------------------------------------------------ */
+/* ---- commit ---------------------------------------------------------------------------------- */
 
 /* Is it a whole JPEG (it starts and ends as one), and what the helper says it sent? Fills the row's hash. */
 static int check_content(struct spool_writer *w, const char *sha256_hex)
@@ -380,8 +385,8 @@ static int make_safe(struct spool_writer *w, const char *capture_json)
 	return commit_row(w, capture_json);
 }
 
-int spool_page_commit(struct spool_writer *w, uint32_t width, uint32_t height, const char *sha256_hex, const char *capture_json,
-	struct page_row *ret)
+int spool_page_commit(struct spool_writer *w, uint32_t width, uint32_t height, const char *sha256_hex,
+	const char *capture_json, struct page_row *ret)
 {
 	int r;
 

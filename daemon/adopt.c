@@ -1,6 +1,6 @@
 /*
- * A page file without a row. After a crash it is one that was never acknowledged; after the database was lost it is one of
- * those that were. Its comment says what it is. Nothing of it is sent before a person says so.
+ * A page file without a row. After a crash it is one that was never acknowledged; after the database was lost
+ * it is one of those that were. Its comment says what it is. Nothing of it is sent before a person says so.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,11 +13,12 @@
 #include "daemon/spool_internal.h"
 
 #define HEAD_BYTES ((size_t)256 << 10) /* APP0, comment, tables and frame header are within */
-#define STEP_BYTES ((size_t)64 << 10)
+#define STEP_BYTES ((size_t)16 << 10)
 
-#define REASON_CRASH    "not acknowledged: the service ended while it was accepted"
-#define REASON_REBUILT  "rebuilt: the database was lost; confirm with pageferryctl retry"
-#define REASON_ANSWERED "rebuilt: the database was lost, an answer is in results/; pageferryctl retry asks again"
+#define REASON_CRASH   "not acknowledged: the service ended while it was accepted"
+#define REASON_REBUILT "rebuilt: the database was lost; confirm with pageferryctl retry"
+#define REASON_ANSWERED                                                                                      \
+	"rebuilt: the database was lost, an answer is in results/; pageferryctl retry asks again"
 
 /* The id that the file's name promises; false: no name of ours. */
 static bool id_from_name(const char *name, char id[static PAGE_ID_SIZE])
@@ -31,19 +32,17 @@ static bool id_from_name(const char *name, char id[static PAGE_ID_SIZE])
 	return page_id_valid(id);
 }
 
-/* Size and hash of the whole, and the front of it. -EBADMSG: not a regular file, too large, or its end is missing. */
+/* Size and hash of the whole, and the front of it. -EBADMSG: not a regular file, too large, or its end is
+ * missing. */
 static int read_file(struct spool *s, const char *name, struct page_row *p, struct buf *head)
 {
 	_cleanup_close_ int fd = openat(s->pages, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	_cleanup_free_ uint8_t *piece = malloc(STEP_BYTES);
-	uint8_t digest[SHA256_SIZE], last = 0, tail[2] = {};
+	uint8_t piece[STEP_BYTES], digest[SHA256_SIZE], last = 0, tail[2] = {};
 	struct sha256 *h;
 	struct stat st;
 	ssize_t n;
 	int r;
 
-	if (!piece)
-		return -ENOMEM;
 	if (fd < 0)
 		return errno == ELOOP ? -EBADMSG : -errno;
 	if (fstat(fd, &st) < 0)
@@ -84,7 +83,8 @@ static int read_comment(struct buf *text, const char *id, struct page_row *p, cJ
 	trust = json_get_string(j, "trust");
 	document = json_get_string(j, "doc");
 	source = json_get_string(j, "src");
-	if (!json_get_string(j, "id") || !streq(json_get_string(j, "id"), id) || !trust || !document || !source)
+	if (!json_get_string(j, "id") || !streq(json_get_string(j, "id"), id) || !trust || !document ||
+		!source)
 		return -EBADMSG;
 	if (json_get_i64(j, "t", &p->accepted_ms) < 0 || json_get_i64(j, "pos", &p->position) < 0 ||
 		json_get_i64(j, "lane", &lane) < 0 || time_trust_parse(trust, &p->accepted_trust) < 0)
@@ -149,7 +149,8 @@ static int insert(struct spool *s, struct page_row *p)
 	s->pages_bytes += p->bytes;
 	spool_counts_moved(s, -1, STATE_HELD);
 	s->reconcile.counts.not_acknowledged++;
-	log_line(spool_log_level(s->reconcile.counts.not_acknowledged), "page %s is held: %s", p->id, p->reason);
+	log_line(spool_log_level(s->reconcile.counts.not_acknowledged), "page %s is held: %s", p->id,
+		p->reason);
 	return 0;
 }
 

@@ -74,6 +74,6 @@ const char *backend_kind_name(enum backend_kind k);
 /* Reads the backend's API key from its credential or file, if it names one, into `out`. 0 (also when it names none, out is
  * ""), or negative errno with a sentence without the secret. */
 int config_api_key(const struct backend_config *b, char *out, size_t size, char *why, size_t why_size);
-/* What the guard is asked for this backend before anything is sent; the strings borrow from b. */
-void config_guard_question(const struct backend_config *b, struct guard_question *ret);
+/* What the guard is asked for this backend before anything is sent; the strings borrow from b and `url`. */
+int config_guard_question(const struct backend_config *b, struct guard_question *ret, struct buf *url);
 void config_guard_policy(const struct config *c, struct guard_policy *ret);

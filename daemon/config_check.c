@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "cloud/sigv4.h"
+
 #define FOR(k) (1u << (k))
 
 /* Keys that not every kind has. */
@@ -61,10 +63,11 @@ static void problem(struct config_reading *rd, const void *section, const char *
 	if (!s && key)
 		s = seen_find(rd, section, NULL);
 	if (s)
-		buf_addf(rd->errors, "%s:%u: [%s] %s%s: %s\n", s->file, s->line, title, key ? key : "", key ? "=" : "",
-			text);
+		buf_addf(rd->errors, "%s:%u: [%s]%s%s%s: %s\n", s->file, s->line, title, key ? " " : "", key ? key : "",
+			key ? "=" : "", text);
 	else
-		buf_addf(rd->errors, "%s: [%s] %s%s: %s\n", rd->file, title, key ? key : "", key ? "=" : "", text);
+		buf_addf(rd->errors, "%s: [%s]%s%s%s: %s\n", rd->file, title, key ? " " : "", key ? key : "", key ? "=" : "",
+			text);
 	rd->n_problems++;
 }
 
@@ -98,12 +101,16 @@ static void check_lab(struct config_reading *rd, const struct backend_config *b,
 static void check_residency(struct config_reading *rd, const struct backend_config *b, const char *title)
 {
 	const char *key = b->kind == KIND_BEDROCK ? "Endpoint" : b->openai.unix_socket[0] ? "Socket" : "URL";
+	_cleanup_buf_ struct buf url = {0};
 	struct guard_question q;
 	struct guard_policy p;
 	char why[320] = "";
 
 	config_guard_policy(rd->config, &p);
-	config_guard_question(b, &q);
+	if (config_guard_question(b, &q, &url) < 0) {
+		problem(rd, b, title, key, "too long");
+		return;
+	}
 	switch (guard_check(&p, &q, why, sizeof(why))) {
 	case GUARD_ALLOW:
 		return;
@@ -208,12 +215,30 @@ static const char *or_null(const char *s)
 	return s[0] ? s : NULL;
 }
 
-void config_guard_question(const struct backend_config *b, struct guard_question *ret)
+/* The URL as the extractor makes it. */
+static int bedrock_url(const struct bedrock_config *b, struct buf *out)
 {
+	size_t len = strlen(b->endpoint);
+	int r;
+
+	while (len > 0 && b->endpoint[len - 1] == '/')
+		len--;
+	r = buf_addf(out, "%.*s/model/", (int)len, b->endpoint);
+	if (r >= 0)
+		r = sigv4_encode_label(b->model, out);
+	return r < 0 ? r : buf_adds(out, "/invoke");
+}
+
+int config_guard_question(const struct backend_config *b, struct guard_question *ret, struct buf *url)
+{
+	int r = b->kind == KIND_BEDROCK ? bedrock_url(&b->bedrock, url) : 0;
+
+	if (r < 0)
+		return r;
 	if (b->kind == KIND_BEDROCK)
 		*ret = (struct guard_question){
 			.sink = GUARD_BEDROCK,
-			.url = b->bedrock.endpoint,
+			.url = buf_str(url),
 			.connect_to = or_null(b->bedrock.connect_to),
 			.model = b->bedrock.model,
 			.region = b->bedrock.region,
@@ -226,6 +251,7 @@ void config_guard_question(const struct backend_config *b, struct guard_question
 			.model = or_null(b->openai.model),
 			.interface = or_null(b->openai.interface),
 		};
+	return 0;
 }
 
 void config_guard_policy(const struct config *c, struct guard_policy *ret)

@@ -18,7 +18,8 @@ static const char interface_text[] =
 static const char service_interface_text[] =
 	"# Tells what a service is and which interfaces it has.\n"
 	"interface org.varlink.service\n\n"
-	"method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)\n"
+	"method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: "
+	"[]string)\n"
 	"method GetInterfaceDescription(interface: string) -> (description: string)\n\n"
 	"error InterfaceNotFound (interface: string)\n"
 	"error MethodNotFound (method: string)\n"
@@ -28,19 +29,6 @@ static const char service_interface_text[] =
 	"error ExpectedMore ()\n";
 
 /* ---- answers ------------------------------------------------------------------------------------------- */
-
-void control_reply_take(struct varlink_conn *conn, int error, cJSON *parameters)
-{
-	_cleanup_json_ cJSON *owned = parameters;
-	_cleanup_buf_ struct buf text = {};
-
-	if (error < 0 || !owned || json_print(owned, false, &text) < 0) {
-		log_warning("control socket: a call cannot be answered: %s", errno_text(error < 0 ? error : -ENOMEM));
-		varlink_drop(conn);
-		return;
-	}
-	varlink_reply(conn, buf_str(&text), text.len, false);
-}
 
 static void fail(struct varlink_conn *conn, const char *error, const char *key, const char *value)
 {
@@ -60,6 +48,22 @@ void control_fail(struct varlink_conn *conn, const char *name, const char *key, 
 	fail(conn, error, key, value);
 }
 
+void control_reply_take(struct varlink_conn *conn, int error, cJSON *parameters)
+{
+	_cleanup_json_ cJSON *owned = parameters;
+	_cleanup_buf_ struct buf text = {};
+
+	if (error < 0 && error != -ENOMEM) {
+		log_warning("control socket: a call cannot be answered: %s", errno_text(error));
+		control_fail(conn, "NotNow", "message", "the spool cannot be read");
+	} else if (error < 0 || !owned || json_print(owned, false, &text) < 0) {
+		log_warning("control socket: a call cannot be answered: out of memory");
+		varlink_drop(conn);
+	} else {
+		varlink_reply(conn, buf_str(&text), text.len, false);
+	}
+}
+
 void control_invalid(struct varlink_conn *conn, const char *parameter)
 {
 	fail(conn, "org.varlink.service.InvalidParameter", "parameter", parameter);
@@ -67,7 +71,8 @@ void control_invalid(struct varlink_conn *conn, const char *parameter)
 
 /* ---- pending calls ------------------------------------------------------------------------------------- */
 
-struct pending *pending_new(struct control *c, struct varlink_conn *conn, const struct varlink_call *call, int kind)
+struct pending *pending_new(
+	struct control *c, struct varlink_conn *conn, const struct varlink_call *call, int kind)
 {
 	struct pending *p = calloc(1, sizeof(*p));
 
@@ -113,8 +118,8 @@ static int info_json(cJSON **ret)
 		return -ENOMEM;
 	}
 	if (json_add_take(j, "interfaces", interfaces) < 0 || json_add_string(j, "vendor", "pageferry") < 0 ||
-		json_add_string(j, "product", "pageferryd") < 0 || json_add_string(j, "version", PAGEFERRY_VERSION) < 0 ||
-		json_add_string(j, "url", "") < 0)
+		json_add_string(j, "product", "pageferryd") < 0 ||
+		json_add_string(j, "version", PAGEFERRY_VERSION) < 0 || json_add_string(j, "url", "") < 0)
 		return -ENOMEM;
 	*ret = take_ptr(j);
 	return 0;
@@ -128,11 +133,13 @@ static void get_info(struct control *c, struct varlink_conn *conn, const struct 
 	control_reply_take(conn, r, j);
 }
 
-static void get_interface_description(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
+static void get_interface_description(
+	struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
 {
 	const char *name = json_get_string(call->parameters, "interface");
-	const char *text = streq(name, INTERFACE) ? interface_text :
-			   streq(name, "org.varlink.service") ? service_interface_text : NULL;
+	const char *text = streq(name, INTERFACE)               ? interface_text
+			   : streq(name, "org.varlink.service") ? service_interface_text
+								: NULL;
 	_cleanup_json_ cJSON *j = NULL;
 	int r;
 
@@ -166,7 +173,10 @@ unsigned int control_rights(const struct control *c, const struct varlink_peer *
 
 static const char *right_name(unsigned int right)
 {
-	return right == RIGHT_LOOK ? "look" : right == RIGHT_READ ? "read" : right == RIGHT_SUBMIT ? "submit" : "manage";
+	return right == RIGHT_LOOK     ? "look"
+	       : right == RIGHT_READ   ? "read"
+	       : right == RIGHT_SUBMIT ? "submit"
+				       : "manage";
 }
 
 static bool is_strings(const cJSON *j)
@@ -175,7 +185,7 @@ static bool is_strings(const cJSON *j)
 
 	if (!cJSON_IsArray(j))
 		return false;
-	cJSON_ArrayForEach(item, j)
+	cJSON_ArrayForEach (item, j)
 		if (!cJSON_IsString(item))
 			return false;
 	return true;
@@ -214,7 +224,7 @@ static const char *params_problem(const struct method *m, const cJSON *parameter
 {
 	const cJSON *j;
 
-	cJSON_ArrayForEach(j, parameters)
+	cJSON_ArrayForEach (j, parameters)
 		if (!param_find(m, j->string))
 			return j->string;
 	for (const struct param *p = m->params; p->name; p++)
@@ -223,8 +233,8 @@ static const char *params_problem(const struct method *m, const cJSON *parameter
 	return NULL;
 }
 
-static void call_method(struct control *c, struct varlink_conn *conn, const struct method *m,
-	const struct varlink_call *call)
+static void call_method(
+	struct control *c, struct varlink_conn *conn, const struct method *m, const struct varlink_call *call)
 {
 	const char *problem;
 
@@ -257,7 +267,9 @@ static void on_call(void *ud, struct varlink_conn *conn, const struct varlink_ca
 		fail(conn, "org.varlink.service.MethodNotFound", "method", call->method);
 		return;
 	}
-	m = streq(interface, INTERFACE) ? methods : streq(interface, "org.varlink.service") ? service_methods : NULL;
+	m = streq(interface, INTERFACE)               ? methods
+	    : streq(interface, "org.varlink.service") ? service_methods
+						      : NULL;
 	if (!m) {
 		fail(conn, "org.varlink.service.InterfaceNotFound", "interface", interface);
 		return;
@@ -283,7 +295,8 @@ static void on_drained(void *ud, struct varlink_conn *conn)
 		monitor_drained(ud, p);
 }
 
-static const struct varlink_server_ops server_ops = {.call = on_call, .closed = on_closed, .drained = on_drained};
+static const struct varlink_server_ops server_ops = {
+	.call = on_call, .closed = on_closed, .drained = on_drained};
 
 /* ---- the socket ---------------------------------------------------------------------------------------- */
 
@@ -326,7 +339,8 @@ static int open_rights(struct control *c)
 	c->dev = st.st_dev;
 	c->ino = st.st_ino;
 	if (c->look != (gid_t)-1 && lchown(c->path, (uid_t)-1, c->look) < 0)
-		log_warning("control socket: its group cannot be set (%s): only root and this user may connect",
+		log_warning(
+			"control socket: its group cannot be set (%s): only root and this user may connect",
 			errno_text(-errno));
 	return chmod(c->path, 0660) < 0 ? -errno : 0;
 }
@@ -400,7 +414,8 @@ int control_new(struct service *s, struct control **ret, char *why, size_t why_s
 		r = varlink_server_listen_take(c->server, r);
 	if (r < 0) {
 		snprintf(why, why_size, "cannot listen on %s: %s", s->config.control_socket,
-			r == -EADDRINUSE ? "another service listens there, or it is no socket" : errno_text(r));
+			r == -EADDRINUSE ? "another service listens there, or it is no socket"
+					 : errno_text(r));
 		control_free(c);
 		return r;
 	}

@@ -56,19 +56,33 @@ static void passed_forget(struct courier *c, int64_t seq)
 			c->passed[i] = (struct passed){0};
 }
 
+void courier_storage_failed(struct courier *c, int error)
+{
+	if (!c->service->state.storage_failed)
+		log_error("the spool cannot be used (%s): nothing is sent until it can", errno_text(error));
+	c->service->state.storage_failed = true;
+	c->storage_wait_ms = clock_boottime_ms(c->service->clock) + STORAGE_AGAIN_MS;
+}
+
 void courier_hold(struct courier *c, const struct page_row *row, const char *reason)
 {
+	struct spool *spool = c->service->spool;
 	struct page_row now;
+	int r = spool_page_hold(spool, row->seq, reason);
 
-	if (spool_page_hold(c->service->spool, row->seq, reason) < 0 || spool_page_get(c->service->spool, row->seq, &now) < 0)
+	if (r >= 0)
+		r = spool_page_get(spool, row->seq, &now);
+	if (r < 0) {
+		courier_storage_failed(c, r);
 		return;
+	}
 	log_warning("page %s is held: %s", now.id, now.reason);
 	service_event(c->service, &(struct event){.kind = EVENT_PAGE_HELD, .page = &now, .reason = now.reason});
 }
 
 /* ---- finding what is due -------------------------------------------------------------------------------------------------- */
 
-void courier_look_at(struct courier *c, int64_t boottime_ms)
+static void courier_look_at(struct courier *c, int64_t boottime_ms)
 {
 	c->wake_ms = MIN(c->wake_ms, boottime_ms);
 }
@@ -121,7 +135,7 @@ static bool better(const struct backend *b, const struct pick *new, const struct
 	return new->seq < old->seq;
 }
 
-/* True: the page found its backend (it may be due or not), so the rest of the class need not be looked at for it. */
+/* The page is noted for its backend if it is due, or when it will be. */
 static void consider(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p,
 	struct picks *picks)
 {
@@ -247,19 +261,15 @@ static int on_timer(sd_event_source *source, uint64_t us, void *ud)
 static void sleep_until_due(struct courier *c)
 {
 	int64_t now = clock_boottime_ms(c->service->clock);
-	int64_t ms = CLAMP(MIN(c->wake_ms, health_wake(c)) - now, INT64_C(1), INT64_C(LOOK_AGAIN_MS));
+	int64_t ms = CLAMP(MIN(c->wake_ms, health_wake(c)) - now, INT64_C(1), (int64_t)LOOK_AGAIN_MS);
 
 	if (loop_timer(c->service->event, &c->timer, ms, on_timer, c) < 0)
 		log_error("courier: no timer; it looks again with the next event");
 }
 
-static void storage_failed(struct courier *c, int error)
+static bool storage_waits(const struct courier *c)
 {
-	if (!c->service->state.storage_failed)
-		log_error("the spool cannot be written (%s): nothing is sent until it can", errno_text(error));
-	c->service->state.storage_failed = true;
-	c->storage_wait_ms = clock_boottime_ms(c->service->clock) + STORAGE_AGAIN_MS;
-	courier_look_at(c, c->storage_wait_ms);
+	return clock_boottime_ms(c->service->clock) < c->storage_wait_ms;
 }
 
 static int on_turn(sd_event_source *source, void *ud)
@@ -271,21 +281,18 @@ static int on_turn(sd_event_source *source, void *ud)
 	if (c->stopped || !c->started)
 		return 0;
 	c->wake_ms = INT64_MAX;
-	if (clock_boottime_ms(c->service->clock) < c->storage_wait_ms) {
-		courier_look_at(c, c->storage_wait_ms);
-		sleep_until_due(c);
-		return 0;
-	}
 	for (size_t i = 0; i < c->n_backends; i++)
 		backend_probe_if_due(&c->backends[i]);
-	for (int i = 0; i < SENDS_A_TURN && r > 0; i++) {
+	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c); i++) {
 		picks = (struct picks){0};
 		r = look(c, &picks);
 		if (r >= 0)
 			r = send_picks(c, &picks);
+		if (r < 0)
+			courier_storage_failed(c, r);
 	}
-	if (r < 0)
-		storage_failed(c, r);
+	if (storage_waits(c))
+		courier_look_at(c, c->storage_wait_ms);
 	else if (r > 0)
 		courier_kick(c); /* more may be due: after whatever else waits for the loop */
 	sleep_until_due(c);

@@ -54,8 +54,10 @@ static bool open_page(struct attempt *a)
 	char reason[120];
 	int r = spool_page_get(spool, a->row.seq, &a->row);
 
-	if (r < 0)
+	if (r < 0) {
+		courier_storage_failed(c, r);
 		return false;
+	}
 	a->fd = spool_page_open(spool, &a->row);
 	if (a->fd == -ENOENT || a->fd == -EBADMSG || a->fd == -ELOOP) {
 		str_format(reason, sizeof(reason), "lost: its file %s", a->fd == -ENOENT ? "is gone" : "is not what was accepted");
@@ -75,9 +77,12 @@ static bool open_page(struct attempt *a)
 static bool fill_job(struct attempt *a)
 {
 	int64_t tries = 0;
+	int r = due_tries(a->courier->service->spool, a->row.seq, a->row.tries, a->backend->config->name, &tries);
 
-	if (due_tries(a->courier->service->spool, a->row.seq, a->row.tries, a->backend->config->name, &tries) < 0)
+	if (r < 0) {
+		courier_storage_failed(a->courier, r);
 		return false;
+	}
 	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .tries = (uint32_t)tries};
 	a->job.images[0] = (struct job_image){
 		.fd = a->fd,
@@ -137,6 +142,7 @@ static bool api_key_ready(struct attempt *a)
 /* Promise 3: asked on the request as it will leave, right before it does. */
 static bool guarded(struct attempt *a)
 {
+	_cleanup_buf_ struct buf url = {0};
 	struct guard_question q;
 	struct guard_policy p;
 	char why[320] = "";
@@ -144,7 +150,10 @@ static bool guarded(struct attempt *a)
 	if (!a->req.url)
 		return true; /* to a helper on this machine */
 	config_guard_policy(&a->courier->service->config, &p);
-	config_guard_question(a->backend->config, &q);
+	if (config_guard_question(a->backend->config, &q, &url) < 0) {
+		backend_trouble(a->backend, "local", errno_text(-ENOMEM));
+		return false;
+	}
 	q.url = a->req.unix_socket ? NULL : a->req.url;
 	q.unix_socket = a->req.unix_socket;
 	q.connect_to = a->req.connect_to;
@@ -260,6 +269,7 @@ static int reserve(struct attempt *a)
 	if (id < 0)
 		return (int)id;
 	a->id = id;
+	a->courier->service->state.storage_failed = false;
 	return 0;
 }
 

@@ -168,6 +168,7 @@ static void on_probe(void *ud, const struct reply *reply)
 static int probe_send(struct backend *b)
 {
 	struct service *s = b->courier->service;
+	_cleanup_buf_ struct buf url = {0};
 	struct guard_question q;
 	struct guard_policy p;
 	char why[320] = "";
@@ -177,7 +178,9 @@ static int probe_send(struct backend *b)
 	if (r < 0)
 		return r;
 	config_guard_policy(&s->config, &p);
-	config_guard_question(b->config, &q);
+	r = config_guard_question(b->config, &q, &url);
+	if (r < 0)
+		return r;
 	q.url = q.unix_socket ? NULL : b->probe.url;
 	if (guard_check(&p, &q, why, sizeof(why)) != GUARD_ALLOW)
 		return -EPERM;

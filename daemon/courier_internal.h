@@ -94,7 +94,8 @@ void courier_passed_note(struct courier *c, int64_t seq, size_t asked);
 uint32_t courier_passed(const struct courier *c, int64_t seq);
 void courier_hold(struct courier *c, const struct page_row *row, const char *reason);
 void courier_deliver(struct courier *c);
-void courier_look_at(struct courier *c, int64_t boottime_ms);
+/* The spool failed us: nothing is sent for a while. */
+void courier_storage_failed(struct courier *c, int error);
 
 /* courier_backend.c */
 struct backend *backend_find(struct courier *c, const char *name);

@@ -16,7 +16,7 @@
 #define BUCKETS           64
 #define VALUE_MAX         (64 << 20) /* bytes of one row or text: no reply is larger */
 
-static const char schema[] =
+static const char schema[] = ""
 #include "schema.sql.h"
 	;
 
@@ -74,7 +74,7 @@ static int db_errno(struct db *d, int rc)
 	}
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* For pragmas and the schema: texts that run once and give nothing of interest. */
 static int run_once(struct db *d, const char *sql)
@@ -95,8 +95,9 @@ static int settings(struct db *d)
 /* Once the file is known to be ours. FULL in WAL mode: a commit is on the disk when it returns. */
 static int settings_storage(struct db *d)
 {
-	return run_once(d, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;"
-			   "PRAGMA journal_size_limit = 4194304");
+	return run_once(d,
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;"
+		"PRAGMA journal_size_limit = 4194304");
 }
 
 static int create(struct db *d)
@@ -114,7 +115,8 @@ static int create(struct db *d)
 	return db_commit(d);
 }
 
-/* Is it ours, of a version that we know, with its tables? 1: it is empty, and may become ours. Changes nothing. */
+/* Is it ours, of a version that we know, with its tables? 1: it is empty, and may become ours. Changes
+ * nothing. */
 static int identify(struct db *d, char *why, size_t why_size)
 {
 	int64_t application, version, tables;
@@ -134,7 +136,8 @@ static int identify(struct db *d, char *why, size_t why_size)
 		return -EMEDIUMTYPE;
 	}
 	if (version > DB_VERSION) {
-		str_format(why, why_size, DB_FILE " was made by a newer pageferry (version %lld, this one knows %d)",
+		str_format(why, why_size,
+			DB_FILE " was made by a newer pageferry (version %lld, this one knows %d)",
 			(long long)version, DB_VERSION);
 		return -ENOTSUP;
 	}
@@ -225,7 +228,7 @@ void db_close(struct db *d)
 	free(d);
 }
 
-/* ---- transactions ------------------------------------------------------------------------------------------------ */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 int db_begin(struct db *d)
 {
@@ -250,7 +253,7 @@ void db_rollback(struct db *d)
 		db_exec(d, "ROLLBACK", "");
 }
 
-/* ---- statements -------------------------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 static size_t bucket_of(const char *sql)
 {
@@ -271,7 +274,8 @@ static int stmt_prepare(struct db *d, const char *sql, struct stmt **ret)
 		s = calloc(1, sizeof(*s));
 		if (!s)
 			return -ENOMEM;
-		r = db_errno(d, sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL));
+		r = db_errno(d,
+			sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL));
 		if (r < 0) {
 			free(s);
 			return r;
@@ -290,8 +294,8 @@ static int bind_text(struct stmt *s, int i, const char *text, int64_t len, bool 
 {
 	if (!text)
 		return sqlite3_bind_null(s->handle, i);
-	return sqlite3_bind_text64(s->handle, i, text, (sqlite3_uint64)len, copy ? SQLITE_TRANSIENT : SQLITE_STATIC,
-		SQLITE_UTF8);
+	return sqlite3_bind_text64(s->handle, i, text, (sqlite3_uint64)len,
+		copy ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8);
 }
 
 /* `copy`: the texts may go away before the statement is done. */

@@ -30,10 +30,13 @@ static int due_next(struct spool *s, struct due *d)
 	struct stmt *st;
 	int r;
 
-	r = db_query(s->db, &st, "SELECT d.id, d.version, p.version, p.page, r.json FROM deliveries d"
-				 " CROSS JOIN pages p ON p.seq = d.page"
-				 " CROSS JOIN results r ON r.page = d.page AND r.version = d.version"
-				 " WHERE d.done_ms IS NULL AND d.sink = '" SINK_RESULTS "' ORDER BY d.tries, d.tried_ms, d.id LIMIT 1", "");
+	r = db_query(s->db, &st,
+		"SELECT d.id, d.version, p.version, p.page, r.json FROM deliveries d"
+		" CROSS JOIN pages p ON p.seq = d.page"
+		" CROSS JOIN results r ON r.page = d.page AND r.version = d.version"
+		" WHERE d.done_ms IS NULL AND d.sink = '" SINK_RESULTS
+		"' ORDER BY d.tries, d.tried_ms, d.id LIMIT 1",
+		"");
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)
@@ -85,9 +88,12 @@ static void note_failure(struct spool *s, const struct due *d, int error)
 /* The stored text cannot be read: to try again would stop the others for ever. */
 static int give_up(struct spool *s, const struct due *d)
 {
-	log_error("page %s: version %lld of its result is damaged and not delivered", d->page, (long long)d->version);
-	return db_exec(s->db, "UPDATE deliveries SET done_ms = ?, tries = tries + 1, error = 'the stored result is damaged'"
-			      " WHERE id = ?", "ii", clock_realtime_ms(s->clock), d->id);
+	log_error("page %s: version %lld of its result is damaged and not delivered", d->page,
+		(long long)d->version);
+	return db_exec(s->db,
+		"UPDATE deliveries SET done_ms = ?, tries = tries + 1, error = 'the stored result is damaged'"
+		" WHERE id = ?",
+		"ii", clock_realtime_ms(s->clock), d->id);
 }
 
 static int deliver(struct spool *s, const struct due *d, delivery_done_fn done, void *ud)
@@ -103,8 +109,10 @@ static int deliver(struct spool *s, const struct due *d, delivery_done_fn done, 
 		note_failure(s, d, r);
 		return r;
 	}
-	r = db_exec(s->db, "UPDATE deliveries SET done_ms = ?, tries = tries + 1, tried_ms = ?, error = NULL WHERE id = ?", "iii",
-		clock_realtime_ms(s->clock), clock_realtime_ms(s->clock), d->id);
+	r = db_exec(s->db,
+		"UPDATE deliveries SET done_ms = ?, tries = tries + 1, tried_ms = ?, error = NULL WHERE id = "
+		"?",
+		"iii", clock_realtime_ms(s->clock), clock_realtime_ms(s->clock), d->id);
 	if (r < 0)
 		return r;
 	STEP(DELIVER_COMMITTED);
@@ -129,11 +137,12 @@ int delivery_run(struct spool *s, size_t max, delivery_done_fn done, void *ud)
 		if (r < 0)
 			return r;
 	}
-	r = db_get_i64(s->db, &more, "SELECT 1 FROM deliveries WHERE done_ms IS NULL AND sink = '" SINK_RESULTS "' LIMIT 1", "");
+	r = db_get_i64(s->db, &more,
+		"SELECT 1 FROM deliveries WHERE done_ms IS NULL AND sink = '" SINK_RESULTS "' LIMIT 1", "");
 	return r;
 }
 
-/* ---- exports that went missing ------------------------------------------------------------------------------------- */
+/* ---- exports that went missing --------------------------------------------------------------- */
 
 static int redeliver(struct spool *s, int64_t seq, int64_t version, const char *page)
 {
@@ -145,9 +154,11 @@ static int redeliver(struct spool *s, int64_t seq, int64_t version, const char *
 	str_format(name, sizeof(name), "%s.json", page);
 	if (fstatat(s->results, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	return db_exec(s->db, "INSERT INTO deliveries (page, version, sink) VALUES (?, ?, '" SINK_RESULTS "')"
-			      " ON CONFLICT (page, version, sink) DO UPDATE SET done_ms = NULL, tries = 0, tried_ms = 0"
-			      " WHERE done_ms IS NOT NULL", "ii", seq, version);
+	return db_exec(s->db,
+		"INSERT INTO deliveries (page, version, sink) VALUES (?, ?, '" SINK_RESULTS "')"
+		" ON CONFLICT (page, version, sink) DO UPDATE SET done_ms = NULL, tries = 0, tried_ms = 0"
+		" WHERE done_ms IS NOT NULL",
+		"ii", seq, version);
 }
 
 int delivery_reconcile(struct spool *s, int64_t *cursor)
@@ -163,7 +174,9 @@ int delivery_reconcile(struct spool *s, int64_t *cursor)
 		int r;
 
 		/* Read first, then written: a walk must not change what it walks. */
-		r = db_query(s->db, &st, "SELECT seq, version, page FROM pages WHERE seq > ? ORDER BY seq LIMIT 64", "i", *cursor);
+		r = db_query(s->db, &st,
+			"SELECT seq, version, page FROM pages WHERE seq > ? ORDER BY seq LIMIT 64", "i",
+			*cursor);
 		if (r < 0)
 			return r;
 		while ((r = stmt_next(st)) > 0 && n < ARRAY_SIZE(rows)) {

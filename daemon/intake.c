@@ -58,7 +58,8 @@ static void run_end(struct intake_run *r, const char *reason, const char *messag
 			r->rejected);
 	else
 		log_info("%s ended: %u pages taken, %u not", r->source ? "scan" : "file", r->accepted, r->rejected);
-	i->service->state.capture_failed = r->source && r->accepted == 0;
+	if (r->source)
+		i->service->state.capture_failed = r->accepted == 0;
 	run_free(r);
 	service_event(i->service, &e);
 	go_on(i);

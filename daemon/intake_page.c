@@ -159,6 +159,7 @@ static int page_end(struct intake_run *r, const cJSON *head)
 		rejected(r, r->page_name, "damaged", "the page did not arrive whole");
 		return 0;
 	}
+	r->service->state.storage_failed = e == -EIO || e == -EROFS;
 	if (e < 0)
 		return fail(r, e, "the page cannot be stored");
 	announce(r, &row);

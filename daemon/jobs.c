@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "daemon/spool_internal.h"
 
-#define JOBS_OPEN_MAX 1024 /* jobs with waiting pages that one call reports; more wait for the next */
+#define JOBS_OPEN_MAX 512 /* jobs with waiting pages that one call reports; more wait for the next */
 
 static void job_free(struct spool_job *j)
 {
@@ -17,12 +17,6 @@ static void job_free(struct spool_job *j)
 	free(j->json);
 	free(j);
 }
-
-static void job_freep(struct spool_job **j)
-{
-	job_free(*j);
-}
-#define _cleanup_job_ _cleanup_(job_freep)
 
 void spool_jobs_free(struct spool *s)
 {
@@ -36,25 +30,25 @@ static bool job_readable(const struct spool_job *j)
 	return j->types != NULL;
 }
 
-static int job_keep(struct spool *s, struct spool_job **take)
+/* Takes the job when it returns 0. */
+static int job_keep(struct spool *s, struct spool_job *j)
 {
 	struct spool_job **grown = reallocarray(s->jobs, s->n_jobs + 1, sizeof(struct spool_job *));
 
 	if (!grown)
 		return -ENOMEM;
 	s->jobs = grown;
-	s->jobs[s->n_jobs++] = take_ptr(*take);
+	s->jobs[s->n_jobs++] = j;
 	return 0;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int read_route(const cJSON *json, struct spool_job *j)
 {
 	const cJSON *name, *route = json_get_array(json, "route");
 
-	cJSON_ArrayForEach(name, route)
-	{
+	cJSON_ArrayForEach (name, route) {
 		if (!cJSON_IsString(name) || parse_name(name->valuestring) < 0 || j->n_route == ROUTE_MAX)
 			return -EBADMSG;
 		if (str_copy(j->route[j->n_route++], BACKEND_NAME_SIZE, name->valuestring) < 0)
@@ -88,6 +82,7 @@ static int job_fill(struct spool_job *j, const char *json_text, const char *type
 	char why[240] = "";
 	int r;
 
+	j->n_route = 0;
 	j->json = strdup(json_text);
 	if (!j->json)
 		return -ENOMEM;
@@ -102,17 +97,15 @@ static int job_fill(struct spool_job *j, const char *json_text, const char *type
 	return r;
 }
 
-static int job_load(struct spool *s, int64_t id, const struct spool_job **ret)
+static int job_read(struct spool *s, struct spool_job *j)
 {
-	_cleanup_job_ struct spool_job *j = calloc(1, sizeof(*j));
 	_cleanup_stmt_ struct stmt *st = NULL;
 	int r;
 
-	if (!j)
-		return -ENOMEM;
-	j->id = id;
-	r = db_query(s->db, &st, "SELECT j.json, t.json FROM jobs j LEFT JOIN typesets t ON t.hash = j.typeset"
-				 " WHERE j.id = ?", "i", id);
+	r = db_query(s->db, &st,
+		"SELECT j.json, t.json FROM jobs j LEFT JOIN typesets t ON t.hash = j.typeset"
+		" WHERE j.id = ?",
+		"i", j->id);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)
@@ -124,9 +117,26 @@ static int job_load(struct spool *s, int64_t id, const struct spool_job **ret)
 		str_copy(j->type, sizeof(j->type), "unknown");
 		j->n_route = 0;
 	}
+	return 0;
+}
+
+static int job_load(struct spool *s, int64_t id, const struct spool_job **ret)
+{
+	struct spool_job *j = calloc(1, sizeof(*j));
+	int r;
+
+	if (!j)
+		return -ENOMEM;
+	j->id = id;
+	r = job_read(s, j);
+	if (r >= 0)
+		r = job_keep(s, j);
+	if (r < 0) {
+		job_free(j);
+		return r;
+	}
 	*ret = j;
-	r = job_keep(s, &j);
-	return r;
+	return 0;
 }
 
 const struct spool_job *spool_job_or_unreadable(struct spool *s, int64_t id)
@@ -147,10 +157,11 @@ const struct spool_job *spool_job_by_id(struct spool *s, int64_t id)
 	return job_readable(j) ? j : NULL;
 }
 
-/* ---- freezing ---------------------------------------------------------------------------------------------------- */
+/* ---- freezing -------------------------------------------------------------------------------- */
 
 /* Members in this order, no blanks: equal jobs have equal texts. */
-static int job_print(const char *type, const char *const *route, size_t n_route, const char *typeset_hash, struct buf *out)
+static int job_print(
+	const char *type, const char *const *route, size_t n_route, const char *typeset_hash, struct buf *out)
 {
 	int r;
 
@@ -186,19 +197,38 @@ static int typeset_store(struct spool *s, const char *hash, const char *json, si
 	return spool_file_write(s, s->types, name, json, len);
 }
 
-static int job_insert(struct spool *s, const char *hash, const char *json, const char *typeset_hash, const struct buf *types,
-	int64_t *ret_id)
+static int job_insert(struct spool *s, const char *hash, const char *json, const char *typeset_hash,
+	const struct buf *types, int64_t *ret_id)
 {
 	int r;
 
-	r = db_exec(s->db, "INSERT INTO typesets (hash, json) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING", "st", typeset_hash,
-		buf_str(types), types->len);
+	/* A row that is there has these texts, or it is damaged: then it is mended. */
+	r = db_exec(s->db,
+		"INSERT INTO typesets (hash, json) VALUES (?, ?)"
+		" ON CONFLICT (hash) DO UPDATE SET json = excluded.json",
+		"st", typeset_hash, buf_str(types), types->len);
 	if (r >= 0)
-		r = db_exec(s->db, "INSERT INTO jobs (hash, json, typeset) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING", "sss",
-			hash, json, typeset_hash);
+		r = db_exec(s->db,
+			"INSERT INTO jobs (hash, json, typeset) VALUES (?, ?, ?)"
+			" ON CONFLICT (hash) DO UPDATE SET json = excluded.json, typeset = excluded.typeset",
+			"sss", hash, json, typeset_hash);
 	if (r >= 0)
 		r = db_get_i64(s->db, ret_id, "SELECT id FROM jobs WHERE hash = ?", "s", hash);
 	return r < 0 ? r : r == 0 ? -EIO : 0;
+}
+
+/* An unreadable job that was mended: filled in where it is, as rows point at it. */
+static int job_mend(struct spool *s, int64_t id, const char *json, const struct buf *types)
+{
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		struct spool_job *j = s->jobs[i];
+
+		if (j->id != id || job_readable(j))
+			continue;
+		free(take_ptr(j->json));
+		return job_fill(j, json, buf_str(types));
+	}
+	return 0;
 }
 
 /* The job of that text, from memory, the database, or made now. */
@@ -227,14 +257,16 @@ static int job_obtain(struct spool *s, const char *json, const char *typeset_has
 		return r;
 	}
 	r = db_commit(s->db);
+	if (r >= 0)
+		r = job_mend(s, id, json, types);
 	if (r < 0)
 		return r;
 	*ret = spool_job_by_id(s, id);
 	return *ret ? 0 : -EBADMSG;
 }
 
-int spool_job_freeze(struct spool *s, const char *type, const char *const *route, size_t n_route, const struct typeset *all,
-	const struct spool_job **ret)
+int spool_job_freeze(struct spool *s, const char *type, const char *const *route, size_t n_route,
+	const struct typeset *all, const struct spool_job **ret)
 {
 	_cleanup_buf_ struct buf types = BUF_MAX(TYPESET_BYTES_MAX), json = {};
 	char hash[SHA256_HEX_SIZE];
@@ -293,18 +325,15 @@ int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job 
 	return r < 0 ? r : job_obtain(s, buf_str(&json), typeset, &types, ret);
 }
 
-/* ---- for the courier --------------------------------------------------------------------------------------------- */
+/* ---- for the courier ------------------------------------------------------------------------- */
 
 int spool_jobs_open(struct spool *s, int (*fn)(void *ud, const struct spool_job *j), void *ud)
 {
-	_cleanup_free_ int64_t *ids = NULL;
+	int64_t ids[JOBS_OPEN_MAX];
 	struct stmt *st;
 	size_t n = 0;
 	int r;
 
-	ids = calloc(JOBS_OPEN_MAX, sizeof(*ids));
-	if (!ids)
-		return -ENOMEM;
 	/* A probe of the index each: jobs are few, pages are many. */
 	r = db_query(s->db, &st,
 		"SELECT id FROM jobs j WHERE"
@@ -312,7 +341,8 @@ int spool_jobs_open(struct spool *s, int (*fn)(void *ud, const struct spool_job 
 		" OR EXISTS (SELECT 1 FROM pages WHERE state = 'queued' AND lane = 1 AND job = j.id)"
 		" OR EXISTS (SELECT 1 FROM pages WHERE state = 'provisional' AND lane = 0 AND job = j.id)"
 		" OR EXISTS (SELECT 1 FROM pages WHERE state = 'provisional' AND lane = 1 AND job = j.id)"
-		" ORDER BY id", "");
+		" ORDER BY id",
+		"");
 	if (r < 0)
 		return r;
 	while (n < JOBS_OPEN_MAX && (r = stmt_next(st)) > 0)

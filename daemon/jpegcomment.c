@@ -47,7 +47,8 @@ int jpeg_comment_segment(const char *text, struct buf *out)
 	return r < 0 ? r : buf_add(out, text, len);
 }
 
-/* Steps over the segments before the image data. 1 with the marker and its content, 0 at their end or where they break. */
+/* Steps over the segments before the image data. 1 with the marker and its content, 0 at their end or where
+ * they break. */
 struct walk {
 	const uint8_t *data;
 	size_t len, at;
@@ -80,7 +81,8 @@ int jpeg_comment_read(const uint8_t *data, size_t len, struct buf *ret)
 	size_t n;
 
 	while (walk_next(&w, &marker, &content, &n))
-		if (marker == MARKER_COM && n >= sizeof(ours) - 1 && memcmp(content, ours, sizeof(ours) - 1) == 0)
+		if (marker == MARKER_COM && n >= sizeof(ours) - 1 &&
+			memcmp(content, ours, sizeof(ours) - 1) == 0)
 			return buf_add(ret, content, n);
 	return -ENODATA;
 }
@@ -93,8 +95,8 @@ int jpeg_dimensions(const uint8_t *data, size_t len, uint32_t *ret_width, uint32
 	size_t n;
 
 	while (walk_next(&w, &marker, &content, &n)) {
-		if (marker < MARKER_SOF0 || marker > MARKER_SOF15 || marker == MARKER_DHT || marker == MARKER_JPG ||
-			marker == MARKER_DAC)
+		if (marker < MARKER_SOF0 || marker > MARKER_SOF15 || marker == MARKER_DHT ||
+			marker == MARKER_JPG || marker == MARKER_DAC)
 			continue;
 		/* precision, lines, samples a line */
 		if (n < 5)

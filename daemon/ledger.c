@@ -10,17 +10,21 @@
 /* No request costs a million dollars: beyond, sums could pass 64 bits. */
 #define RESERVATION_MAX ((int64_t)1000000 * 1000000000000)
 
-/* ---- before the first byte --------------------------------------------------------------------------------------- */
+/* ---- before the first byte ------------------------------------------------------------------- */
 
-static int insert_attempt(struct spool *s, const struct attempt_open *a, const struct stamp *now, int64_t *ret)
+static int insert_attempt(
+	struct spool *s, const struct attempt_open *a, const struct stamp *now, int64_t *ret)
 {
 	/* Planted: the reservation is not on the disk while the request is out. */
 	int64_t reserved = BUG("send-reserve-after") ? 0 : a->reserved_pusd;
 	int r;
 
-	r = db_exec(s->db, "INSERT INTO attempts (page, backend, model, region, host, opened_ms, opened_trust, reserved_pusd)"
-			   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "issssisi", a->page->seq, a->backend, a->model, a->region,
-		a->host, now->ms, time_trust_name(now->trust), reserved);
+	r = db_exec(s->db,
+		"INSERT INTO attempts (page, backend, model, region, host, opened_ms, opened_trust, "
+		"reserved_pusd)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		"issssisi", a->page->seq, a->backend, a->model, a->region, a->host, now->ms,
+		time_trust_name(now->trust), reserved);
 	if (r >= 0)
 		*ret = db_last_id(s->db);
 	return r;
@@ -81,15 +85,15 @@ int64_t ledger_open(struct spool *s, const struct attempt_open *a)
 	return id;
 }
 
-/* ---- the answer -------------------------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 /* What ledger_close() gathers before it writes. */
 struct closing {
 	const struct attempt_close *c;
 	struct page_row page; /* read again inside the transaction: a person may have changed it */
 	struct stamp now;
-	int64_t version;      /* of the new result; 0: none */
-	bool current;         /* the new result is the page's current one */
+	int64_t version; /* of the new result; 0: none */
+	bool current;    /* the new result is the page's current one */
 	int64_t settled;
 };
 
@@ -138,9 +142,14 @@ static int add_cost(const struct closing *k, cJSON *j)
 	if (!tokens)
 		return -ENOMEM;
 	if (!u->reported)
-		return json_add_string(tokens, "input", NULL) < 0 || json_add_string(tokens, "output", NULL) < 0 ? -ENOMEM : 0;
-	return json_add_i64(tokens, "input", (int64_t)u->input) < 0 || json_add_i64(tokens, "output", (int64_t)u->output) < 0
-		       ? -ENOMEM : 0;
+		return json_add_string(tokens, "input", NULL) < 0 ||
+				       json_add_string(tokens, "output", NULL) < 0
+			       ? -ENOMEM
+			       : 0;
+	return json_add_i64(tokens, "input", (int64_t)u->input) < 0 ||
+			       json_add_i64(tokens, "output", (int64_t)u->output) < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 /* docs/result.schema.json */
@@ -151,8 +160,9 @@ static int result_print(const struct closing *k, struct buf *out)
 	int r;
 
 	if (!j || json_add_i64(j, "pageferry", 1) < 0 || json_add_string(j, "page", p->id) < 0 ||
-		json_add_string(j, "document", p->document) < 0 || json_add_i64(j, "position", p->position) < 0 ||
-		json_add_i64(j, "version", k->version) < 0 || json_add_bool(j, "authoritative", k->c->authoritative) < 0 ||
+		json_add_string(j, "document", p->document) < 0 ||
+		json_add_i64(j, "position", p->position) < 0 || json_add_i64(j, "version", k->version) < 0 ||
+		json_add_bool(j, "authoritative", k->c->authoritative) < 0 ||
 		json_add_string(j, "asked_type", p->job->type) < 0)
 		return -ENOMEM;
 	r = answer_to_json(k->c->answer, j);
@@ -170,7 +180,8 @@ static int insert_result(struct spool *s, struct closing *k)
 	int64_t last;
 	int r;
 
-	r = db_get_i64(s->db, &last, "SELECT coalesce(max(version), 0) FROM results WHERE page = ?", "i", k->page.seq);
+	r = db_get_i64(s->db, &last, "SELECT coalesce(max(version), 0) FROM results WHERE page = ?", "i",
+		k->page.seq);
 	if (r < 0)
 		return r;
 	k->version = last + 1;
@@ -178,13 +189,16 @@ static int insert_result(struct spool *s, struct closing *k)
 	k->current = k->c->authoritative || k->page.state != STATE_DONE;
 	r = result_print(k, &json);
 	if (r >= 0)
-		r = db_exec(s->db, "INSERT INTO results (page, version, attempt, authoritative, type, created_ms, json, raw)"
-				   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "iiiisits", k->page.seq, k->version, k->c->attempt,
-			(int64_t)k->c->authoritative, k->c->answer->type->name, k->now.ms, buf_str(&json), json.len,
+		r = db_exec(s->db,
+			"INSERT INTO results (page, version, attempt, authoritative, type, created_ms, json, "
+			"raw)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			"iiiisits", k->page.seq, k->version, k->c->attempt, (int64_t)k->c->authoritative,
+			k->c->answer->type->name, k->now.ms, buf_str(&json), json.len,
 			k->c->raw ? k->c->raw : "");
 	if (r >= 0 && k->current)
-		r = db_exec(s->db, "INSERT INTO deliveries (page, version, sink) VALUES (?, ?, 'results')", "ii", k->page.seq,
-			k->version);
+		r = db_exec(s->db, "INSERT INTO deliveries (page, version, sink) VALUES (?, ?, 'results')",
+			"ii", k->page.seq, k->version);
 	return r;
 }
 
@@ -195,16 +209,22 @@ static int close_attempt(struct spool *s, const struct closing *k)
 	const struct usage *u = &v->usage;
 	int r;
 
-	r = db_exec(s->db, "UPDATE attempts SET closed_ms = ?, outcome = ?, reason = ?, message = ?, charged = ?, billed = ?,"
-			   " settled_pusd = ?, request_id = ?, http_status = nullif(?, 0), duration_ms = nullif(?, -1)"
-			   " WHERE id = ?", "isssisisiii", k->now.ms, page_outcome_name(v->page), v->reason, v->message,
+	r = db_exec(s->db,
+		"UPDATE attempts SET closed_ms = ?, outcome = ?, reason = ?, message = ?, charged = ?, "
+		"billed = ?,"
+		" settled_pusd = ?, request_id = ?, http_status = nullif(?, 0), duration_ms = nullif(?, -1)"
+		" WHERE id = ?",
+		"isssisisiii", k->now.ms, page_outcome_name(v->page), v->reason, v->message,
 		(int64_t)c->charged, billed_name(k), k->settled, v->request_id[0] ? v->request_id : NULL,
 		(int64_t)(c->reply ? c->reply->status : 0),
-		c->reply && c->reply->sent_ms > 0 ? MAX(c->reply->done_ms - c->reply->sent_ms, (int64_t)0) : (int64_t)-1,
+		c->reply && c->reply->sent_ms > 0 ? MAX(c->reply->done_ms - c->reply->sent_ms, (int64_t)0)
+						  : (int64_t)-1,
 		c->attempt);
 	if (r >= 0 && u->reported)
-		r = db_exec(s->db, "UPDATE attempts SET tokens_input = ?, tokens_output = ?, tokens_cached = ? WHERE id = ?", "iiii",
-			(int64_t)u->input, (int64_t)u->output, (int64_t)u->cached, c->attempt);
+		r = db_exec(s->db,
+			"UPDATE attempts SET tokens_input = ?, tokens_output = ?, tokens_cached = ? WHERE id "
+			"= ?",
+			"iiii", (int64_t)u->input, (int64_t)u->output, (int64_t)u->cached, c->attempt);
 	return r;
 }
 
@@ -225,14 +245,15 @@ static int add_receipt(struct spool *s, const struct closing *k)
 	return receipt_add(s, &p);
 }
 
-/* ---- the page after it ------------------------------------------------------------------------------------------- */
+/* ---- the page after it ----------------------------------------------------------------------- */
 
 /* Did a person put it back to the start while the request was out? */
 static bool was_retried(const struct closing *k)
 {
 	const struct page_row *before = k->c->page;
 
-	return k->page.tries < before->tries || k->page.rung < before->rung ||
+	return k->page.rung < before->rung ||
+	       (k->page.rung == before->rung && k->page.tries < before->tries) ||
 	       (before->state == STATE_HELD && k->page.state != STATE_HELD);
 }
 
@@ -260,23 +281,27 @@ static int update_tries(struct spool *s, const struct closing *k)
 	int64_t tries = rung != k->page.rung ? 0 : k->page.tries + (k->c->charged && !retried);
 	int r;
 
-	r = db_exec(s->db, "UPDATE pages SET rung = ?, tries = ? WHERE seq = ?", "iii", rung, tries, k->page.seq);
+	r = db_exec(
+		s->db, "UPDATE pages SET rung = ?, tries = ? WHERE seq = ?", "iii", rung, tries, k->page.seq);
 	if (r >= 0 && k->c->charged && !retried)
-		r = db_exec(s->db, "UPDATE pages SET tried_ms = ?, tried_boot = ?, tried_boot_ms = ? WHERE seq = ?", "isii",
-			k->now.ms, s->boot_id, clock_boottime_ms(s->clock), k->page.seq);
+		r = db_exec(s->db,
+			"UPDATE pages SET tried_ms = ?, tried_boot = ?, tried_boot_ms = ? WHERE seq = ?",
+			"isii", k->now.ms, s->boot_id, clock_boottime_ms(s->clock), k->page.seq);
 	return r;
 }
 
 static int update_page(struct spool *s, const struct closing *k, enum page_state after)
 {
-	const char *reason = k->page.state == STATE_HELD && k->c->page->state != STATE_HELD ? k->page.reason
-											    : k->c->hold_reason;
+	const char *reason = k->page.state == STATE_HELD && k->c->page->state != STATE_HELD
+				     ? k->page.reason
+				     : k->c->hold_reason;
 	char text[sizeof(k->page.reason)];
 	int r;
 
 	text_cut(text, sizeof(text), reason && reason[0] ? reason : "a person is needed");
-	r = db_exec(s->db, "UPDATE pages SET state = ?, reason = ?, version = ? WHERE seq = ?", "ssii", page_state_name(after),
-		after == STATE_HELD ? text : NULL, k->version > 0 && k->current ? k->version : k->page.version, k->page.seq);
+	r = db_exec(s->db, "UPDATE pages SET state = ?, reason = ?, version = ? WHERE seq = ?", "ssii",
+		page_state_name(after), after == STATE_HELD ? text : NULL,
+		k->version > 0 && k->current ? k->version : k->page.version, k->page.seq);
 	return r < 0 ? r : update_tries(s, k);
 }
 
@@ -316,7 +341,9 @@ static int close_in_transaction(struct spool *s, struct closing *k, enum page_st
 
 int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_version)
 {
-	struct closing k = {.c = c, .now = spool_stamp(s), .settled = CLAMP(c->settled_pusd, (int64_t)0, RESERVATION_MAX)};
+	struct closing k = {.c = c,
+		.now = spool_stamp(s),
+		.settled = CLAMP(c->settled_pusd, (int64_t)0, RESERVATION_MAX)};
 	enum page_state after;
 	int r;
 

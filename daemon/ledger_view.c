@@ -10,14 +10,19 @@ int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *
 	int64_t settled, reserved, possibly;
 	int r;
 
-	r = db_get_i64(s->db, &settled, "SELECT coalesce(sum(settled_pusd), 0) FROM attempts"
-					" WHERE opened_ms >= ? AND closed_ms IS NOT NULL", "i", since_ms);
+	r = db_get_i64(s->db, &settled,
+		"SELECT coalesce(sum(settled_pusd), 0) FROM attempts"
+		" WHERE opened_ms >= ? AND closed_ms IS NOT NULL",
+		"i", since_ms);
 	/* Open ones count whenever they were opened: they may be billed now. */
 	if (r >= 0)
-		r = db_get_i64(s->db, &reserved, "SELECT coalesce(sum(reserved_pusd), 0) FROM attempts WHERE closed_ms IS NULL", "");
+		r = db_get_i64(s->db, &reserved,
+			"SELECT coalesce(sum(reserved_pusd), 0) FROM attempts WHERE closed_ms IS NULL", "");
 	if (r >= 0)
-		r = db_get_i64(s->db, &possibly, "SELECT coalesce(sum(settled_pusd), 0) FROM attempts"
-						 " WHERE opened_ms >= ? AND billed = 'possibly'", "i", since_ms);
+		r = db_get_i64(s->db, &possibly,
+			"SELECT coalesce(sum(settled_pusd), 0) FROM attempts"
+			" WHERE opened_ms >= ? AND billed = 'possibly'",
+			"i", since_ms);
 	if (r < 0)
 		return r;
 	*ret_pusd = settled + reserved;
@@ -28,16 +33,33 @@ int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *
 
 int ledger_page_cost(struct spool *s, int64_t seq, int64_t *ret_pusd)
 {
-	int r = db_get_i64(s->db, ret_pusd, "SELECT coalesce(sum(coalesce(settled_pusd, reserved_pusd)), 0) FROM attempts"
-					    " WHERE page = ?", "i", seq);
+	int r = db_get_i64(s->db, ret_pusd,
+		"SELECT coalesce(sum(coalesce(settled_pusd, reserved_pusd)), 0) FROM attempts"
+		" WHERE page = ?",
+		"i", seq);
 	return r < 0 ? r : 0;
 }
 
-/* ---- as the varlink type Attempt --------------------------------------------------------------------------------- */
+/* ---- as the varlink type Attempt ------------------------------------------------------------- */
 
 enum column {
-	A_ID, A_BACKEND, A_MODEL, A_REGION, A_HOST, A_OPENED, A_OUTCOME, A_REASON, A_MESSAGE, A_BILLED, A_RESERVED, A_SETTLED,
-	A_INPUT, A_OUTPUT, A_REQUEST, A_STATUS, A_DURATION,
+	A_ID,
+	A_BACKEND,
+	A_MODEL,
+	A_REGION,
+	A_HOST,
+	A_OPENED,
+	A_OUTCOME,
+	A_REASON,
+	A_MESSAGE,
+	A_BILLED,
+	A_RESERVED,
+	A_SETTLED,
+	A_INPUT,
+	A_OUTPUT,
+	A_REQUEST,
+	A_STATUS,
+	A_DURATION,
 };
 
 static const struct {
@@ -113,9 +135,12 @@ int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array)
 	struct stmt *st;
 	int r;
 
-	r = db_query(s->db, &st, "SELECT id, backend, model, region, host, opened_ms, outcome, reason, message, billed,"
-				 " reserved_pusd, settled_pusd, tokens_input, tokens_output, request_id, http_status, duration_ms"
-				 " FROM attempts WHERE page = ? ORDER BY id", "i", seq);
+	r = db_query(s->db, &st,
+		"SELECT id, backend, model, region, host, opened_ms, outcome, reason, message, billed,"
+		" reserved_pusd, settled_pusd, tokens_input, tokens_output, request_id, http_status, "
+		"duration_ms"
+		" FROM attempts WHERE page = ? ORDER BY id",
+		"i", seq);
 	if (r < 0)
 		return r;
 	while ((r = stmt_next(st)) > 0) {

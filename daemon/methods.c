@@ -19,9 +19,9 @@ static int add_counts(struct service *s, cJSON *obj)
 	if (r < 0)
 		return r;
 	j = cJSON_CreateObject();
-	if (!j || json_add_i64(j, "queued", n.queued) < 0 || json_add_i64(j, "provisional", n.provisional) < 0 ||
-		json_add_i64(j, "done", n.done) < 0 || json_add_i64(j, "held", n.held) < 0 ||
-		json_add_i64(j, "undelivered", n.undelivered) < 0) {
+	if (!j || json_add_i64(j, "queued", n.queued) < 0 ||
+		json_add_i64(j, "provisional", n.provisional) < 0 || json_add_i64(j, "done", n.done) < 0 ||
+		json_add_i64(j, "held", n.held) < 0 || json_add_i64(j, "undelivered", n.undelivered) < 0) {
 		cJSON_Delete(j);
 		return -ENOMEM;
 	}
@@ -143,7 +143,8 @@ static int pages_json(struct service *s, const struct page_row *rows, size_t n, 
 
 static int list_json(struct service *s, int state, int64_t before, size_t limit, cJSON **ret)
 {
-	_cleanup_free_ struct page_row *rows = calloc(limit + 1, sizeof(*rows)); /* one more: is there more? */
+	_cleanup_free_ struct page_row *rows =
+		calloc(limit + 1, sizeof(*rows)); /* one more: is there more? */
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 	cJSON *pages = NULL;
 	ssize_t n;
@@ -192,7 +193,8 @@ static void method_list(struct control *c, struct varlink_conn *conn, const stru
 
 /* ---- Show ---------------------------------------------------------------------------------------------- */
 
-/* Drops the oldest items until the rest fits into `max` bytes of JSON: a page that was retried for years is still shown. */
+/* Drops the oldest items until the rest fits into `max` bytes of JSON: a page that was retried for years is
+ * still shown. */
 static int keep_newest(cJSON *array, size_t max)
 {
 	size_t used = 0;
@@ -256,14 +258,17 @@ static void method_show(struct control *c, struct varlink_conn *conn, const stru
 
 const struct method methods[] = {
 	{"Status", RIGHT_LOOK, false, method_status, {}},
-	{"Scan", RIGHT_SUBMIT, false, method_scan, {{"source", PARAM_STRING, false}, {"type", PARAM_STRING, false}}},
+	{"Scan", RIGHT_SUBMIT, false, method_scan,
+		{{"source", PARAM_STRING, false}, {"type", PARAM_STRING, false}}},
 	{"Submit", RIGHT_SUBMIT, false, method_submit,
 		{{"file", PARAM_INT, true}, {"name", PARAM_STRING, false}, {"type", PARAM_STRING, false},
 			{"lane", PARAM_STRING, false}}},
 	{"List", RIGHT_LOOK, false, method_list,
-		{{"state", PARAM_STRING, false}, {"before", PARAM_STRING, false}, {"limit", PARAM_INT, false}}},
+		{{"state", PARAM_STRING, false}, {"before", PARAM_STRING, false},
+			{"limit", PARAM_INT, false}}},
 	{"Show", RIGHT_READ, false, method_show, {{"page", PARAM_STRING, true}}},
 	{"Monitor", RIGHT_LOOK, true, method_monitor, {{"pages", PARAM_STRINGS, false}}},
-	{"Retry", RIGHT_SUBMIT, false, method_retry, {{"pages", PARAM_STRINGS, false}, {"all", PARAM_BOOL, false}}},
+	{"Retry", RIGHT_SUBMIT, false, method_retry,
+		{{"pages", PARAM_STRINGS, false}, {"all", PARAM_BOOL, false}}},
 	{},
 };

@@ -1,18 +1,18 @@
 /*
- * The methods of io.pageferry, behind the control socket: what control.c (socket, rights, dispatch), methods*.c (what each
- * does) and methods_json.c (rows and events as JSON) share. For those files alone.
+ * The methods of io.pageferry, behind the control socket: what control.c (socket, rights, dispatch),
+ * methods*.c (what each does) and methods_json.c (rows and events as JSON) share. For those files alone.
  */
 #pragma once
 
 #include "daemon/control.h"
 #include "daemon/varlink.h"
 
-#define INTERFACE        "io.pageferry"
-#define NAME_MAX_LEN     255  /* of a file's name, as the page keeps it */
+#define INTERFACE         "io.pageferry"
+#define NAME_MAX_LEN      255 /* of a file's name, as the page keeps it */
 #define MONITOR_PAGES_MAX 256 /* a filter names at most so many pages; Retry too */
-#define LIST_LIMIT_MAX   200
-#define RETRY_ALL_MAX    1000 /* pages of one Retry with all */
-#define QUOTA_PAGES      200  /* waiting pages of one uid that has not the right to manage */
+#define LIST_LIMIT_MAX    200
+#define RETRY_ALL_MAX     1000 /* pages of one Retry with all */
+#define QUOTA_PAGES       200  /* waiting pages of one uid that has not the right to manage */
 
 /* What a peer may do; a method needs one of them. */
 enum {
@@ -22,7 +22,8 @@ enum {
 	RIGHT_MANAGE = 1 << 3, /* everything, and no quota */
 };
 
-/* A call that is answered later: by events, or in slices. At most one a connection, which has it as its userdata. */
+/* A call that is answered later: by events, or in slices. At most one a connection, which has it as its
+ * userdata. */
 struct pending {
 	struct pending *next;
 	struct control *control; /* borrowed */
@@ -30,9 +31,10 @@ struct pending {
 	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_RETRY } kind;
 	bool more;
 	unsigned int rights;
-	uint64_t scan;       /* PENDING_SCAN: whose events */
-	cJSON *pages;        /* owned, array of ids: the filter (NULL: all), what was accepted, or what to try again */
-	uint64_t lost;       /* PENDING_MONITOR: events that were not told since the last one that was */
+	uint64_t scan; /* PENDING_SCAN: whose events */
+	cJSON *pages;  /* owned, array of ids: the filter (NULL: all), what was accepted, or what to try again
+			*/
+	uint64_t lost; /* PENDING_MONITOR: events that were not told since the last one that was */
 	sd_event_source *slice; /* PENDING_RETRY */
 	int next_page;
 	bool all;
@@ -67,7 +69,8 @@ extern const struct method methods[]; /* ends with a NULL name */
 
 /* ---- control.c */
 unsigned int control_rights(const struct control *c, const struct varlink_peer *p);
-/* Answers with what a function built: takes `parameters`; when error < 0 the peer is dropped, as there is no memory. */
+/* Answers with what a function built: takes `parameters`. error < 0: storage failed, the peer is told;
+ * -ENOMEM: it is dropped. */
 void control_reply_take(struct varlink_conn *conn, int error, cJSON *parameters);
 /* io.pageferry.NAME with one parameter (key NULL: none). */
 void control_fail(struct varlink_conn *conn, const char *name, const char *key, const char *value);
@@ -75,7 +78,8 @@ void control_invalid(struct varlink_conn *conn, const char *parameter);
 /* The page of that id or start of one; false: the call is answered with what is wrong. */
 bool control_find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret);
 /* A pending call on this connection: owned by the control, freed when it is answered or the peer leaves. */
-struct pending *pending_new(struct control *c, struct varlink_conn *conn, const struct varlink_call *call, int kind);
+struct pending *pending_new(
+	struct control *c, struct varlink_conn *conn, const struct varlink_call *call, int kind);
 void pending_free(struct control *c, struct pending *p);
 
 /* ---- methods_json.c. Strings of every object are valid UTF-8, whatever the row holds. */

@@ -46,8 +46,9 @@ static int add_backend(struct service *s, const struct page_row *p, cJSON *obj)
 	if (p->version == 0)
 		return 0;
 	r = db_query(spool_db(s->spool), &st,
-		"SELECT a.backend FROM results r JOIN attempts a ON a.id = r.attempt WHERE r.page = ? AND r.version = ?", "ii",
-		p->seq, p->version);
+		"SELECT a.backend FROM results r JOIN attempts a ON a.id = r.attempt WHERE r.page = ? AND "
+		"r.version = ?",
+		"ii", p->seq, p->version);
 	if (r >= 0)
 		r = stmt_next(st);
 	return r > 0 ? json_add_safe(obj, "backend", stmt_text(st, 0)) : r;
@@ -70,8 +71,8 @@ int page_json(struct service *s, const struct page_row *p, cJSON **ret)
 	if (json_add_string(j, "id", p->id) < 0 || json_add_string(j, "document", p->document) < 0 ||
 		json_add_i64(j, "position", p->position) < 0 ||
 		json_add_safe(j, "type", p->job ? p->job->type : "unknown") < 0 ||
-		json_add_string(j, "state", page_state_name(p->state)) < 0 || add_optional(j, "reason", p->reason) < 0 ||
-		add_time(j, "accepted", p->accepted_ms) < 0 ||
+		json_add_string(j, "state", page_state_name(p->state)) < 0 ||
+		add_optional(j, "reason", p->reason) < 0 || add_time(j, "accepted", p->accepted_ms) < 0 ||
 		json_add_string(j, "trust", time_trust_name(p->accepted_trust)) < 0 ||
 		json_add_safe(j, "source", p->source) < 0 || add_optional(j, "name", p->name) < 0 ||
 		json_add_i64(j, "bytes", p->bytes) < 0 || json_add_i64(j, "width", p->width) < 0 ||
@@ -148,8 +149,8 @@ int result_text(struct service *s, const struct page_row *p, struct buf *out)
 
 	if (p->version == 0)
 		return 0;
-	r = db_query(spool_db(s->spool), &st, "SELECT json FROM results WHERE page = ? AND version = ?", "ii", p->seq,
-		p->version);
+	r = db_query(spool_db(s->spool), &st, "SELECT json FROM results WHERE page = ? AND version = ?", "ii",
+		p->seq, p->version);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)

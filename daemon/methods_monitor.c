@@ -35,7 +35,8 @@ static int make_text(struct service *s, const struct event *e, struct event_text
 	return buf_addf(&t->with_result, "{\"event\":%s,\"result\":%s}}", buf_str(&body), buf_str(&result));
 }
 
-static const struct buf *event_text(struct control *c, const struct event *e, struct event_text *t, bool fields)
+static const struct buf *event_text(
+	struct control *c, const struct event *e, struct event_text *t, bool fields)
 {
 	if (!t->made) {
 		t->error = make_text(c->service, e, t);
@@ -56,7 +57,7 @@ static bool wants_page(const struct pending *p, const struct event *e)
 		return true;
 	if (!e->page)
 		return false;
-	cJSON_ArrayForEach(id, p->pages)
+	cJSON_ArrayForEach (id, p->pages)
 		if (streq(id->valuestring, e->page->id))
 			return true;
 	return false;
@@ -70,8 +71,10 @@ void monitor_drained(struct control *c, struct pending *p)
 	if (!p->lost)
 		return;
 	timestamp_format(clock_realtime_ms(c->service->clock), true, now);
-	if (buf_addf(&text, "{\"event\":{\"kind\":\"lost\",\"time\":\"%s\",\"message\":\"%llu events were not told: "
-			"they were not read in time\"}}", now, (unsigned long long)p->lost) < 0)
+	if (buf_addf(&text,
+		    "{\"event\":{\"kind\":\"lost\",\"time\":\"%s\",\"message\":\"%llu events were not told: "
+		    "they were not read in time\"}}",
+		    now, (unsigned long long)p->lost) < 0)
 		return;
 	p->lost = 0;
 	varlink_reply(p->conn, text.data, text.len, true);
@@ -85,7 +88,9 @@ static void monitor_event(struct control *c, struct pending *p, const struct eve
 		return;
 	if (!varlink_queued(p->conn))
 		monitor_drained(c, p);
-	text = p->lost || varlink_queued(p->conn) > MONITOR_QUEUE_MAX ? NULL : event_text(c, e, t, p->rights & RIGHT_READ);
+	text = p->lost || varlink_queued(p->conn) > MONITOR_QUEUE_MAX
+		       ? NULL
+		       : event_text(c, e, t, p->rights & RIGHT_READ);
 	if (text)
 		varlink_reply(p->conn, text->data, text->len, true);
 	else

@@ -33,7 +33,8 @@ static void fail_type(struct control *c, struct varlink_conn *conn, const char *
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 	cJSON *known = cJSON_AddArrayToObject(j, "known");
 
-	if (!known || json_add_safe(j, "type", type) < 0 || !cJSON_AddItemToArray(known, cJSON_CreateString("auto"))) {
+	if (!known || json_add_safe(j, "type", type) < 0 ||
+		!cJSON_AddItemToArray(known, cJSON_CreateString("auto"))) {
 		varlink_drop(conn);
 		return;
 	}
@@ -51,8 +52,10 @@ static bool over_quota(struct control *c, struct varlink_conn *conn)
 	if (control_rights(c, peer) & RIGHT_MANAGE)
 		return false;
 	return db_get_i64(spool_db(c->service->spool), &n,
-		"SELECT count(*) FROM (SELECT 1 FROM pages WHERE owner = ? AND state IN ('queued', 'provisional') LIMIT ?)",
-		"ii", (int64_t)peer->uid, (int64_t)QUOTA_PAGES) < 0 || n >= QUOTA_PAGES;
+		       "SELECT count(*) FROM (SELECT 1 FROM pages WHERE owner = ? AND state IN ('queued', "
+		       "'provisional') LIMIT ?)",
+		       "ii", (int64_t)peer->uid, (int64_t)QUOTA_PAGES) < 0 ||
+	       n >= QUOTA_PAGES;
 }
 
 /* Answers and returns false when nothing may be taken in now. */
@@ -69,7 +72,8 @@ static bool may_take(struct control *c, struct varlink_conn *conn, const char *t
 		return false;
 	}
 	if (over_quota(c, conn)) {
-		str_format(message, sizeof(message), "%d pages of this user are waiting already: try again when some are done",
+		str_format(message, sizeof(message),
+			"%d pages of this user are waiting already: try again when some are done",
 			QUOTA_PAGES);
 		control_fail(conn, "Busy", "message", message);
 		return false;
@@ -77,7 +81,8 @@ static bool may_take(struct control *c, struct varlink_conn *conn, const char *t
 	return true;
 }
 
-static void fail_start(struct control *c, struct varlink_conn *conn, int error, const char *type, const char *why)
+static void fail_start(
+	struct control *c, struct varlink_conn *conn, int error, const char *type, const char *why)
 {
 	switch (error) {
 	case -ENOENT:
@@ -165,8 +170,9 @@ void method_submit(struct control *c, struct varlink_conn *conn, const struct va
 	int64_t index = -1;
 
 	json_get_i64(call->parameters, "file", &index);
-	problem = index != 0 ? "`file` must be 0: one descriptor comes with a message" :
-		  fd < 0 ? "no descriptor came with the message" : descriptor_problem(fd);
+	problem = index != 0 ? "`file` must be 0: one descriptor comes with a message"
+		  : fd < 0   ? "no descriptor came with the message"
+			     : descriptor_problem(fd);
 	if (problem) {
 		control_fail(conn, "BadDescriptor", "message", problem);
 		return;
@@ -228,7 +234,8 @@ static int retry_next(struct control *c, struct pending *p, struct page_row *row
 	}
 	if (p->next_page >= cJSON_GetArraySize(p->pages))
 		return 0;
-	r = spool_page_find(c->service->spool, cJSON_GetArrayItem(p->pages, p->next_page++)->valuestring, row);
+	r = spool_page_find(
+		c->service->spool, cJSON_GetArrayItem(p->pages, p->next_page++)->valuestring, row);
 	return r < 0 ? r : 1;
 }
 
@@ -275,7 +282,7 @@ static bool may_retry(struct control *c, struct varlink_conn *conn, const cJSON 
 	struct page_row row;
 	const cJSON *id;
 
-	cJSON_ArrayForEach(id, pages) {
+	cJSON_ArrayForEach (id, pages) {
 		char message[96];
 
 		if (!control_find_page(c, conn, id->valuestring, &row))
@@ -303,7 +310,8 @@ void method_retry(struct control *c, struct varlink_conn *conn, const struct var
 	if (!all && !may_retry(c, conn, pages))
 		return;
 	p = pending_new(c, conn, call, PENDING_RETRY);
-	if (!p || !(p->retried = cJSON_CreateArray()) || (pages && !(p->pages = cJSON_Duplicate(pages, true))) ||
+	if (!p || !(p->retried = cJSON_CreateArray()) ||
+		(pages && !(p->pages = cJSON_Duplicate(pages, true))) ||
 		sd_event_add_defer(c->service->event, &p->slice, retry_slice, p) < 0 ||
 		sd_event_source_set_enabled(p->slice, SD_EVENT_ON) < 0) {
 		varlink_drop(conn);

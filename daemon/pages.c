@@ -7,15 +7,38 @@
 #include "base/text.h"
 #include "daemon/spool_internal.h"
 
-#define COLUMNS                                                                                               \
-	"SELECT p.seq, p.page, d.document, p.position, p.job, p.lane, p.state, p.reason, p.accepted_ms,"      \
-	" p.accepted_trust, p.source, p.name, p.owner, p.sha256, p.bytes, p.width, p.height, p.rung, p.tries," \
-	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version"                                               \
-	" FROM pages p CROSS JOIN documents d ON d.id = p.document "
+#define COLUMNS_BY(index)                                                                                    \
+	"SELECT p.seq, p.page, d.document, p.position, p.job, p.lane, p.state, p.reason, p.accepted_ms,"     \
+	" p.accepted_trust, p.source, p.name, p.owner, p.sha256, p.bytes, p.width, p.height, p.rung, "       \
+	"p.tries,"                                                                                           \
+	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version"                                              \
+	" FROM pages p " index " CROSS JOIN documents d ON d.id = p.document "
+#define COLUMNS COLUMNS_BY("")
 
 enum column {
-	C_SEQ, C_PAGE, C_DOCUMENT, C_POSITION, C_JOB, C_LANE, C_STATE, C_REASON, C_ACCEPTED, C_TRUST, C_SOURCE, C_NAME,
-	C_OWNER, C_SHA256, C_BYTES, C_WIDTH, C_HEIGHT, C_RUNG, C_TRIES, C_TRIED, C_BOOT, C_BOOT_MS, C_VERSION,
+	C_SEQ,
+	C_PAGE,
+	C_DOCUMENT,
+	C_POSITION,
+	C_JOB,
+	C_LANE,
+	C_STATE,
+	C_REASON,
+	C_ACCEPTED,
+	C_TRUST,
+	C_SOURCE,
+	C_NAME,
+	C_OWNER,
+	C_SHA256,
+	C_BYTES,
+	C_WIDTH,
+	C_HEIGHT,
+	C_RUNG,
+	C_TRIES,
+	C_TRIED,
+	C_BOOT,
+	C_BOOT_MS,
+	C_VERSION,
 };
 
 static const char *const state_names[] = {
@@ -51,7 +74,7 @@ void text_cut(char *out, size_t size, const char *text)
 	out[len] = 0;
 }
 
-/* ---- ids and files ----------------------------------------------------------------------------------------------- */
+/* ---- ids and files --------------------------------------------------------------------------- */
 
 /* "YYYYMMDDTHHMMSS-xxxxxx" and nothing else: ids become file names. */
 bool page_id_valid(const char *id)
@@ -64,7 +87,9 @@ bool page_id_valid(const char *id)
 		char c = id[i];
 		bool digit = c >= '0' && c <= '9';
 
-		if (form[i] == 'd' ? !digit : form[i] == 'a' ? !digit && !(c >= 'a' && c <= 'z') : c != form[i])
+		if (form[i] == 'd'       ? !digit
+			: form[i] == 'a' ? !digit && !(c >= 'a' && c <= 'z')
+					 : c != form[i])
 			return false;
 	}
 	return true;
@@ -90,7 +115,7 @@ int spool_page_open(struct spool *s, const struct page_row *p)
 	return S_ISREG(st.st_mode) && st.st_size == p->bytes ? take_fd(&fd) : -EBADMSG;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static void row_read(struct spool *s, struct stmt *st, struct page_row *p)
 {
@@ -162,7 +187,8 @@ int spool_page_find(struct spool *s, const char *id, struct page_row *ret)
 		return -ENOENT;
 	/* '~' comes after every character of an id. */
 	str_format(end, sizeof(end), "%s~", id);
-	r = db_query(s->db, &st, COLUMNS "WHERE p.page >= ? AND p.page < ? ORDER BY p.page LIMIT 2", "ss", id, end);
+	r = db_query(s->db, &st, COLUMNS "WHERE p.page >= ? AND p.page < ? ORDER BY p.page LIMIT 2", "ss", id,
+		end);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)
@@ -188,11 +214,13 @@ ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct p
 	if (limit == 0)
 		return 0;
 	if (state < 0)
-		r = db_query(s->db, &st, COLUMNS "WHERE p.seq < ? ORDER BY p.seq DESC LIMIT ?", "ii", before, (int64_t)limit);
+		r = db_query(s->db, &st, COLUMNS "WHERE p.seq < ? ORDER BY p.seq DESC LIMIT ?", "ii", before,
+			(int64_t)limit);
 	else
-		r = db_query(s->db, &st, COLUMNS "INDEXED BY pages_state WHERE p.state = ? AND p.seq < ?"
-						 " ORDER BY p.seq DESC LIMIT ?", "sii",
-			page_state_name((enum page_state)state), before, (int64_t)limit);
+		r = db_query(s->db, &st,
+			COLUMNS_BY("INDEXED BY pages_state") "WHERE p.state = ? AND p.seq < ?"
+							     " ORDER BY p.seq DESC LIMIT ?",
+			"sii", page_state_name((enum page_state)state), before, (int64_t)limit);
 	if (r < 0)
 		return r;
 	while (n < limit && (r = stmt_next(st)) > 0)
@@ -201,15 +229,16 @@ ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct p
 	return r < 0 ? r : (ssize_t)n;
 }
 
-int spool_page_head(struct spool *s, enum page_state state, enum lane lane, int64_t job, int64_t rung, int64_t tries,
-	struct page_row *ret)
+int spool_page_head(struct spool *s, enum page_state state, enum lane lane, int64_t job, int64_t rung,
+	int64_t tries, struct page_row *ret)
 {
 	struct stmt *st = NULL;
 	int r;
 
-	r = db_query(s->db, &st, COLUMNS "WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
-					 " ORDER BY p.tried_ms, p.seq LIMIT 1", "siiii",
-		page_state_name(state), (int64_t)lane, job, rung, tries);
+	r = db_query(s->db, &st,
+		COLUMNS "WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
+			" ORDER BY p.tried_ms, p.seq LIMIT 1",
+		"siiii", page_state_name(state), (int64_t)lane, job, rung, tries);
 	return row_first(s, r, st, ret);
 }
 
@@ -217,8 +246,10 @@ static int document_id(struct spool *s, const struct page_row *p, int64_t *ret)
 {
 	int r;
 
-	r = db_exec(s->db, "INSERT INTO documents (document, created_ms) VALUES (?, ?) ON CONFLICT (document) DO NOTHING", "si",
-		p->document, p->accepted_ms);
+	r = db_exec(s->db,
+		"INSERT INTO documents (document, created_ms) VALUES (?, ?) ON CONFLICT (document) DO "
+		"NOTHING",
+		"si", p->document, p->accepted_ms);
 	if (r >= 0)
 		r = db_get_i64(s->db, ret, "SELECT id FROM documents WHERE document = ?", "s", p->document);
 	return r < 0 ? r : r == 0 ? -EIO : 0;
@@ -232,19 +263,22 @@ int page_row_insert(struct spool *s, struct page_row *p, const char *capture_jso
 	r = document_id(s, p, &document);
 	if (r < 0)
 		return r;
-	r = db_exec(s->db, "INSERT INTO pages (page, document, position, job, lane, state, reason, accepted_ms, accepted_trust,"
-			   " source, name, owner, sha256, bytes, width, height, capture)"
-			   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, ?, ?, ?)", "siiiississsisiiis",
-		p->id, document, p->position, p->job->id, (int64_t)p->lane, page_state_name(p->state),
-		p->state == STATE_HELD ? p->reason : NULL, p->accepted_ms, time_trust_name(p->accepted_trust), p->source,
-		p->name[0] ? p->name : NULL, p->owner, p->sha256, p->bytes, (int64_t)p->width, (int64_t)p->height, capture_json);
+	r = db_exec(s->db,
+		"INSERT INTO pages (page, document, position, job, lane, state, reason, accepted_ms, "
+		"accepted_trust,"
+		" source, name, owner, sha256, bytes, width, height, capture)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, ?, ?, ?)",
+		"siiiississsisiiis", p->id, document, p->position, p->job->id, (int64_t)p->lane,
+		page_state_name(p->state), p->state == STATE_HELD ? p->reason : NULL, p->accepted_ms,
+		time_trust_name(p->accepted_trust), p->source, p->name[0] ? p->name : NULL, p->owner,
+		p->sha256, p->bytes, (int64_t)p->width, (int64_t)p->height, capture_json);
 	if (r < 0)
 		return r;
 	p->seq = db_last_id(s->db);
 	return 0;
 }
 
-/* ---- what a person changes --------------------------------------------------------------------------------------- */
+/* ---- what a person changes ------------------------------------------------------------------- */
 
 /* The state before, to keep the counts right. */
 static int state_of(struct spool *s, int64_t seq, enum page_state *ret)
@@ -294,14 +328,17 @@ int spool_page_retry(struct spool *s, int64_t seq)
 	if (!p.job->types)
 		return -EBADMSG;
 	after = p.version > 0 ? STATE_PROVISIONAL : STATE_QUEUED;
-	r = db_exec(s->db, "UPDATE pages SET state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = NULL,"
-			   " tried_boot_ms = NULL WHERE seq = ?", "si", page_state_name(after), seq);
+	r = db_exec(s->db,
+		"UPDATE pages SET state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = "
+		"NULL,"
+		" tried_boot_ms = NULL WHERE seq = ?",
+		"si", page_state_name(after), seq);
 	if (r >= 0)
 		spool_counts_moved(s, (int)p.state, (int)after);
 	return r;
 }
 
-/* ---- counts ------------------------------------------------------------------------------------------------------ */
+/* ---- counts ---------------------------------------------------------------------------------- */
 
 static int64_t *count_of(struct spool_counts *c, int state)
 {
@@ -363,7 +400,8 @@ int spool_counts(struct spool *s, struct spool_counts *ret)
 	if (!s->counts_known)
 		r = counts_load(s);
 	if (r >= 0)
-		r = db_get_i64(s->db, &undelivered, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL", "");
+		r = db_get_i64(
+			s->db, &undelivered, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL", "");
 	if (r < 0)
 		return r;
 	*ret = s->counts;

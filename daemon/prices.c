@@ -4,10 +4,10 @@
 
 #include "base/parse.h"
 
-#define PRICES_MAX    128
-#define REGIONS_SIZE  128
-#define USD_DIGITS    6 /* USD a million tokens, times 10^6: picodollars a token */
-#define USD_MAX       ((int64_t)100000 * 1000000)
+#define PRICES_MAX   128
+#define REGIONS_SIZE 128
+#define USD_DIGITS   6 /* USD a million tokens, times 10^6: picodollars a token */
+#define USD_MAX      ((int64_t)100000 * 1000000)
 
 struct entry {
 	char model[160];
@@ -25,7 +25,8 @@ static int parse_price(const char *v, void *target, const void *arg, char *allow
 	int64_t pusd;
 
 	if (parse_decimal(v, USD_DIGITS, &pusd) < 0 || pusd < 0 || pusd > USD_MAX) {
-		str_format(allowed, n, "USD a million tokens, 0 to 100000 with up to %d decimals", USD_DIGITS);
+		str_format(
+			allowed, n, "USD a million tokens, 0 to 100000 with up to %d decimals", USD_DIGITS);
 		return -EINVAL;
 	}
 	*(int64_t *)target = pusd;
@@ -38,8 +39,10 @@ static const struct ini_string regions_size = {REGIONS_SIZE}, date_size = {sizeo
 static const struct ini_key keys[] = {
 	{"Model *", "Region", ini_parse_text, offsetof(struct entry, regions), &regions_size, NULL,
 		"regions where this price holds, separated by blanks"},
-	{"Model *", "Input", parse_price, offsetof(struct entry, price.input_pusd), NULL, NULL, "USD a million input tokens"},
-	{"Model *", "Output", parse_price, offsetof(struct entry, price.output_pusd), NULL, NULL, "USD a million output tokens"},
+	{"Model *", "Input", parse_price, offsetof(struct entry, price.input_pusd), NULL, NULL,
+		"USD a million input tokens"},
+	{"Model *", "Output", parse_price, offsetof(struct entry, price.output_pusd), NULL, NULL,
+		"USD a million output tokens"},
 	{"Model *", "Cached", parse_price, offsetof(struct entry, price.cached_pusd), NULL, NULL,
 		"USD a million input tokens read from a cache; as Input= when absent"},
 	{"Model *", "Date", ini_parse_text, offsetof(struct entry, price.date), &date_size, NULL,
@@ -53,8 +56,10 @@ static void *section(void *ud, const char *name_of_section, const char *name, ch
 	for (size_t i = 0; name && i < p->n; i++)
 		if (streq(p->entries[i].model, name))
 			return &p->entries[i];
-	if (!name || !name[0] || p->n == PRICES_MAX || str_copy(p->entries[p->n].model, sizeof(p->entries[0].model), name) < 0) {
-		str_format(why, why_size, "[Model ID] with an id of 1 to 159 characters, at most %d of them", PRICES_MAX);
+	if (!name || !name[0] || p->n == PRICES_MAX ||
+		str_copy(p->entries[p->n].model, sizeof(p->entries[0].model), name) < 0) {
+		str_format(why, why_size, "[Model ID] with an id of 1 to 159 characters, at most %d of them",
+			PRICES_MAX);
 		return NULL;
 	}
 	p->entries[p->n].price = (struct price){.input_pusd = -1, .output_pusd = -1, .cached_pusd = -1};
@@ -73,7 +78,10 @@ static int check(struct prices *p, const char *file, struct buf *errors)
 			e->price.cached_pusd = e->price.input_pusd;
 		if (e->price.input_pusd >= 0 && e->price.output_pusd >= 0 && e->regions[0])
 			continue;
-		bad = buf_addf(errors, "%s: [Model %s] needs Region=, Input= and Output=\n", file, e->model) < 0 ? -ENOMEM : -EINVAL;
+		bad = buf_addf(errors, "%s: [Model %s] needs Region=, Input= and Output=\n", file, e->model) <
+				      0
+			      ? -ENOMEM
+			      : -EINVAL;
 	}
 	return bad;
 }
@@ -118,7 +126,8 @@ const struct price *prices_find(const struct prices *p, const char *model, const
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (streq(p->entries[i].model, model))
-			return region && has_word(p->entries[i].regions, region) ? &p->entries[i].price : NULL;
+			return region && has_word(p->entries[i].regions, region) ? &p->entries[i].price
+										 : NULL;
 	return NULL;
 }
 
@@ -133,5 +142,6 @@ static int64_t add_cost(int64_t sum, int64_t price, uint64_t tokens)
 
 int64_t price_cost(const struct price *p, uint64_t input, uint64_t output, uint64_t cached)
 {
-	return add_cost(add_cost(add_cost(0, p->input_pusd, input), p->output_pusd, output), p->cached_pusd, cached);
+	return add_cost(
+		add_cost(add_cost(0, p->input_pusd, input), p->output_pusd, output), p->cached_pusd, cached);
 }

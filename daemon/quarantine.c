@@ -1,4 +1,5 @@
-/* What cannot be kept where it is goes to quarantine/, whole, with a text NAME.reason beside it: nothing is ever deleted. */
+/* What cannot be kept where it is goes to quarantine/, whole, with a text NAME.reason beside it: nothing is
+ * ever deleted. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -32,8 +33,8 @@ static int write_reason(struct spool *s, const char *target, const char *name, c
 	timestamp_format(now.ms, false, stamp);
 	r = str_format(file, sizeof(file), "%s.reason", target);
 	if (r >= 0)
-		r = buf_addf(&text, "%s\nwas: %s\nset aside: %s (%s)\n", reason, text_safe_copy(safe, sizeof(safe), name),
-			stamp, time_trust_name(now.trust));
+		r = buf_addf(&text, "%s\nwas: %s\nset aside: %s (%s)\n", reason,
+			text_safe_copy(safe, sizeof(safe), name), stamp, time_trust_name(now.trust));
 	return r < 0 ? r : spool_file_write(s, s->quarantine, file, buf_str(&text), text.len);
 }
 
@@ -70,8 +71,8 @@ int quarantine_database(struct spool *s, const char *reason)
 	uint8_t id[4];
 	int r;
 
-	/* One stem for the three, so that SQLite's tools find them together. The main file goes last: as long as it is
-	 * there, the damage is found again after a crash. */
+	/* One stem for the three, so that SQLite's tools find them together. The main file goes last: as long
+	 * as it is there, the damage is found again after a crash. */
 	random_bytes(id, sizeof(id));
 	hex_encode(id, sizeof(id), hex);
 	r = str_format(name, sizeof(name), "spool.db.%s", hex);

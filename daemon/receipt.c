@@ -67,11 +67,12 @@ static int body_print(struct spool *s, int64_t seq, const struct receipt *p, str
 {
 	struct stamp now = spool_stamp(s);
 	const char *const names[] = {"content", "body", "backend", "host", "region", "model"};
-	const char *const values[] = {p->content_sha256, p->body_sha256, p->backend, p->host, p->region, p->model};
+	const char *const values[] = {
+		p->content_sha256, p->body_sha256, p->backend, p->host, p->region, p->model};
 	int r;
 
-	r = buf_addf(out, "{\"v\":1,\"seq\":%lld,\"kind\":\"%s\",\"t\":%lld,\"trust\":\"%s\"", (long long)seq, p->kind,
-		(long long)now.ms, time_trust_name(now.trust));
+	r = buf_addf(out, "{\"v\":1,\"seq\":%lld,\"kind\":\"%s\",\"t\":%lld,\"trust\":\"%s\"", (long long)seq,
+		p->kind, (long long)now.ms, time_trust_name(now.trust));
 	if (r >= 0)
 		r = add_text(out, "page", p->page);
 	if (r >= 0)
@@ -117,11 +118,12 @@ int receipt_add(struct spool *s, const struct receipt *p)
 		r = chain_hash(previous, buf_str(&body), hash);
 	if (r < 0)
 		return r;
-	return db_exec(spool_db(s), "INSERT INTO receipts (seq, attempt, kind, body, hash) VALUES (?, ?, ?, ?, ?)", "iisss",
+	return db_exec(spool_db(s),
+		"INSERT INTO receipts (seq, attempt, kind, body, hash) VALUES (?, ?, ?, ?, ?)", "iisss",
 		last + 1, p->attempt, p->kind, buf_str(&body), hash);
 }
 
-/* ---- verifying --------------------------------------------------------------------------------------------------- */
+/* ---- verifying ------------------------------------------------------------------------------- */
 
 /* Do the columns say what the body says? They are not under the hash. */
 static bool columns_match(struct stmt *st, const char *body)
@@ -133,8 +135,9 @@ static bool columns_match(struct stmt *st, const char *body)
 	if (json_parse(body, strlen(body), &j, NULL) < 0)
 		return false;
 	kind = json_get_string(j, "kind");
-	return json_get_i64(j, "seq", &seq) == 0 && seq == stmt_i64(st, 0) && json_get_i64(j, "attempt", &attempt) == 0 &&
-	       attempt == stmt_i64(st, 1) && kind && streq(kind, stmt_text(st, 2));
+	return json_get_i64(j, "seq", &seq) == 0 && seq == stmt_i64(st, 0) &&
+	       json_get_i64(j, "attempt", &attempt) == 0 && attempt == stmt_i64(st, 1) && kind &&
+	       streq(kind, stmt_text(st, 2));
 }
 
 /* 0 if the row continues the chain (hash is moved on), 1 if it does not, negative errno. */
@@ -161,8 +164,10 @@ static int end_verify(struct spool *s, int64_t n)
 
 	r = db_get_i64(spool_db(s), &counter, "SELECT seq FROM sqlite_sequence WHERE name = 'receipts'", "");
 	if (r >= 0)
-		r = db_get_i64(spool_db(s), &bare, "SELECT count(*) FROM attempts a WHERE NOT EXISTS"
-						   " (SELECT 1 FROM receipts r WHERE r.attempt = a.id)", "");
+		r = db_get_i64(spool_db(s), &bare,
+			"SELECT count(*) FROM attempts a WHERE NOT EXISTS"
+			" (SELECT 1 FROM receipts r WHERE r.attempt = a.id)",
+			"");
 	return r < 0 ? r : counter > n || bare > 0;
 }
 
@@ -173,7 +178,8 @@ int64_t receipt_verify(struct spool *s, int64_t *ret_bad)
 	int64_t n = 0;
 	int r;
 
-	r = db_query(spool_db(s), &st, "SELECT seq, attempt, kind, body, hash FROM receipts ORDER BY seq", "");
+	r = db_query(
+		spool_db(s), &st, "SELECT seq, attempt, kind, body, hash FROM receipts ORDER BY seq", "");
 	if (r < 0)
 		return r;
 	while ((r = stmt_next(st)) > 0) {

@@ -1,6 +1,7 @@
 /*
- * Recovery after the start, in slices, while the service already works: what a crash or a power cut left is put in order.
- * The walks find the same again when they are cut off themselves; each change is one commit or one rename.
+ * Recovery after the start, in slices, while the service already works: what a crash or a power cut left is
+ * put in order. The walks find the same again when they are cut off themselves; each change is one commit or
+ * one rename.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static void next_phase(struct reconcile *c, enum reconcile_phase phase)
 	c->phase = phase;
 }
 
-/* ---- folders ----------------------------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 /* The walk's own descriptor: a duplicate would share its position with others. */
 static int open_walk(struct reconcile *c, int dirfd)
@@ -91,7 +92,7 @@ static int clean_tmp(struct spool *s, const char *name)
 	return 0;
 }
 
-/* ---- attempts that a crash cut off --------------------------------------------------------------------------------- */
+/* ---- attempts that a crash cut off ----------------------------------------------------------- */
 
 struct cut_off {
 	int64_t id, page, reserved;
@@ -106,10 +107,11 @@ static int cut_off_next(struct spool *s, struct cut_off *a)
 	struct stmt *st;
 	int r;
 
-	r = db_query(s->db, &st, "SELECT a.id, a.page, a.reserved_pusd, p.page, p.sha256, a.backend, a.model, a.region, a.host"
-				 " FROM attempts a JOIN pages p ON p.seq = a.page"
-				 " WHERE a.closed_ms IS NULL AND a.id > ? AND a.id <= ? ORDER BY a.id LIMIT 1", "ii",
-		s->reconcile.cursor, s->reconcile.attempt_max);
+	r = db_query(s->db, &st,
+		"SELECT a.id, a.page, a.reserved_pusd, p.page, p.sha256, a.backend, a.model, a.region, a.host"
+		" FROM attempts a JOIN pages p ON p.seq = a.page"
+		" WHERE a.closed_ms IS NULL AND a.id > ? AND a.id <= ? ORDER BY a.id LIMIT 1",
+		"ii", s->reconcile.cursor, s->reconcile.attempt_max);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)
@@ -174,12 +176,17 @@ static int hold_poison(struct spool *s, const struct cut_off *a)
 	int64_t crashes = 0;
 	int r;
 
-	r = db_get_i64(s->db, &crashes, "SELECT count(*) FROM (SELECT outcome FROM attempts WHERE page = ? ORDER BY id DESC LIMIT ?)"
-					" WHERE outcome = 'crashed'", "ii", a->page, (int64_t)CRASHES_MAX);
+	r = db_get_i64(s->db, &crashes,
+		"SELECT count(*) FROM (SELECT outcome FROM attempts WHERE page = ? ORDER BY id DESC LIMIT ?)"
+		" WHERE outcome = 'crashed'",
+		"ii", a->page, (int64_t)CRASHES_MAX);
 	if (r < 0 || crashes < CRASHES_MAX)
 		return r;
-	return db_exec(s->db, "UPDATE pages SET state = 'held', reason = 'crashed 3 times: the service ended each time it was sent'"
-			      " WHERE seq = ? AND state IN ('queued', 'provisional')", "i", a->page);
+	return db_exec(s->db,
+		"UPDATE pages SET state = 'held', reason = 'crashed 3 times: the service ended each time it "
+		"was sent'"
+		" WHERE seq = ? AND state IN ('queued', 'provisional')",
+		"i", a->page);
 }
 
 static int close_crashed(struct spool *s, const struct cut_off *a)
@@ -187,9 +194,12 @@ static int close_crashed(struct spool *s, const struct cut_off *a)
 	int r;
 
 	/* What may have been billed counts as spent: the worst case stays reserved for good. */
-	r = db_exec(s->db, "UPDATE attempts SET closed_ms = ?, outcome = 'crashed', reason = 'crashed',"
-			   " message = 'the service ended before an answer came', billed = ?, settled_pusd = reserved_pusd"
-			   " WHERE id = ?", "isi", clock_realtime_ms(s->clock), a->reserved > 0 ? "possibly" : "no", a->id);
+	r = db_exec(s->db,
+		"UPDATE attempts SET closed_ms = ?, outcome = 'crashed', reason = 'crashed',"
+		" message = 'the service ended before an answer came', billed = ?, settled_pusd = "
+		"reserved_pusd"
+		" WHERE id = ?",
+		"isi", clock_realtime_ms(s->clock), a->reserved > 0 ? "possibly" : "no", a->id);
 	if (r >= 0)
 		r = crashed_receipt(s, a);
 	return r < 0 ? r : hold_poison(s, a);
@@ -235,12 +245,13 @@ static int attempts_slice(struct spool *s)
 	return 1;
 }
 
-/* ---- rows without a file ------------------------------------------------------------------------------------------- */
+/* ---- rows without a file --------------------------------------------------------------------- */
 
 static const enum page_state walked[] = {STATE_QUEUED, STATE_PROVISIONAL, STATE_HELD};
 
 /* Why the row cannot be worked on, or false. */
-static bool row_is_broken(struct spool *s, const struct page_row *p, char *why, size_t why_size, bool *ret_lost)
+static bool row_is_broken(
+	struct spool *s, const struct page_row *p, char *why, size_t why_size, bool *ret_lost)
 {
 	char name[PAGE_FILE_SIZE];
 	struct stat st;
@@ -251,8 +262,8 @@ static bool row_is_broken(struct spool *s, const struct page_row *p, char *why, 
 		*ret_lost = true;
 		str_format(why, why_size, "lost: its page file is missing");
 	} else if (!S_ISREG(st.st_mode) || st.st_size != p->bytes) {
-		str_format(why, why_size, "damaged: its page file has %lld bytes and should have %lld", (long long)st.st_size,
-			(long long)p->bytes);
+		str_format(why, why_size, "damaged: its page file has %lld bytes and should have %lld",
+			(long long)st.st_size, (long long)p->bytes);
 	} else if (!p->job->types) {
 		str_format(why, why_size, "damaged: what was asked of it cannot be read");
 	} else {
@@ -285,8 +296,10 @@ static int rows_slice(struct spool *s)
 	int r;
 
 	for (int i = 0; i < RECONCILE_SLICE && c->state < ARRAY_SIZE(walked); i++) {
-		r = db_get_i64(s->db, &seq, "SELECT seq FROM pages INDEXED BY pages_state WHERE state = ? AND seq > ?"
-					    " ORDER BY seq LIMIT 1", "si", page_state_name(walked[c->state]), c->cursor);
+		r = db_get_i64(s->db, &seq,
+			"SELECT seq FROM pages INDEXED BY pages_state WHERE state = ? AND seq > ?"
+			" ORDER BY seq LIMIT 1",
+			"si", page_state_name(walked[c->state]), c->cursor);
 		if (r == 0) {
 			c->state++;
 			c->cursor = 0;
@@ -303,7 +316,7 @@ static int rows_slice(struct spool *s)
 	return c->state < ARRAY_SIZE(walked);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static int slice(struct spool *s)
 {
@@ -331,9 +344,22 @@ static int slice(struct spool *s)
 	return r < 0 ? r : c->phase != PHASE_FINISHED;
 }
 
+/* Every page file of the lost database has its row: what is found from now on is of a crash. */
+static int rebuilt_finished(struct spool *s)
+{
+	int r = spool_meta_set_i64(s, "rebuilt", 0);
+
+	if (r >= 0)
+		s->rebuilt = false;
+	return r;
+}
+
 int spool_reconcile(struct spool *s)
 {
 	int r = slice(s);
+
+	if (r == 0 && s->rebuilt)
+		r = rebuilt_finished(s);
 
 	if (r == -EUCLEAN)
 		spool_mark_damaged(s);

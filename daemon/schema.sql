@@ -60,6 +60,7 @@ CREATE INDEX pages_due ON pages (state, lane, job, rung, tries, tried_ms, seq);
 CREATE INDEX pages_state ON pages (state, seq);
 CREATE INDEX pages_document ON pages (document, position);
 CREATE INDEX pages_sha256 ON pages (sha256);
+CREATE INDEX pages_owner ON pages (owner) WHERE state IN ('queued', 'provisional');	-- a submitter's share
 
 -- One row a request to a backend.  closed_ms IS NULL: open; found open at start, it was cut off by a crash.
 CREATE TABLE attempts (

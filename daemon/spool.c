@@ -14,7 +14,7 @@
 #define DAMAGED_MARK   "damaged"
 #define STAMP_EVERY_MS 60000 /* how often a trusted stamp is worth a write */
 
-/* ---- stamps and meta --------------------------------------------------------------------------------------------- */
+/* ---- stamps and meta ------------------------------------------------------------------------- */
 
 struct stamp spool_stamp(const struct spool *s)
 {
@@ -28,8 +28,10 @@ int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret)
 
 static int meta_set(struct spool *s, const char *key, const char *value)
 {
-	return db_exec(s->db, "INSERT INTO meta (key, value) VALUES (?, ?)"
-			      " ON CONFLICT (key) DO UPDATE SET value = excluded.value", "ss", key, value);
+	return db_exec(s->db,
+		"INSERT INTO meta (key, value) VALUES (?, ?)"
+		" ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+		"ss", key, value);
 }
 
 int spool_meta_set_i64(struct spool *s, const char *key, int64_t value)
@@ -52,7 +54,7 @@ int spool_stamp_save(struct spool *s, const struct stamp *t)
 	return r;
 }
 
-/* ---- small files ------------------------------------------------------------------------------------------------- */
+/* ---- small files ----------------------------------------------------------------------------- */
 
 int spool_tmp_write(struct spool *s, const char *name, const void *data, size_t len)
 {
@@ -86,7 +88,7 @@ int spool_file_write(struct spool *s, int dirfd, const char *name, const void *d
 	return r;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* Is there a file in pages/? 1, 0, or negative errno. */
 static int has_pages(const struct spool *s)
@@ -173,7 +175,8 @@ static int open_folders(struct spool *s, char *why, size_t why_size)
 	return fsync_dir(s->dirfd);
 }
 
-/* Is there a database worth opening? An empty file is one whose making was cut off, or whose content is lost. */
+/* Is there a database worth opening? An empty file is one whose making was cut off, or whose content is lost.
+ */
 static bool database_missing(const struct spool *s)
 {
 	struct stat st;
@@ -344,7 +347,8 @@ int spool_open(const struct spool_options *o, struct spool **ret, char *why, siz
 
 int spool_mark_damaged(struct spool *s)
 {
-	_cleanup_close_ int fd = openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	_cleanup_close_ int fd =
+		openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
 	int r;
 
 	r = fd < 0 ? -errno : fsync_dir(s->dirfd);
@@ -376,7 +380,7 @@ void spool_close(struct spool *s)
 	free(s);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 struct db *spool_db(struct spool *s)
 {
@@ -448,7 +452,8 @@ int spool_room(struct spool *s, char *why, size_t why_size)
 	}
 	/* Some file systems count no inodes and say 0 of 0. */
 	if (v.f_files > 0 && (int64_t)MIN((uint64_t)v.f_favail, (uint64_t)INT64_MAX) - 4 < s->floor_inodes) {
-		str_format(why, why_size, "the disk has too few inodes left (%llu)", (unsigned long long)v.f_favail);
+		str_format(why, why_size, "the disk has too few inodes left (%llu)",
+			(unsigned long long)v.f_favail);
 		return -ENOSPC;
 	}
 	if (s->cap_bytes > 0 && s->pages_bytes + need > s->cap_bytes) {

@@ -1,5 +1,5 @@
-/* What the files of the spool share (spool.c, accept.c, pages.c, jobs.c, reconcile.c, adopt.c, quarantine.c) and their
- * tests see. Nobody else includes this. */
+/* What the files of the spool share (spool.c, accept.c, pages.c, jobs.c, reconcile.c, adopt.c, quarantine.c)
+ * and their tests see. Nobody else includes this. */
 #pragma once
 
 #include <dirent.h>
@@ -8,12 +8,12 @@
 #include "base/log.h"
 #include "daemon/spool.h"
 
-#define PAGE_ID_LENGTH  22                     /* "20261121T031205-7kq2mx" */
-#define PAGE_FILE_SIZE  (PAGE_ID_SIZE + 4)     /* with ".jpg" */
-#define PAGE_BYTES_MAX  ((int64_t)64 << 20)    /* a page file; 2048 px take less than 4 MiB */
-#define PAGE_ROOM       ((int64_t)4 << 20)     /* what one more page is taken to need */
+#define PAGE_ID_LENGTH    22                  /* "20261121T031205-7kq2mx" */
+#define PAGE_FILE_SIZE    (PAGE_ID_SIZE + 4)  /* with ".jpg" */
+#define PAGE_BYTES_MAX    ((int64_t)64 << 20) /* a page file; 2048 px take less than 4 MiB */
+#define PAGE_ROOM         ((int64_t)4 << 20)  /* what one more page is taken to need */
 #define TYPESET_BYTES_MAX ((size_t)4 << 20)
-#define RECONCILE_SLICE 256
+#define RECONCILE_SLICE   256
 
 /* A stamp as it is stored: realtime with what is known of its truth. */
 struct stamp {
@@ -48,12 +48,12 @@ struct spool {
 	struct spool_counts counts;
 	bool counts_known;
 	struct spool_writer *writers; /* open ones: their files in tmp/ are in use */
-	int64_t set_aside; /* how often something was moved to quarantine/ */
+	int64_t set_aside;            /* how often something was moved to quarantine/ */
 	struct reconcile reconcile;
 	void (*random)(void *out, size_t len); /* random_bytes(), unless a test wants a collision */
 };
 
-/* ---- spool.c ----------------------------------------------------------------------------------------------------- */
+/* ---- spool.c --------------------------------------------------------------------------------- */
 struct stamp spool_stamp(const struct spool *s);
 /* Keeps a trusted stamp as the clock's next floor; inside the caller's transaction. */
 int spool_stamp_save(struct spool *s, const struct stamp *t);
@@ -66,12 +66,12 @@ int spool_meta_set_i64(struct spool *s, const char *key, int64_t value);
 /* Notes beside the database that it is damaged: the next start sets it aside. */
 int spool_mark_damaged(struct spool *s);
 
-/* ---- accept.c ---------------------------------------------------------------------------------------------------- */
+/* ---- accept.c -------------------------------------------------------------------------------- */
 struct spool_writer *spool_writer_next(const struct spool_writer *w);
 /* Is tmp/NAME a page that is being written? */
 bool spool_is_writing(const struct spool *s, const char *tmp_name);
 
-/* ---- pages.c ----------------------------------------------------------------------------------------------------- */
+/* ---- pages.c --------------------------------------------------------------------------------- */
 bool page_id_valid(const char *id);
 void page_file_name(const char *id, char out[static PAGE_FILE_SIZE]);
 /* Adds the document if need be and the row; inside the caller's transaction. Fills p->seq. */
@@ -82,7 +82,7 @@ void spool_counts_forget(struct spool *s);
 /* Copies text, cut between characters when it does not fit. */
 void text_cut(char *out, size_t size, const char *text);
 
-/* ---- jobs.c ------------------------------------------------------------------------------------------------------ */
+/* ---- jobs.c ---------------------------------------------------------------------------------- */
 /* The job of a page file's comment, made again if the database lacks it. -ENOENT: its typeset is nowhere. */
 int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job **ret);
 /* Never NULL: an unreadable job gives one without route and types. */
@@ -95,7 +95,7 @@ static inline enum log_level spool_log_level(int64_t times)
 	return times <= 10 ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 }
 
-/* ---- adopt.c, quarantine.c ---------------------------------------------------------------------------------------- */
+/* ---- adopt.c, quarantine.c ------------------------------------------------------------------- */
 /* A page file without row: a held row from its comment, else it is set aside. */
 int spool_adopt(struct spool *s, const char *name);
 /* Moves dirfd/NAME to quarantine/ and writes down why. */

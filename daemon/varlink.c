@@ -33,7 +33,8 @@ static const char *call_problem(struct varlink_call *call)
 	if (parameters && !cJSON_IsObject(parameters) && !cJSON_IsNull(parameters))
 		return "\"parameters\" is no object";
 	call->parameters = cJSON_IsObject(parameters) ? parameters : NULL;
-	if (get_flag(call->json, "more", &call->more) < 0 || get_flag(call->json, "oneway", &call->oneway) < 0 ||
+	if (get_flag(call->json, "more", &call->more) < 0 ||
+		get_flag(call->json, "oneway", &call->oneway) < 0 ||
 		get_flag(call->json, "upgrade", &call->upgrade) < 0)
 		return "a flag is no boolean";
 	if (call->more + call->oneway + call->upgrade > 1)
@@ -79,7 +80,8 @@ int varlink_method_split(const char *method, char *interface, size_t size, const
 	return 0;
 }
 
-int varlink_reply_format(struct buf *out, const char *error, const char *parameters, size_t len, bool continues)
+int varlink_reply_format(
+	struct buf *out, const char *error, const char *parameters, size_t len, bool continues)
 {
 	size_t before = out->len;
 	int r;

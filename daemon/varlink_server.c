@@ -5,13 +5,13 @@
 #include "base/log.h"
 #include "daemon/varlink.h"
 
-#define READ_SIZE       ((size_t)16 << 10)
-#define CALLS_PER_TURN  16              /* of one connection, before others get their turn */
-#define QUEUE_CALM      ((size_t)64 << 10) /* no further call is taken while more than this is queued */
-#define GROUPS_MAX_PEER 65536           /* NGROUPS_MAX */
+#define READ_SIZE          ((size_t)16 << 10)
+#define CALLS_PER_TURN     16                 /* of one connection, before others get their turn */
+#define QUEUE_CALM         ((size_t)64 << 10) /* no further call is taken while more than this is queued */
+#define GROUPS_MAX_PEER    65536              /* NGROUPS_MAX */
 #define ACCEPT_INTERVAL_US 1000000
-#define ACCEPT_BURST    128
-#define FDS_PER_MESSAGE 8               /* looked at; one is kept, the rest closed. The kernel closes what does not fit */
+#define ACCEPT_BURST       128
+#define FDS_PER_MESSAGE    8 /* looked at; one is kept, the rest closed. The kernel closes what does not fit */
 
 struct varlink_conn {
 	struct varlink_server *server; /* borrowed */
@@ -118,7 +118,8 @@ static void conn_flush(struct varlink_conn *c)
 
 /* ---- answers ------------------------------------------------------------------------------------------- */
 
-static void answer(struct varlink_conn *c, const char *error, const char *parameters, size_t len, bool continues)
+static void answer(
+	struct varlink_conn *c, const char *error, const char *parameters, size_t len, bool continues)
 {
 	bool idle = !c->out.len;
 	int r;
@@ -194,7 +195,8 @@ static void conn_process(struct varlink_conn *c)
 			break;
 		}
 		if (len < 0) {
-			log_debug("control socket: a call of more than %zu bytes: dropped", VARLINK_MESSAGE_MAX);
+			log_debug("control socket: a call of more than %zu bytes: dropped",
+				VARLINK_MESSAGE_MAX);
 			varlink_drop(c);
 			break;
 		}
@@ -243,8 +245,10 @@ static ssize_t conn_read(struct varlink_conn *c)
 		struct cmsghdr align;
 		char space[CMSG_SPACE(FDS_PER_MESSAGE * sizeof(int))];
 	} control;
-	struct iovec iov = {.iov_len = MIN(READ_SIZE, VARLINK_MESSAGE_MAX + 1 - MIN(c->in.len, VARLINK_MESSAGE_MAX))};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct iovec iov = {
+		.iov_len = MIN(READ_SIZE, VARLINK_MESSAGE_MAX + 1 - MIN(c->in.len, VARLINK_MESSAGE_MAX))};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n;
 	int r;
 
@@ -446,7 +450,8 @@ int varlink_server_listen_take(struct varlink_server *s, int fd)
 	return r;
 }
 
-int varlink_server_new(sd_event *e, const struct varlink_server_ops *ops, void *ud, struct varlink_server **ret)
+int varlink_server_new(
+	sd_event *e, const struct varlink_server_ops *ops, void *ud, struct varlink_server **ret)
 {
 	struct varlink_server *s = calloc(1, sizeof(*s));
 	int r;

@@ -1,6 +1,5 @@
 #include "extract/answer.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -54,9 +53,11 @@ const struct field_value *answer_field(const struct answer *a, const char *name)
 	return answer_field_mutable((struct answer *)a, name);
 }
 
-/* ---- problems ------------------------------------------------------------------------------------------------------ */
+/* ---- problems
+ * ------------------------------------------------------------------------------------------------------ */
 
-static int problem_append(char **text, const char *sep, size_t max, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static int problem_append(
+	char **text, const char *sep, size_t max, const char *fmt, va_list ap)
 {
 	char raw[512], safe[512];
 	char *more;
@@ -95,14 +96,15 @@ int answer_problem(struct answer *a, const char *fmt, ...)
 	return e;
 }
 
-/* ---- evidence ------------------------------------------------------------------------------------------------------ */
+/* ---- evidence
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void take_box(struct field_value *f, const cJSON *box)
 {
 	int b[4], n = 0;
 	const cJSON *v;
 
-	cJSON_ArrayForEach(v, box) {
+	cJSON_ArrayForEach (v, box) {
 		if (n == 4 || !cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= 100000))
 			return;
 		b[n++] = (int)v->valuedouble;
@@ -121,9 +123,11 @@ static void take_evidence(struct field_value *f, const cJSON *e)
 	if (!f->value)
 		return;
 	if (text && f->spec->kind != FIELD_ROWS && f->proof == PROOF_UNPROVEN &&
-		field_value_parse(f->spec, text, &value, NULL, 0) == 0 && cJSON_Compare(value, f->value, true))
+		field_value_parse(f->spec, text, &value, NULL, 0) == 0 &&
+		cJSON_Compare(value, f->value, true))
 		f->proof = PROOF_SUPPORTED;
-	if (cJSON_IsNumber(confidence) && confidence->valuedouble >= 0 && confidence->valuedouble <= 1)
+	if (confidence && cJSON_IsNumber(confidence) && confidence->valuedouble >= 0 &&
+		confidence->valuedouble <= 1)
 		f->confidence = confidence->valuedouble;
 	take_box(f, json_get_array(e, "box"));
 }
@@ -134,7 +138,7 @@ int answer_add_evidence(struct answer *a, const cJSON *evidence)
 
 	if (!cJSON_IsObject(evidence))
 		return 0;
-	cJSON_ArrayForEach(e, evidence) {
+	cJSON_ArrayForEach (e, evidence) {
 		struct field_value *f = answer_field_mutable(a, e->string);
 
 		if (f)
@@ -143,7 +147,8 @@ int answer_add_evidence(struct answer *a, const cJSON *evidence)
 	return 0;
 }
 
-/* ---- score and names ----------------------------------------------------------------------------------------------- */
+/* ---- score and names
+ * ----------------------------------------------------------------------------------------------- */
 
 enum answer_state answer_score(const struct answer *a)
 {
@@ -183,7 +188,8 @@ const char *answer_state_name(enum answer_state s)
 	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
 }
 
-/* ---- the result's JSON --------------------------------------------------------------------------------------------- */
+/* ---- the result's JSON
+ * --------------------------------------------------------------------------------------------- */
 
 static int add_proven_columns(cJSON *obj, const struct field_value *f)
 {
@@ -219,7 +225,8 @@ static int field_to_json(const struct field_value *f, cJSON *fields)
 	if (e == 0 && f->problem)
 		e = json_add_string(obj, "problem", f->problem);
 	if (e == 0 && f->confidence >= 0)
-		e = json_add_take(obj, "confidence", cJSON_CreateNumber(round(f->confidence * 1000) / 1000));
+		e = json_add_take(obj, "confidence",
+			cJSON_CreateNumber((double)(int)(f->confidence * 1000 + 0.5) / 1000));
 	if (e < 0 || f->box[2] == 0)
 		return e;
 	box = cJSON_CreateIntArray(f->box, 4);

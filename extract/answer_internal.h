@@ -1,5 +1,5 @@
-/* Between the files of the answer: answer.c (the object), answer_values.c (JSON to typed values), answer_text.c (finding
- * the JSON or the "KEY: value" lines). */
+/* Between the files of the answer: answer.c (the object), answer_values.c (JSON to typed values),
+ * answer_text.c (finding the JSON or the "KEY: value" lines). */
 #pragma once
 
 #include "extract/answer.h"
@@ -11,7 +11,8 @@
 /* An answer in which every field is absent. 0 or -ENOMEM. */
 int answer_new(const struct doctype *t, struct answer **ret);
 struct field_value *answer_field_mutable(struct answer *a, const char *name);
-/* Adds to a field's problem ("; " between), to the answer's problems (a line each). Made safe; past the cap, dropped. */
+/* Adds to a field's problem ("; " between), to the answer's problems (a line each). Made safe; past the cap,
+ * dropped. */
 int field_problem(struct field_value *f, const char *fmt, ...) _printf_(2, 3);
 int answer_problem(struct answer *a, const char *fmt, ...) _printf_(2, 3);
 

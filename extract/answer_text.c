@@ -10,14 +10,16 @@
 #define JSON_TRIES_MAX 64
 #define LINE_ROWS_MAX  1000
 
-/* ---- JSON inside text ---------------------------------------------------------------------------------------------- */
+/* ---- JSON inside text
+ * ---------------------------------------------------------------------------------------------- */
 
 static size_t members_known(const struct doctype *t, const cJSON *obj)
 {
 	const cJSON *m;
 	size_t n = 0;
 
-	cJSON_ArrayForEach(m, obj) n += field_match(t->fields, t->n_fields, m->string, strlen(m->string)) >= 0;
+	cJSON_ArrayForEach (m, obj)
+		n += field_match(t->fields, t->n_fields, m->string, strlen(m->string)) >= 0;
 	return n;
 }
 
@@ -51,7 +53,9 @@ static cJSON *find_object(const struct doctype *t, const char *text, size_t len)
 	return best;
 }
 
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
+/* ---- lines
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 struct line {
 	size_t indent;
@@ -59,7 +63,7 @@ struct line {
 	bool quoted_key; /* of JSON that is not well-formed */
 	bool last;       /* no line end after it: may be cut off */
 	const char *key;
-	size_t key_len;  /* 0: no key */
+	size_t key_len; /* 0: no key */
 	const char *value;
 	size_t value_len;
 };
@@ -129,12 +133,17 @@ static cJSON *line_value(const struct line *l)
 	if (l->value_len == 0 || (l->quoted_key && l->last))
 		return NULL;
 	if (strchr("\"[{", l->value[0])) {
-		size_t len = l->value_len;
+		size_t used;
 
+		if (json_parse_prefix(l->value, l->value_len, &json, &used) < 0)
+			return NULL;
 		/* the last member of an object on one line has the object's bracket behind it */
-		while (len > 1 && json_parse(l->value, len, &json, NULL) < 0 && strchr("} \t", l->value[len - 1]))
-			len--;
-		return json;
+		while (used < l->value_len && strchr("} \t", l->value[used]))
+			used++;
+		if (used == l->value_len)
+			return json;
+		cJSON_Delete(json);
+		return NULL;
 	}
 	text = strndup(l->value, l->value_len);
 	json = text ? cJSON_CreateString(text) : NULL;
@@ -145,9 +154,9 @@ static cJSON *line_value(const struct line *l)
 struct lines {
 	struct answer *a;
 	int found;
-	int rows;        /* the rows field whose rows follow, or -1 */
-	size_t indent;   /* of the line that named it */
-	cJSON *array;    /* owned: the rows so far */
+	int rows;      /* the rows field whose rows follow, or -1 */
+	size_t indent; /* of the line that named it */
+	cJSON *array;  /* owned: the rows so far */
 	size_t n_rows;
 };
 
@@ -174,7 +183,8 @@ static int begin_rows(struct lines *s, int field, const struct line *l)
 	return e < 0 ? e : s->array ? 0 : -ENOMEM;
 }
 
-/* A line within rows: a bullet or bracket begins a row, "column: value" is a cell. 1: used, 0: not a row's line. */
+/* A line within rows: a bullet or bracket begins a row, "column: value" is a cell. 1: used, 0: not a row's
+ * line. */
 static int take_row_line(struct lines *s, const struct line *l)
 {
 	const struct field_spec *spec = &s->a->type->fields[s->rows];
@@ -252,7 +262,8 @@ int answer_take_lines(struct answer *a, const char *text, size_t len)
 	return e < 0 ? e : s.found;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Invalid bytes become U+FFFD and NULs blanks, so that the rest of a damaged answer is still read. */
 static int clean_text(const char *raw, size_t len, struct buf *out)

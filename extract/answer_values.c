@@ -8,7 +8,8 @@
 #define WRAP_DEPTH 4
 #define KEY_MAX    96
 
-/* ---- which field ------------------------------------------------------------------------------------------------- */
+/* ---- which field
+ * ------------------------------------------------------------------------------------------------- */
 
 static bool key_equals(const char *key, const char *name)
 {
@@ -22,7 +23,7 @@ static bool labels_contain(const cJSON *labels, const char *key)
 {
 	const cJSON *l;
 
-	cJSON_ArrayForEach(l, labels)
+	cJSON_ArrayForEach (l, labels)
 		if (key_equals(key, l->valuestring))
 			return true;
 	return false;
@@ -51,7 +52,8 @@ static int match_member(const struct doctype *t, const char *name)
 	return field_match(t->fields, t->n_fields, name, strlen(name));
 }
 
-/* ---- one value ----------------------------------------------------------------------------------------------------- */
+/* ---- one value
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* {"value": V, ...} is V. */
 static const cJSON *unwrap(const cJSON *value)
@@ -62,8 +64,9 @@ static const cJSON *unwrap(const cJSON *value)
 }
 
 /*
- * The text of a string or number; NULL for others. 15 significant digits are exact for every decimal that a double holds
- * without loss, so 12.5 comes out as written; what is longer keeps more decimals than its kind allows and is refused.
+ * The text of a string or number; NULL for others. 15 significant digits are exact for every decimal that a
+ * double holds without loss, so 12.5 comes out as written; what is longer keeps more decimals than its kind
+ * allows and is refused.
  */
 static const char *scalar_text(const cJSON *value, char room[40])
 {
@@ -81,7 +84,8 @@ enum taken {
 	TAKEN_BAD,
 };
 
-static enum taken take_scalar(const struct field_spec *f, const cJSON *value, cJSON **ret, char *why, size_t why_size)
+static enum taken take_scalar(
+	const struct field_spec *f, const cJSON *value, cJSON **ret, char *why, size_t why_size)
 {
 	char room[40];
 	const char *text;
@@ -101,7 +105,9 @@ static enum taken take_scalar(const struct field_spec *f, const cJSON *value, cJ
 	return field_value_parse(f, text, ret, why, why_size) < 0 ? TAKEN_BAD : TAKEN_VALUE;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct rows {
 	struct answer *a;
@@ -117,10 +123,12 @@ static int take_cell(const struct rows *r, cJSON *row, const cJSON *member)
 	char why[128];
 
 	if (c < 0)
-		return cJSON_IsNull(member) ? 0 : answer_problem(r->a, "%s[%u]: unknown member %.64s", spec->name, r->n - 1,
-								  member->string);
+		return cJSON_IsNull(member) ? 0
+					    : answer_problem(r->a, "%s[%u]: unknown member %.64s", spec->name,
+						      r->n - 1, member->string);
 	if (json_get(row, spec->columns[c].name))
-		return answer_problem(r->a, "%s[%u]: %s is said twice", spec->name, r->n - 1, spec->columns[c].name);
+		return answer_problem(
+			r->a, "%s[%u]: %s is said twice", spec->name, r->n - 1, spec->columns[c].name);
 	switch (take_scalar(&spec->columns[c], member, &value, why, sizeof(why))) {
 	case TAKEN_VALUE:
 		return json_add_take(row, spec->columns[c].name, take_ptr(value));
@@ -163,7 +171,7 @@ static int take_row(const struct rows *r, const cJSON *item, cJSON *out)
 		return -ENOMEM;
 	if (!cJSON_IsObject(item))
 		return field_problem(r->field, "row %u left out: not an object", r->n);
-	cJSON_ArrayForEach(m, item) {
+	cJSON_ArrayForEach (m, item) {
 		int e = take_cell(r, raw, m);
 
 		if (e < 0)
@@ -178,7 +186,7 @@ static int take_row_array(struct rows *r, const cJSON *array, cJSON *out)
 	int64_t max = 0;
 
 	(void)json_get_i64(r->field->spec->schema, "maxItems", &max); /* lint: it is there */
-	cJSON_ArrayForEach(item, array) {
+	cJSON_ArrayForEach (item, array) {
 		int e;
 
 		if (r->n++ >= max)
@@ -215,13 +223,14 @@ static int take_rows(struct answer *a, struct field_value *f, const cJSON *value
 	return e;
 }
 
-/* ---- fields -------------------------------------------------------------------------------------------------------- */
+/* ---- fields
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void take_confidence(struct field_value *f, const cJSON *value)
 {
 	const cJSON *c = cJSON_IsObject(value) ? json_get(value, "confidence") : NULL;
 
-	if (cJSON_IsNumber(c) && c->valuedouble >= 0 && c->valuedouble <= 1)
+	if (c && cJSON_IsNumber(c) && c->valuedouble >= 0 && c->valuedouble <= 1)
 		f->confidence = c->valuedouble;
 }
 
@@ -232,7 +241,8 @@ int answer_take_value(struct answer *a, size_t field, const cJSON *value)
 	char why[128];
 
 	if (f->spec->kind == FIELD_ROWS)
-		return f->value ? answer_problem(a, "%s is said twice", f->spec->name) : take_rows(a, f, value);
+		return f->value ? answer_problem(a, "%s is said twice", f->spec->name)
+				: take_rows(a, f, value);
 	switch (take_scalar(f->spec, value, &parsed, why, sizeof(why))) {
 	case TAKEN_NOTHING:
 		return 0;
@@ -242,14 +252,17 @@ int answer_take_value(struct answer *a, size_t field, const cJSON *value)
 		break;
 	}
 	if (f->value)
-		return cJSON_Compare(f->value, parsed, true) ? 0 : answer_problem(a, "%s is said twice", f->spec->name);
+		return cJSON_Compare(f->value, parsed, true)
+			       ? 0
+			       : answer_problem(a, "%s is said twice", f->spec->name);
 	free(take_ptr(f->problem)); /* said badly before, well now */
 	f->value = take_ptr(parsed);
 	take_confidence(f, value);
 	return 0;
 }
 
-/* ---- objects ------------------------------------------------------------------------------------------------------- */
+/* ---- objects
+ * ------------------------------------------------------------------------------------------------------- */
 
 static const cJSON *wrapped_object(const cJSON *member)
 {
@@ -262,9 +275,10 @@ static bool names_field_within(const struct doctype *t, const cJSON *obj, unsign
 {
 	const cJSON *m;
 
-	cJSON_ArrayForEach(m, obj)
+	cJSON_ArrayForEach (m, obj)
 		if (match_member(t, m->string) >= 0 ||
-			(depth < WRAP_DEPTH && wrapped_object(m) && names_field_within(t, wrapped_object(m), depth + 1)))
+			(depth < WRAP_DEPTH && wrapped_object(m) &&
+				names_field_within(t, wrapped_object(m), depth + 1)))
 			return true;
 	return false;
 }
@@ -282,7 +296,8 @@ static int take_member(struct answer *a, const cJSON *m, unsigned int depth)
 	int i = match_member(a->type, m->string);
 	const cJSON *inner = wrapped_object(m);
 	bool wrapper = inner && depth < WRAP_DEPTH && !json_get(inner, "value") &&
-		       (i < 0 || a->type->fields[i].kind != FIELD_ROWS) && names_field_within(a->type, inner, depth + 1);
+		       (i < 0 || a->type->fields[i].kind != FIELD_ROWS) &&
+		       names_field_within(a->type, inner, depth + 1);
 
 	if (wrapper)
 		return take_object(a, inner, depth + 1);
@@ -301,7 +316,7 @@ static int take_object(struct answer *a, const cJSON *obj, unsigned int depth)
 	int found = 0;
 	const cJSON *m;
 
-	cJSON_ArrayForEach(m, obj) {
+	cJSON_ArrayForEach (m, obj) {
 		int e = take_member(a, m, depth);
 
 		if (e < 0)

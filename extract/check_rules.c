@@ -27,7 +27,7 @@ static void outcome_fails(struct check_outcome *o, const char *fmt, ...)
 
 static bool value_cents(const cJSON *value, int64_t *ret)
 {
-	return cJSON_IsString(value) && money_cents(value->valuestring, ret) == 0;
+	return value && cJSON_IsString(value) && money_cents(value->valuestring, ret) == 0;
 }
 
 static bool field_cents(const struct field_value *f, int64_t *ret)
@@ -51,7 +51,9 @@ static const char *money(int64_t cents, char out[24])
 	return out;
 }
 
-/* ---- abn ----------------------------------------------------------------------------------------------------------- */
+/* ---- abn
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 /* Weights of the Australian Business Register; the first digit counts less one. */
 bool abn_valid(const char *s)
@@ -86,7 +88,9 @@ void rule_abn(const struct answer *a, const struct check_arg *args, struct check
 		outcome_fails(ret, "%.11s is not a valid ABN", f->value->valuestring);
 }
 
-/* ---- gst ----------------------------------------------------------------------------------------------------------- */
+/* ---- gst
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static int64_t magnitude(int64_t n)
 {
@@ -112,8 +116,10 @@ static void gst_with_net(int64_t net, int64_t gst, int64_t total, struct check_o
 		ret->result = net + gst == total && gst != 0 ? CHECK_PROVES : CHECK_HOLDS;
 }
 
-/* An eleventh to the nearest cent: |11 gst - total| <= 5. That ties the GST; the total only to within eleven cents. */
-static void gst_of_total(struct field_value *f, int64_t gst, int64_t total, bool mixed, struct check_outcome *ret)
+/* An eleventh to the nearest cent: |11 gst - total| <= 5. That ties the GST; the total only to within eleven
+ * cents. */
+static void gst_of_total(
+	struct field_value *f, int64_t gst, int64_t total, bool mixed, struct check_outcome *ret)
 {
 	int64_t off = magnitude(gst * 11 - total);
 	char g[24], t[24];
@@ -145,7 +151,9 @@ void rule_gst(const struct answer *a, const struct check_arg *args, struct check
 	}
 }
 
-/* ---- sum ----------------------------------------------------------------------------------------------------------- */
+/* ---- sum
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static bool names_amount(const struct field_spec *f, const char *key)
 {
@@ -157,7 +165,7 @@ static bool names_amount(const struct field_spec *f, const char *key)
 	text_key(f->title, strlen(f->title), other, sizeof(other));
 	if (streq(other, key))
 		return true;
-	cJSON_ArrayForEach(l, f->labels) {
+	cJSON_ArrayForEach (l, f->labels) {
 		text_key(l->valuestring, strlen(l->valuestring), other, sizeof(other));
 		if (streq(other, key))
 			return true;
@@ -185,7 +193,8 @@ static bool is_summary_row(const struct answer *a, const struct field_value *row
 
 void rule_sum(const struct answer *a, const struct check_arg *args, struct check_outcome *ret)
 {
-	struct field_value *rows = args[0].field, *total = args[2].field, *plus = args[3].field, *minus = args[4].field;
+	struct field_value *rows = args[0].field, *total = args[2].field, *plus = args[3].field,
+			   *minus = args[4].field;
 	int64_t want, sum = 0, cents, more = 0, less = 0;
 	unsigned int terms = 0;
 	bool summary = false;
@@ -195,7 +204,7 @@ void rule_sum(const struct answer *a, const struct check_arg *args, struct check
 	if (!cJSON_IsArray(rows->value) || !rows->value->child || !field_cents(total, &want) ||
 		(plus && !field_cents(plus, &more)) || (minus && !field_cents(minus, &less)))
 		return;
-	cJSON_ArrayForEach(row, rows->value) {
+	cJSON_ArrayForEach (row, rows->value) {
 		if (!value_cents(cell(rows, row, args[1].column), &cents))
 			return;
 		sum += cents;
@@ -211,12 +220,14 @@ void rule_sum(const struct answer *a, const struct check_arg *args, struct check
 			plus || minus ? "with the rest" : "sum", money(sum + more - less, s), money(want, w));
 	else /* one amount equal to another may be the same figure read twice; a zero takes part in no sum */
 		ret->result = terms > 0 && terms + (more != 0) + (less != 0) >= 2 && want != 0 && !summary &&
-						      (!plus || more != 0) && (!minus || less != 0)
+					      (!plus || more != 0) && (!minus || less != 0)
 				      ? CHECK_PROVES
 				      : CHECK_HOLDS;
 }
 
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
+/* ---- lines
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 enum line {
 	LINE_ABSENT, /* not all three there */
@@ -240,7 +251,7 @@ static enum line line_holds(int64_t quantity, int64_t price, int64_t amount)
 
 static bool value_millionths(const cJSON *v, int64_t *ret)
 {
-	return cJSON_IsString(v) && parse_decimal(v->valuestring, 6, ret) == 0;
+	return v && cJSON_IsString(v) && parse_decimal(v->valuestring, 6, ret) == 0;
 }
 
 void rule_lines(const struct answer *a, const struct check_arg *args, struct check_outcome *ret)
@@ -253,7 +264,7 @@ void rule_lines(const struct answer *a, const struct check_arg *args, struct che
 	if (!cJSON_IsArray(rows->value))
 		return;
 	tie(ret, rows, bit(args[1].column) | bit(args[2].column) | bit(args[3].column));
-	cJSON_ArrayForEach(row, rows->value) {
+	cJSON_ArrayForEach (row, rows->value) {
 		const cJSON *q = cell(rows, row, args[1].column);
 		int64_t quantity, price, amount;
 		enum line l = LINE_ABSENT;
@@ -263,7 +274,8 @@ void rule_lines(const struct answer *a, const struct check_arg *args, struct che
 			value_cents(cell(rows, row, args[3].column), &amount))
 			l = line_holds(quantity, price, amount);
 		if (l == LINE_WRONG) {
-			outcome_fails(ret, "row %u: %s x %s is not %s", n, q->valuestring, money(price, p), money(amount, m));
+			outcome_fails(ret, "row %u: %s x %s is not %s", n, q->valuestring, money(price, p),
+				money(amount, m));
 			return;
 		}
 		if (l != LINE_ABSENT)
@@ -276,7 +288,8 @@ void rule_lines(const struct answer *a, const struct check_arg *args, struct che
 		ret->result = CHECK_PROVES;
 }
 
-/* ---- balance ------------------------------------------------------------------------------------------------------- */
+/* ---- balance
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct statement {
 	struct field_value *rows, *opening, *closing;
@@ -303,7 +316,7 @@ struct walk {
 	unsigned int moved; /* rows whose movement ties their balance to the one before */
 	bool gap;           /* a balance was missing or nothing came before: a link of the chain is open */
 	bool known;
-	int64_t balance;    /* after the last row, if known */
+	int64_t balance; /* after the last row, if known */
 };
 
 static bool walk_row(const struct statement *s, const cJSON *row, struct walk *w, struct check_outcome *ret)
@@ -319,8 +332,8 @@ static bool walk_row(const struct statement *s, const cJSON *row, struct walk *w
 		return true;
 	}
 	if (w->known && w->balance + moved != after) {
-		outcome_fails(ret, "row %u: %s %s %s is not %s", w->n, money(w->balance, b), moved < 0 ? "-" : "+",
-			money(magnitude(moved), m), money(after, e));
+		outcome_fails(ret, "row %u: %s %s %s is not %s", w->n, money(w->balance, b),
+			moved < 0 ? "-" : "+", money(magnitude(moved), m), money(after, e));
 		return false;
 	}
 	w->gap |= !w->known;
@@ -339,7 +352,8 @@ static void run_statement(const struct statement *s, struct check_outcome *ret)
 
 	w.known = field_cents(s->opening, &w.balance);
 	/* cJSON: the first item's prev is the last */
-	for (row = s->reverse ? first->prev : first; row; row = s->reverse ? (row == first ? NULL : row->prev) : row->next)
+	for (row = s->reverse ? first->prev : first; row;
+		row = s->reverse ? (row == first ? NULL : row->prev) : row->next)
 		if (!walk_row(s, row, &w, ret))
 			return;
 	if (!field_cents(s->closing, &closing)) {

@@ -37,11 +37,14 @@ static const struct check {
 			{"minus", PARAM_FIELD, FIELD_MONEY, false}}},
 	{"lines", rule_lines,
 		{{"rows", PARAM_FIELD, FIELD_ROWS, true}, {"quantity", PARAM_COLUMN, FIELD_DECIMAL, true},
-			{"price", PARAM_COLUMN, FIELD_MONEY, true}, {"amount", PARAM_COLUMN, FIELD_MONEY, true}}},
+			{"price", PARAM_COLUMN, FIELD_MONEY, true},
+			{"amount", PARAM_COLUMN, FIELD_MONEY, true}}},
 	{"balance", rule_balance,
 		{{"rows", PARAM_FIELD, FIELD_ROWS, true}, {"balance", PARAM_COLUMN, FIELD_MONEY, true},
-			{"opening", PARAM_FIELD, FIELD_MONEY, true}, {"closing", PARAM_FIELD, FIELD_MONEY, true},
-			{"debit", PARAM_COLUMN, FIELD_MONEY, false}, {"credit", PARAM_COLUMN, FIELD_MONEY, false},
+			{"opening", PARAM_FIELD, FIELD_MONEY, true},
+			{"closing", PARAM_FIELD, FIELD_MONEY, true},
+			{"debit", PARAM_COLUMN, FIELD_MONEY, false},
+			{"credit", PARAM_COLUMN, FIELD_MONEY, false},
 			{"amount", PARAM_COLUMN, FIELD_MONEY, false}}},
 };
 
@@ -53,7 +56,9 @@ static const struct check *check_find(const char *name)
 	return NULL;
 }
 
-/* ---- lint ---------------------------------------------------------------------------------------------------------- */
+/* ---- lint
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct lint {
 	const struct doctype *type;
@@ -105,8 +110,8 @@ static int lint_param(const struct lint *l, const cJSON *j, const struct param *
 		f = column < 0 ? NULL : &r->columns[column];
 	}
 	if (!f || f->kind != p->field)
-		return fail(l, "%s must name a %s of kind %s", p->name, p->kind == PARAM_FIELD ? "field" : "column",
-			field_kind_name(p->field));
+		return fail(l, "%s must name a %s of kind %s", p->name,
+			p->kind == PARAM_FIELD ? "field" : "column", field_kind_name(p->field));
 	return 0;
 }
 
@@ -125,7 +130,7 @@ static int lint_check(const struct lint *l, const cJSON *j)
 
 	if (!c)
 		return fail(l, "check must be abn, gst, sum, lines or balance");
-	cJSON_ArrayForEach(m, j)
+	cJSON_ArrayForEach (m, j)
 		if (!member_known(c, m->string))
 			return fail(l, "unknown member \"%.64s\"", m->string);
 	for (const struct param *p = c->params; p->kind != PARAM_END; p++) {
@@ -152,7 +157,7 @@ int checks_lint(const struct doctype *t, char *why, size_t why_size)
 		return 0;
 	if (!cJSON_IsArray(t->checks))
 		return fail(&l, "must be an array");
-	cJSON_ArrayForEach(j, t->checks) {
+	cJSON_ArrayForEach (j, t->checks) {
 		int e = l.index == CHECKS_MAX ? fail(&l, "more than %d", CHECKS_MAX) : lint_check(&l, j);
 
 		if (e < 0)
@@ -162,9 +167,12 @@ int checks_lint(const struct doctype *t, char *why, size_t why_size)
 	return 0;
 }
 
-/* ---- run ----------------------------------------------------------------------------------------------------------- */
+/* ---- run
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
-static void resolve(struct answer *a, const cJSON *j, const struct check *c, struct check_arg args[CHECK_ARGS_MAX])
+static void resolve(
+	struct answer *a, const cJSON *j, const struct check *c, struct check_arg args[CHECK_ARGS_MAX])
 {
 	for (size_t i = 0; i < CHECK_ARGS_MAX; i++)
 		args[i] = (struct check_arg){.column = -1};
@@ -193,13 +201,15 @@ static void prove(const struct check *c, const struct check_outcome *o)
 	}
 }
 
-/* Which of the compared figures does some check prove? Asked of all failed checks before any blame changes the answer. */
+/* Which of the compared figures does some check prove? Asked of all failed checks before any blame changes
+ * the answer. */
 static void note_proven(struct check_outcome *o)
 {
 	for (size_t i = 0; i < o->n_ties; i++) {
 		const struct field_value *f = o->ties[i].field;
 
-		o->ties[i].proven = f->proof == PROOF_VERIFIED && (f->proven_columns & o->ties[i].columns) == o->ties[i].columns;
+		o->ties[i].proven = f->proof == PROOF_VERIFIED &&
+				    (f->proven_columns & o->ties[i].columns) == o->ties[i].columns;
 	}
 }
 
@@ -213,8 +223,8 @@ static void unprove(struct field_value *f, uint32_t columns)
 }
 
 /*
- * One of the figures a failed check compared is wrong. What another check proves is not it, so the others are blamed;
- * if the checks contradict each other, all are, and nothing of it stays proven.
+ * One of the figures a failed check compared is wrong. What another check proves is not it, so the others are
+ * blamed; if the checks contradict each other, all are, and nothing of it stays proven.
  */
 static int blame(const struct check *c, const struct check_outcome *o)
 {
@@ -247,7 +257,7 @@ int checks_run(struct answer *a)
 
 	if (!outcomes)
 		return -ENOMEM;
-	cJSON_ArrayForEach(j, a->type->checks) {
+	cJSON_ArrayForEach (j, a->type->checks) {
 		struct check_arg args[CHECK_ARGS_MAX];
 
 		ran[n] = check_find(json_get_string(j, "check"));

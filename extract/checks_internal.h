@@ -1,4 +1,5 @@
-/* Between checks.c (which checks a type lists, what their outcomes mean) and check_rules.c (the arithmetic). */
+/* Between checks.c (which checks a type lists, what their outcomes mean) and check_rules.c (the arithmetic).
+ */
 #pragma once
 
 #include "extract/checks.h"

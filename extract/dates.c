@@ -46,7 +46,8 @@ bool date_is_iso(const char *s)
 		(s[5] - '0') * 10 + (s[6] - '0'), (s[8] - '0') * 10 + (s[9] - '0'));
 }
 
-/* One separator other than blanks between two tokens, or blanks alone; an apostrophe before a short year is skipped. */
+/* One separator other than blanks between two tokens, or blanks alone; an apostrophe before a short year is
+ * skipped. */
 static int take_separator(const char **p, char *ret)
 {
 	char sep = ' ';
@@ -96,8 +97,8 @@ static bool is_prefix_of(const char *word, const char *full, size_t min)
 
 static int month_number(const char *word)
 {
-	static const char *const months[] = {"january", "february", "march", "april", "may", "june", "july", "august",
-		"september", "october", "november", "december"};
+	static const char *const months[] = {"january", "february", "march", "april", "may", "june", "july",
+		"august", "september", "october", "november", "december"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(months); i++)
 		if (is_prefix_of(word, months[i], 3))
@@ -107,7 +108,8 @@ static int month_number(const char *word)
 
 static bool is_weekday(const char *word)
 {
-	static const char *const days[] = {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"};
+	static const char *const days[] = {
+		"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(days); i++)
 		if (is_prefix_of(word, days[i], 3))
@@ -119,10 +121,12 @@ static bool is_weekday(const char *word)
 static bool is_ordinal(const struct token *before, const char *word)
 {
 	return before->kind == TOKEN_NUMBER && before->digits <= 2 &&
-	       (!strcasecmp(word, "st") || !strcasecmp(word, "nd") || !strcasecmp(word, "rd") || !strcasecmp(word, "th"));
+	       (!strcasecmp(word, "st") || !strcasecmp(word, "nd") || !strcasecmp(word, "rd") ||
+		       !strcasecmp(word, "th"));
 }
 
-/* "10:32", "T10:32:05.120Z", "10.32 am", "10:32:05 +11:00": a time of day with two digits of minutes ends the text. */
+/* "10:32", "T10:32:05.120Z", "10.32 am", "10:32:05 +11:00": a time of day with two digits of minutes ends the
+ * text. */
 static bool is_time(const char *p)
 {
 	unsigned int colons = 0;
@@ -159,7 +163,8 @@ static int tokenize(const char *p, struct tokens *ret)
 			return -EINVAL;
 		if (t.kind == TOKEN_WORD && ret->n == 0 && is_weekday(t.text) && month_number(t.text) == 0)
 			continue;
-		if (t.kind == TOKEN_WORD && ret->n > 0 && (is_ordinal(&ret->t[ret->n - 1], t.text) || !strcasecmp(t.text, "of")))
+		if (t.kind == TOKEN_WORD && ret->n > 0 &&
+			(is_ordinal(&ret->t[ret->n - 1], t.text) || !strcasecmp(t.text, "of")))
 			continue;
 		ret->t[ret->n++] = t;
 	}
@@ -192,7 +197,8 @@ static bool arrange(const struct token t[3], int *ret_year, int *ret_month, int 
 		return true;
 	}
 	if (t[1].kind == TOKEN_WORD) { /* 21 November 2026; 2026-Nov-21 */
-		const struct token *day = t[0].digits == 4 ? &t[2] : &t[0], *year = t[0].digits == 4 ? &t[0] : &t[2];
+		const struct token *day = t[0].digits == 4 ? &t[2] : &t[0],
+				   *year = t[0].digits == 4 ? &t[0] : &t[2];
 
 		*ret_month = month_number(t[1].text);
 		*ret_day = day->kind == TOKEN_NUMBER && day->digits <= 2 ? day->number : 0;

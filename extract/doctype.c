@@ -58,13 +58,15 @@ static int fail(const struct reader *r, const char *path, const char *fmt, ...)
 		what[0] = 0;
 	va_end(ap);
 	text_safe_copy(safe, sizeof(safe), what);
-	if (r->why_size > 0 && snprintf(r->why, r->why_size, "%s%s: %s%s%s", r->t && r->t->name ? r->t->name : "document type",
+	if (r->why_size > 0 && snprintf(r->why, r->why_size, "%s%s: %s%s%s",
+				       r->t && r->t->name ? r->t->name : "document type",
 				       r->t && r->t->name ? ".json" : "", path, *path ? ": " : "", safe) < 0)
 		r->why[0] = 0;
 	return -EBADMSG;
 }
 
-/* ---- fields -------------------------------------------------------------------------------------------------------- */
+/* ---- fields
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool name_valid(const char *s)
 {
@@ -77,7 +79,7 @@ static bool members_known(const cJSON *obj, const char *const *known, size_t n, 
 {
 	const cJSON *m;
 
-	cJSON_ArrayForEach(m, obj) {
+	cJSON_ArrayForEach (m, obj) {
 		bool found = false;
 
 		for (size_t i = 0; i < n; i++)
@@ -98,7 +100,7 @@ static int lint_strings(const struct reader *r, const char *path, const cJSON *a
 
 	if (!cJSON_IsArray(a))
 		return fail(r, path, "must be an array of texts");
-	cJSON_ArrayForEach(s, a)
+	cJSON_ArrayForEach (s, a)
 		if (!cJSON_IsString(s) || !s->valuestring[0] || strlen(s->valuestring) > DOCTYPE_STRING_MAX)
 			return fail(r, path, "must hold texts of 1 to %d bytes", DOCTYPE_STRING_MAX);
 		else if (++n > DOCTYPE_STRINGS_MAX)
@@ -145,7 +147,7 @@ static int lint_enum_strings(const struct reader *r, const char *path, const cJS
 
 	if (!choices)
 		return fail(r, path, "the schema of an enum field needs an enum");
-	cJSON_ArrayForEach(v, choices)
+	cJSON_ArrayForEach (v, choices)
 		if (!cJSON_IsString(v))
 			return fail(r, path, "the enum of an enum field holds texts only");
 	return 0;
@@ -158,7 +160,8 @@ static int lint_kind(const struct reader *r, const char *path, const struct fiel
 	const char *want = f->kind == FIELD_ROWS ? "array" : f->kind == FIELD_INTEGER ? "integer" : "string";
 
 	if (!type || !streq(type, want))
-		return fail(r, path, "the schema's type of kind %s must be \"%s\"", field_kind_name(f->kind), want);
+		return fail(r, path, "the schema's type of kind %s must be \"%s\"", field_kind_name(f->kind),
+			want);
 	if (f->kind == FIELD_ENUM)
 		return lint_enum_strings(r, path, f->schema);
 	if (streq(want, "string") && !json_get(f->schema, "maxLength"))
@@ -174,7 +177,7 @@ static bool names_contain(const cJSON *names, const char *name)
 {
 	const cJSON *n;
 
-	cJSON_ArrayForEach(n, names)
+	cJSON_ArrayForEach (n, names)
 		if (cJSON_IsString(n) && streq(n->valuestring, name))
 			return true;
 	return false;
@@ -185,8 +188,8 @@ struct field_list {
 	size_t n;
 };
 
-static int read_fields(const struct reader *r, const char *path, const cJSON *array, const cJSON *schema, size_t max,
-	bool nested, struct field_list *ret);
+static int read_fields(const struct reader *r, const char *path, const cJSON *array, const cJSON *schema,
+	size_t max, bool nested, struct field_list *ret);
 
 static int read_columns(const struct reader *r, const char *path, const cJSON *j, struct field_spec *f)
 {
@@ -195,14 +198,15 @@ static int read_columns(const struct reader *r, const char *path, const cJSON *j
 	int e;
 
 	str_format(sub, sizeof(sub), "%s.columns", path);
-	e = read_fields(r, sub, json_get(j, "columns"), json_get(f->schema, "items"), DOCTYPE_COLUMNS_MAX, true, &list);
+	e = read_fields(r, sub, json_get(j, "columns"), json_get(f->schema, "items"), DOCTYPE_COLUMNS_MAX,
+		true, &list);
 	f->columns = list.fields;
 	f->n_columns = list.n;
 	return e;
 }
 
-static int read_field(const struct reader *r, const char *path, const cJSON *j, const cJSON *schema, bool nested,
-	struct field_spec *f)
+static int read_field(const struct reader *r, const char *path, const cJSON *j, const cJSON *schema,
+	bool nested, struct field_spec *f)
 {
 	static const char *const known[] = {"name", "title", "kind", "labels", "required", "columns"};
 	const char *other;
@@ -214,7 +218,8 @@ static int read_field(const struct reader *r, const char *path, const cJSON *j, 
 		return fail(r, path, "unknown member \"%.64s\"", other);
 	f->name = json_get_string(j, "name");
 	if (!f->name || !name_valid(f->name))
-		return fail(r, path, "name must be small letters, digits and _ and begin with a letter, 48 at most");
+		return fail(r, path,
+			"name must be small letters, digits and _ and begin with a letter, 48 at most");
 	f->title = json_get_string(j, "title");
 	if (!f->title || !f->title[0] || strlen(f->title) > DOCTYPE_TITLE_MAX)
 		return fail(r, path, "title must be a text of 1 to %d bytes", DOCTYPE_TITLE_MAX);
@@ -240,14 +245,19 @@ static int read_field(const struct reader *r, const char *path, const cJSON *j, 
 }
 
 /* Fields and the properties of an object schema name the same things. */
-static int lint_object(const struct reader *r, const char *path, const cJSON *schema, const struct field_list *list)
+static int lint_object(
+	const struct reader *r, const char *path, const cJSON *schema, const struct field_list *list)
 {
 	const char *type = json_get_string(schema, "type");
 	const cJSON *p;
 
 	if (!type || !streq(type, "object") || !cJSON_IsFalse(json_get(schema, "additionalProperties")))
 		return fail(r, path, "the schema must have type \"object\" and additionalProperties false");
-	cJSON_ArrayForEach(p, json_get(schema, "properties")) {
+	for (size_t i = 0; i < list->n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (streq(list->fields[i].name, list->fields[k].name))
+				return fail(r, path, "there are two fields %s", list->fields[i].name);
+	cJSON_ArrayForEach (p, json_get(schema, "properties")) {
 		bool found = false;
 
 		for (size_t i = 0; i < list->n; i++)
@@ -255,14 +265,15 @@ static int lint_object(const struct reader *r, const char *path, const cJSON *sc
 		if (!found)
 			return fail(r, path, "the schema's property \"%.64s\" is no field", p->string);
 	}
-	cJSON_ArrayForEach(p, json_get(schema, "required"))
+	cJSON_ArrayForEach (p, json_get(schema, "required"))
 		if (!json_get(json_get(schema, "properties"), p->valuestring))
-			return fail(r, path, "the schema requires \"%.64s\", which is no property", p->valuestring);
+			return fail(r, path, "the schema requires \"%.64s\", which is no property",
+				p->valuestring);
 	return 0;
 }
 
-static int read_fields(const struct reader *r, const char *path, const cJSON *array, const cJSON *schema, size_t max,
-	bool nested, struct field_list *ret)
+static int read_fields(const struct reader *r, const char *path, const cJSON *array, const cJSON *schema,
+	size_t max, bool nested, struct field_list *ret)
 {
 	int n = cJSON_IsArray(array) ? cJSON_GetArraySize(array) : 0;
 	const cJSON *j;
@@ -272,7 +283,7 @@ static int read_fields(const struct reader *r, const char *path, const cJSON *ar
 	ret->fields = calloc((size_t)n, sizeof(*ret->fields));
 	if (!ret->fields)
 		return -ENOMEM;
-	cJSON_ArrayForEach(j, array) {
+	cJSON_ArrayForEach (j, array) {
 		struct field_spec *f = &ret->fields[ret->n];
 		char at[64];
 		int e;
@@ -282,18 +293,17 @@ static int read_fields(const struct reader *r, const char *path, const cJSON *ar
 		e = read_field(r, at, j, schema, nested, f);
 		if (e < 0)
 			return e;
-		for (struct field_spec *g = ret->fields; g < f; g++)
-			if (streq(g->name, f->name))
-				return fail(r, at, "there are two fields %s", f->name);
 	}
 	return lint_object(r, path, schema, ret);
 }
 
-/* ---- the type ------------------------------------------------------------------------------------------------------ */
+/* ---- the type
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int read_head(const struct reader *r, const cJSON *j)
 {
-	static const char *const known[] = {"name", "title", "version", "prompt", "schema", "fields", "classify", "checks", "ocr"};
+	static const char *const known[] = {
+		"name", "title", "version", "prompt", "schema", "fields", "classify", "checks", "ocr"};
 	const char *name = json_get_string(j, "name"), *other;
 	struct doctype *t = r->t;
 

@@ -6,7 +6,8 @@
 
 #include "base/text.h"
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests
+ * ------------------------------------------------------------------------------------------------------ */
 
 void request_free(struct request *r)
 {
@@ -75,7 +76,8 @@ static int request_add_segment(struct request *r, struct segment s)
 /* Takes data also on failure. */
 int request_add_literal_take(struct request *r, char *data, size_t len)
 {
-	int e = request_add_segment(r, (struct segment){.kind = SEGMENT_LITERAL, .data = data, .fd = -1, .len = len});
+	int e = request_add_segment(
+		r, (struct segment){.kind = SEGMENT_LITERAL, .data = data, .fd = -1, .len = len});
 
 	if (e < 0)
 		free(data);
@@ -123,7 +125,8 @@ uint64_t request_body_length(const struct request *r)
 	return sum;
 }
 
-/* ---- replies and verdicts ------------------------------------------------------------------------------------------ */
+/* ---- replies and verdicts
+ * ------------------------------------------------------------------------------------------ */
 
 const char *reply_header(const struct reply *r, const char *name)
 {
@@ -139,7 +142,8 @@ void verdict_clear(struct verdict *v)
 	*v = (struct verdict){};
 }
 
-int verdict_set(struct verdict *v, enum page_outcome page, enum backend_state backend, const char *reason, const char *fmt, ...)
+int verdict_set(struct verdict *v, enum page_outcome page, enum backend_state backend, const char *reason,
+	const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -149,7 +153,8 @@ int verdict_set(struct verdict *v, enum page_outcome page, enum backend_state ba
 	/* a reason is one of our own words; a longer one is a mistake that tests see as "" */
 	str_copy(v->reason, sizeof(v->reason), reason);
 	va_start(ap, fmt);
-	/* servers' messages may be long: what does not fit is cut, at a character's end by text_safe_copy() */
+	/* servers' messages may be long: what does not fit is cut, at a character's end by text_safe_copy()
+	 */
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		text[0] = 0;
 	va_end(ap);
@@ -157,7 +162,9 @@ int verdict_set(struct verdict *v, enum page_outcome page, enum backend_state ba
 	return 0;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 const char *transport_error_name(enum transport_error e)
 {

@@ -35,7 +35,8 @@ int phrase_scores(const struct layout *l, const struct label_set *s, struct phra
 			scores[h->owner].first = h->first;
 			scores[h->owner].end = h->end;
 		}
-		scores[h->owner].score += (50 + 50 * (int)MIN(h->end - h->first, (size_t)4)) * (is_heading(l, h) ? 2 : 1);
+		scores[h->owner].score +=
+			(50 + 50 * (int)MIN(h->end - h->first, (size_t)4)) * (is_heading(l, h) ? 2 : 1);
 	}
 	return 0;
 }

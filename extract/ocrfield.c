@@ -1,18 +1,17 @@
 #include "extract/ocrfield.h"
 
 /* Points a candidate loses; one at its label's right, read surely, has 1000. */
-#define LOSS_FAR        300 /* a whole page's width between label and value */
-#define LOSS_SKIPPED    60  /* a word between them that is not part of the value */
-#define LOSS_BELOW      200 /* the value is below, not beside */
-#define LOSS_NEXT_LINE  60
-#define LOSS_COLON      150 /* below a label that ends in a colon */
-#define LOSS_INSIDE     200 /* the label stands inside a line of text */
-#define LOSS_PROSE      250 /* the value looks like a sentence going on */
-#define LOSS_REPAIRED   100
-#define LOSS_RANK       5   /* a place further down in the field's list of labels */
-#define BELOW_LINES     2   /* lines with something below the label that are looked at */
-#define BELOW_HEIGHTS   5   /* how far down, in heights of a line */
-#define CANDIDATES_MAX  2048
+#define LOSS_FAR       300 /* a whole page's width between label and value */
+#define LOSS_SKIPPED   60  /* a word between them that is not part of the value */
+#define LOSS_BELOW     200 /* the value is below, not beside */
+#define LOSS_NEXT_LINE 60
+#define LOSS_COLON     150 /* below a label that ends in a colon */
+#define LOSS_INSIDE    200 /* the label stands inside a line of text */
+#define LOSS_REPAIRED  100
+#define LOSS_RANK      5 /* a place further down in the field's list of labels */
+#define BELOW_LINES    2 /* lines with something below the label that are looked at */
+#define BELOW_HEIGHTS  5 /* how far down, in heights of a line */
+#define CANDIDATES_MAX 2048
 
 struct candidate {
 	size_t field;
@@ -29,7 +28,7 @@ struct search {
 	size_t n;
 };
 
-/* ---- where values may stand ---------------------------------------------------------------------------------------- */
+/* ---- where values may stand --------------------------------------------------------------------------- */
 
 static bool is_claimed(const struct layout *l, size_t first, size_t end)
 {
@@ -72,7 +71,7 @@ static bool prefers_last(const struct search *s, size_t field)
 	return p && streq(p, "last");
 }
 
-/* ---- candidates ---------------------------------------------------------------------------------------------------- */
+/* ---- candidates --------------------------------------------------------------------------------------- */
 
 static int add_candidate(struct search *s, const struct label_hit *h, struct ocr_value *v, int score)
 {
@@ -83,7 +82,7 @@ static int add_candidate(struct search *s, const struct label_hit *h, struct ocr
 		ocr_value_free(v);
 		return 0;
 	}
-	if (!l->words[h->first].segment_start && !ends_in(&l->words[h->first - 1], ":;,|/-"))
+	if (!l->words[h->first].segment_start && !ends_in(&l->words[h->first - 1], ":;|/-"))
 		score -= LOSS_INSIDE;
 	score = score * h->score / LABEL_EXACT - h->rank * LOSS_RANK - (v->repaired ? LOSS_REPAIRED : 0);
 	score -= (100 - layout_confidence(l, v->first, v->end)) * 2;
@@ -114,7 +113,7 @@ static int add_right(struct search *s, const struct label_hit *h)
 
 	while (i < limit && !*l->words[i].norm && strspn(l->words[i].text, ":;.") == strlen(l->words[i].text))
 		i++;
-	if (i == limit)
+	if (i == limit || (f->kind == FIELD_TEXT && is_prose(l, h, i)))
 		return 0;
 	score -= MAX(l->words[i].x0 - l->words[h->end - 1].x1, 0) * LOSS_FAR / MAX(l->width, 1);
 	if (f->kind == FIELD_TEXT || f->kind == FIELD_ENUM)
@@ -123,8 +122,6 @@ static int add_right(struct search *s, const struct label_hit *h)
 	if (r <= 0)
 		return r;
 	score -= LOSS_SKIPPED * (int)MIN(v.first - i, (size_t)10);
-	if (f->kind == FIELD_TEXT && is_prose(l, h, i))
-		score -= LOSS_PROSE;
 	return add_candidate(s, h, &v, score) < 0 ? -ENOMEM : 1;
 }
 
@@ -197,7 +194,7 @@ static bool may_be_label(const struct search *s, const struct label_hit *h)
 
 	if (is_claimed(s->l, h->first, h->end))
 		return false;
-	return f->kind != FIELD_TEXT || like_of(s, h->owner) || w->segment_start || ends_in(w - 1, ":;,|/-");
+	return f->kind != FIELD_TEXT || like_of(s, h->owner) || w->segment_start || ends_in(w - 1, ":;|/-");
 }
 
 static int collect(struct search *s)
@@ -224,9 +221,11 @@ static int by_score(const void *a, const void *b)
 	return (x->value.first > y->value.first) - (x->value.first < y->value.first);
 }
 
-int ocr_fields_by_label(struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found)
+int ocr_fields_by_label(
+	struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found)
 {
-	struct search s = {.l = l, .t = t, .hits = hits, .c = calloc(CANDIDATES_MAX, sizeof(struct candidate))};
+	struct search s = {
+		.l = l, .t = t, .hits = hits, .c = calloc(CANDIDATES_MAX, sizeof(struct candidate))};
 	int r = s.c ? collect(&s) : -ENOMEM;
 
 	if (s.n > 0)
@@ -234,7 +233,8 @@ int ocr_fields_by_label(struct layout *l, const struct doctype *t, const struct 
 	for (size_t i = 0; i < s.n; i++) {
 		struct candidate *c = &s.c[i];
 
-		if (r >= 0 && !found[c->field].value.json && c->score > 0 && !is_claimed(l, c->value.first, c->value.end)) {
+		if (r >= 0 && !found[c->field].value.json && c->score > 0 &&
+			!is_claimed(l, c->value.first, c->value.end)) {
 			layout_claim(l, c->value.first, c->value.end);
 			layout_claim(l, c->label_first, c->label_end);
 			found[c->field] = (struct ocr_found){.value = c->value, .by_label = true};

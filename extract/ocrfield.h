@@ -1,4 +1,5 @@
-/* Single fields: values beside or below their labels, and by hints where there is no label. Private to the OCR mapping. */
+/* Single fields: values beside or below their labels, and by hints where there is no label. Private to the
+ * OCR mapping. */
 #pragma once
 
 #include "extract/ocrlabel.h"
@@ -10,8 +11,10 @@ struct ocr_found {
 	bool by_label;          /* false: by a hint, so no evidence of the place's meaning */
 };
 
-/* Chooses among all values at labels: the best candidate first, no word serves two fields. found[] has the type's
- * n_fields. 0 or -ENOMEM. */
-int ocr_fields_by_label(struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found);
+/* Chooses among all values at labels: the best candidate first, no word serves two fields. found[] has the
+ * type's n_fields. 0 or -ENOMEM. */
+int ocr_fields_by_label(
+	struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found);
 /* ocrhint.c: the rules of the type's "ocr" member for fields that are still empty. */
-int ocr_fields_by_hint(struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found);
+int ocr_fields_by_hint(
+	struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found);

@@ -1,6 +1,7 @@
 /*
  * Fields without a label on the page, by the type's "ocr" member (docs/document-types.md, "OCR hints"):
- *   {"rule": "largest", "not": [...]}       the largest line in the page's upper third that is none of these
+ *   {"rule": "largest", "not": [...]}       the largest short line in the page's upper third that is none of
+ * these
  *   {"rule": "any"}                         the first value of that kind that nothing else has taken
  *   {"rule": "find", "words": [...]}        the first of these phrases, as printed
  *   {"rule": "choose", "words": {V: [...]}, "else": V}   the value whose phrases the page speaks most
@@ -10,8 +11,9 @@
 #include "extract/ocrclassify.h"
 #include "extract/ocrfield.h"
 
-#define TOP_PERCENT   35
-#define CHOICES_MAX   32
+#define TOP_PERCENT 35
+#define NAME_WORDS  8 /* more are a sentence */
+#define CHOICES_MAX 32
 
 struct hint {
 	struct layout *l;
@@ -30,7 +32,7 @@ static int claim(const struct hint *h, struct ocr_value v)
 	return 0;
 }
 
-/* ---- largest ------------------------------------------------------------------------------------------------------- */
+/* ---- largest ------------------------------------------------------------------------------------------ */
 
 /* Letters without tails or a dot are lower than others: the tallest word is the line's size. */
 static int segment_height(const struct layout *l, size_t first, size_t end)
@@ -43,7 +45,7 @@ static int segment_height(const struct layout *l, size_t first, size_t end)
 }
 
 /* Taken, a label, or mostly words of "not". */
-static bool is_excluded(const struct hint *h, const struct label_hits *not, size_t first, size_t end)
+static bool is_excluded(const struct hint *h, const struct label_hits * not, size_t first, size_t end)
 {
 	size_t words = 0;
 
@@ -53,9 +55,9 @@ static bool is_excluded(const struct hint *h, const struct label_hits *not, size
 	for (size_t i = 0; i < h->hits->n; i++)
 		if (h->hits->hits[i].first == first)
 			return true;
-	for (size_t i = 0; i < not->n; i++)
-		if (not->hits[i].first >= first && not->hits[i].end <= end)
-			words += not->hits[i].end - not->hits[i].first;
+	for (size_t i = 0; i < not ->n; i++)
+		if (not ->hits[i].first >= first && not ->hits[i].end <= end)
+			words += not ->hits[i].end - not ->hits[i].first;
 	return words * 2 >= end - first;
 }
 
@@ -68,7 +70,7 @@ static int largest(const struct hint *h)
 	int best_height = 0, r = label_set_add(&set, json_get_array(h->json, "not"), 0);
 	int bottom = l->n_rows > 0 ? l->rows[0].y + l->height * TOP_PERCENT / 100 : 0;
 
-	if (r < 0 || label_find(l, &set, 0, l->n, &not) < 0)
+	if (r < 0 || label_find(l, &set, 0, l->n, &not ) < 0)
 		return -ENOMEM;
 	for (size_t row = 0; row < l->n_rows && l->rows[row].y <= bottom; row++)
 		for (size_t i = l->rows[row].first, end; i < l->rows[row].end; i = end) {
@@ -78,7 +80,8 @@ static int largest(const struct hint *h)
 			end = layout_segment_end(l, i, l->rows[row].end);
 			height = segment_height(l, i, end);
 			/* A sixth larger than what stands above it: printing and reading vary by less. */
-			if (height * 6 <= best_height * 7 || is_excluded(h, &not, i, end))
+			if (end - i > NAME_WORDS || height * 6 <= best_height * 7 ||
+				is_excluded(h, &not, i, end))
 				continue;
 			r = ocr_value_read(l, h->f, "[[:alpha:]]{2}", i, end, &v);
 			if (r < 0) {
@@ -94,11 +97,12 @@ static int largest(const struct hint *h)
 	return best.json ? claim(h, best) : 0;
 }
 
-/* ---- any, after ---------------------------------------------------------------------------------------------------- */
+/* ---- any, after --------------------------------------------------------------------------------------- */
 
 static bool is_plausible(const struct field_spec *f, const struct ocr_value *v)
 {
-	return !v->repaired && (f->kind != FIELD_ABN || (cJSON_IsString(v->json) && abn_valid(v->json->valuestring)));
+	return !v->repaired &&
+	       (f->kind != FIELD_ABN || (cJSON_IsString(v->json) && abn_valid(v->json->valuestring)));
 }
 
 static int find_within(const struct hint *h, size_t first, size_t end)
@@ -146,14 +150,15 @@ static int after(const struct hint *h)
 
 		if (!streq(h->t->fields[k].name, name) || !v->json)
 			continue;
-		for (end = v->end; end < l->rows[layout_row_of(l, v->first)].end && !l->words[end].claimed; end++)
+		for (end = v->end; end < l->rows[layout_row_of(l, v->first)].end && !l->words[end].claimed;
+			end++)
 			;
 		return MIN(find_within(h, v->end, end), 0);
 	}
 	return 0;
 }
 
-/* ---- find, choose -------------------------------------------------------------------------------------------------- */
+/* ---- find, choose ------------------------------------------------------------------------------------- */
 
 static int find(const struct hint *h)
 {
@@ -161,7 +166,8 @@ static int find(const struct hint *h)
 	_cleanup_(label_hits_free) struct label_hits hits = {};
 	int r;
 
-	if (label_set_add(&set, json_get_array(h->json, "words"), 0) < 0 || label_find(h->l, &set, 0, h->l->n, &hits) < 0)
+	if (label_set_add(&set, json_get_array(h->json, "words"), 0) < 0 ||
+		label_find(h->l, &set, 0, h->l->n, &hits) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < hits.n; i++) {
 		struct ocr_value v = {};
@@ -195,7 +201,7 @@ static int choose(const struct hint *h)
 	struct phrase_score scores[CHOICES_MAX];
 	size_t n = 0, best = 0;
 
-	cJSON_ArrayForEach(c, choices) {
+	cJSON_ArrayForEach (c, choices) {
 		if (n == CHOICES_MAX)
 			break;
 		if (label_set_add(&set, c, n) < 0)
@@ -212,18 +218,21 @@ static int choose(const struct hint *h)
 	return otherwise ? choose_value(h, otherwise, &(struct phrase_score){}) : 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------------- */
 
-int ocr_fields_by_hint(struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found)
+int ocr_fields_by_hint(
+	struct layout *l, const struct doctype *t, const struct label_hits *hits, struct ocr_found *found)
 {
 	static const struct {
 		const char *name;
 		int (*apply)(const struct hint *h);
-	} rules[] = {{"largest", largest}, {"any", any}, {"find", find}, {"choose", choose}, {"after", after}};
+	} rules[] = {
+		{"largest", largest}, {"any", any}, {"find", find}, {"choose", choose}, {"after", after}};
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < t->n_fields; i++) {
-		struct hint h = {l, t, hits, &t->fields[i], json_get_object(t->ocr, t->fields[i].name), found, &found[i]};
+		struct hint h = {l, t, hits, &t->fields[i], json_get_object(t->ocr, t->fields[i].name), found,
+			&found[i]};
 		const char *rule = json_get_string(h.json, "rule");
 
 		if (h.f->kind == FIELD_ROWS || found[i].value.json || !rule)

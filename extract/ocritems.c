@@ -46,7 +46,8 @@ static int item_text(const struct items *t, size_t first, size_t end, struct ocr
 	return ocr_value_read(t->l, t->text, NULL, above->first, above->end, ret);
 }
 
-static int add_item(struct items *t, const struct layout_row *r, struct ocr_value *text, struct ocr_value *amount)
+static int add_item(
+	struct items *t, const struct layout_row *r, struct ocr_value *text, struct ocr_value *amount)
 {
 	cJSON *o = cJSON_CreateObject();
 
@@ -111,8 +112,10 @@ static size_t totals_row(const struct layout *l, const struct doctype *type, con
 int ocr_items_read(struct layout *l, const struct doctype *type, const struct field_spec *f,
 	const struct label_hits *scalars, struct ocr_rows *ret)
 {
-	struct items t = {
-		.l = l, .text = column_of(f, FIELD_TEXT, false), .amount = column_of(f, FIELD_MONEY, true), .above = SIZE_MAX};
+	struct items t = {.l = l,
+		.text = column_of(f, FIELD_TEXT, false),
+		.amount = column_of(f, FIELD_MONEY, true),
+		.above = SIZE_MAX};
 	size_t end = totals_row(l, type, scalars);
 	int r = 0;
 

@@ -14,7 +14,7 @@ int label_set_add(struct label_set *s, const cJSON *phrases, size_t owner)
 	if (!grown)
 		return -ENOMEM;
 	s->labels = grown;
-	cJSON_ArrayForEach(p, phrases) {
+	cJSON_ArrayForEach (p, phrases) {
 		char *norm = cJSON_IsString(p) ? layout_norm(p->valuestring) : strdup("");
 		size_t len = norm ? strlen(norm) : 0;
 
@@ -42,7 +42,7 @@ void label_hits_free(struct label_hits *h)
 	*h = (struct label_hits){};
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------------------------- */
+/* ---- comparing ---------------------------------------------------------------------------------------- */
 
 /* One sign for those that are taken for each other; `out` has room for `s`. */
 static void fold(const char *s, char *out)
@@ -104,7 +104,7 @@ int label_compare(const char *want, const char *got)
 	return allowed > 0 && distance(a, b) <= allowed ? LABEL_NEAR : 0;
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------- */
+/* ---- finding ------------------------------------------------------------------------------------------ */
 
 static int add_hit(struct label_hits *h, struct label_hit hit)
 {
@@ -121,11 +121,28 @@ static int add_hit(struct label_hits *h, struct label_hit hit)
 	return 0;
 }
 
+/* Of one label at one place the better reading counts: "Due date" and not, with a letter too many, "Due date
+ * 3". */
+static int add_better(struct label_hits *h, size_t since, struct label_hit hit)
+{
+	for (size_t i = since; i < h->n; i++) {
+		struct label_hit *old = &h->hits[i];
+
+		if (old->owner != hit.owner || old->rank != hit.rank)
+			continue;
+		if (hit.score > old->score)
+			*old = hit;
+		return 0;
+	}
+	return add_hit(h, hit);
+}
+
 /* All labels that words[i..] begin with, within a segment. */
-static int find_at(const struct layout *l, const struct label_set *s, size_t i, size_t end, struct label_hits *h)
+static int find_at(
+	const struct layout *l, const struct label_set *s, size_t i, size_t end, struct label_hits *h)
 {
 	char text[LABEL_BYTES_MAX] = "";
-	size_t len = 0;
+	size_t len = 0, since = h->n;
 
 	for (size_t k = i; k < layout_segment_end(l, i, end); k++) {
 		size_t add = strlen(l->words[k].norm);
@@ -139,7 +156,9 @@ static int find_at(const struct layout *l, const struct label_set *s, size_t i, 
 		for (size_t x = 0; x < s->n; x++) {
 			int score = label_compare(s->labels[x].norm, text);
 
-			if (score > 0 && add_hit(h, (struct label_hit){i, k + 1, 0, s->labels[x].owner, s->labels[x].rank, score}) < 0)
+			if (score > 0 && add_better(h, since,
+						 (struct label_hit){i, k + 1, 0, s->labels[x].owner,
+							 s->labels[x].rank, score}) < 0)
 				return -ENOMEM;
 		}
 	}
@@ -170,7 +189,8 @@ static int by_page(const void *a, const void *b)
 	return x->owner != y->owner ? (x->owner > y->owner) - (x->owner < y->owner) : x->rank - y->rank;
 }
 
-/* Is this hit hidden by one that was kept? The same words may serve several owners, but not near where one is exact. */
+/* Is this hit hidden by one that was kept? The same words may serve several owners, but not near where one is
+ * exact. */
 static bool is_hidden(const struct label_hit *h, const struct label_hit *kept)
 {
 	if (h->end <= kept->first || kept->end <= h->first)
@@ -180,7 +200,8 @@ static bool is_hidden(const struct label_hit *h, const struct label_hit *kept)
 	return h->owner == kept->owner || h->score < kept->score;
 }
 
-int label_find(const struct layout *l, const struct label_set *s, size_t first, size_t end, struct label_hits *ret)
+int label_find(
+	const struct layout *l, const struct label_set *s, size_t first, size_t end, struct label_hits *ret)
 {
 	struct label_hits h = {};
 	size_t kept = 0;

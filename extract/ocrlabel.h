@@ -1,6 +1,6 @@
 /*
- * Labels on a page: runs of words that read like one of a list of phrases, forgiving what OCR does to letters. Private
- * to the OCR mapping.
+ * Labels on a page: runs of words that read like one of a list of phrases, forgiving what OCR does to
+ * letters. Private to the OCR mapping.
  */
 #pragma once
 
@@ -37,9 +37,10 @@ struct label_hits {
 /* Adds a phrase list (an array of strings; NULL adds nothing). 0 or -ENOMEM. */
 int label_set_add(struct label_set *s, const cJSON *phrases, size_t owner);
 void label_set_free(struct label_set *s);
-/* Every hit in words[first..end), longest first where they overlap: a hit within a longer one is none ("Total" in "Total
- * GST"). Hits of several owners on the same words all count. */
-int label_find(const struct layout *l, const struct label_set *s, size_t first, size_t end, struct label_hits *ret);
+/* Every hit in words[first..end), longest first where they overlap: a hit within a longer one is none
+ * ("Total" in "Total GST"). Hits of several owners on the same words all count. */
+int label_find(
+	const struct layout *l, const struct label_set *s, size_t first, size_t end, struct label_hits *ret);
 void label_hits_free(struct label_hits *h);
 /* How well two normalised texts agree: LABEL_EXACT, less, or 0 (not the same phrase). */
 int label_compare(const char *want, const char *got);

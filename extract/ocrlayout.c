@@ -20,7 +20,7 @@ char *layout_norm(const char *text)
 	return out;
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words -------------------------------------------------------------------------------------------- */
 
 static bool is_noise(const struct ocr_word *w, int usual_height)
 {
@@ -102,7 +102,7 @@ static int add_words(struct layout *l, const struct ocr_words *words)
 	return 0;
 }
 
-/* ---- slope --------------------------------------------------------------------------------------------------------- */
+/* ---- slope -------------------------------------------------------------------------------------------- */
 
 static bool same_line(const struct ocr_word *a, const struct ocr_word *b)
 {
@@ -181,7 +181,8 @@ static void straighten(struct layout *l, double slope)
 	for (size_t i = 0; i < l->n; i++) {
 		struct layout_word *w = &l->words[i];
 		double cx = (w->x0 + w->x1) / 2.0, cy = (w->y0 + w->y1) / 2.0;
-		int dx = nearest(slope * (cy - l->height / 2.0)), dy = nearest(-slope * (cx - l->width / 2.0));
+		int dx = nearest(slope * (cy - l->height / 2.0)),
+		    dy = nearest(-slope * (cx - l->width / 2.0));
 
 		w->x0 += dx;
 		w->x1 += dx;
@@ -190,7 +191,7 @@ static void straighten(struct layout *l, double slope)
 	}
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- rows --------------------------------------------------------------------------------------------- */
 
 static int middle(const struct layout_word *w)
 {
@@ -211,8 +212,8 @@ static int by_middle(const void *a, const void *b)
 	return (x->x0 > y->x0) - (x->x0 < y->x0);
 }
 
-/* Words are sorted by middle, so that a word's row can only be among the last few. A large title must not pull the two
- * small lines beside it into one row: the smaller height decides. */
+/* Words are sorted by middle, so that a word's row can only be among the last few. A large title must not
+ * pull the two small lines beside it into one row: the smaller height decides. */
 static size_t find_row(const struct layout_row *rows, size_t n, const struct layout_word *w)
 {
 	int h = w->y1 - w->y0, best_distance = 0;
@@ -305,7 +306,8 @@ static int order(struct layout *l, const size_t *row_of)
 		return -ENOMEM;
 	for (size_t i = 0; i < l->n; i++) {
 		if (row_of[i] < l->n_rows) {
-			p[n++] = (struct placed){l->words[i], row_of[i], l->rows[row_of[i]].y, l->rows[row_of[i]].h};
+			p[n++] = (struct placed){
+				l->words[i], row_of[i], l->rows[row_of[i]].y, l->rows[row_of[i]].h};
 		} else {
 			free(l->words[i].text);
 			free(l->words[i].norm);
@@ -375,7 +377,7 @@ void layout_free(struct layout *l)
 	free(l);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------ */
 
 size_t layout_segment_end(const struct layout *l, size_t i, size_t end)
 {

@@ -1,8 +1,10 @@
 /*
- * A page's words straightened and put in rows: what labels and values are looked for in. Private to the OCR mapping.
+ * A page's words straightened and put in rows: what labels and values are looked for in. Private to the OCR
+ * mapping.
  *
- * Tesseract's own lines end at its blocks, so a label and its value across the page are in different lines; a row here is
- * everything at one height. Within a row, a gap wider than a blank begins a new segment (a cell, a column).
+ * Tesseract's own lines end at its blocks, so a label and its value across the page are in different lines; a
+ * row here is everything at one height. Within a row, a gap wider than a blank begins a new segment (a cell,
+ * a column).
  */
 #pragma once
 
@@ -14,7 +16,7 @@ struct layout_word {
 	const struct ocr_word *source; /* borrowed: where it is on the page as it lies */
 	int x0, y0, x1, y1;            /* straightened */
 	bool segment_start;
-	bool claimed;                  /* belongs to a value or table already */
+	bool claimed; /* belongs to a value or table already */
 };
 
 struct layout_row {
@@ -25,10 +27,10 @@ struct layout_row {
 struct layout {
 	struct layout_word *words; /* owned, row after row */
 	size_t n;
-	struct layout_row *rows;   /* owned, top to bottom */
+	struct layout_row *rows; /* owned, top to bottom */
 	size_t n_rows;
 	int width, height;
-	int line_height;           /* the usual height of a word */
+	int line_height; /* the usual height of a word */
 };
 
 /* words must outlive it. 0 or -ENOMEM. */
@@ -40,7 +42,8 @@ static inline void layout_freep(struct layout **l)
 }
 #define _cleanup_layout_ _cleanup_(layout_freep)
 
-/* Lower case without blanks and punctuation; '#', '$' and '%' stay, for they tell labels apart. Owned; NULL: no memory. */
+/* Lower case without blanks and punctuation; '#', '$' and '%' stay, for they tell labels apart. Owned; NULL:
+ * no memory. */
 char *layout_norm(const char *text);
 /* One past the last word of i's segment, at most `end`. */
 size_t layout_segment_end(const struct layout *l, size_t i, size_t end);

@@ -5,7 +5,7 @@
 
 struct map {
 	const struct doctype *t;
-	struct layout *l;       /* owned */
+	struct layout *l; /* owned */
 	struct label_set labels;
 	struct label_hits hits;
 	struct ocr_found *found; /* owned, t->n_fields */
@@ -25,7 +25,7 @@ static void map_free(struct map *m)
 	layout_free(m->l);
 }
 
-/* ---- what was found, as JSON --------------------------------------------------------------------------------------- */
+/* ---- what was found, as JSON -------------------------------------------------------------------------- */
 
 /* The box around words[first..end) as they lie on the page. */
 static cJSON *box_of(const struct layout *l, size_t first, size_t end)
@@ -45,8 +45,8 @@ static cJSON *box_of(const struct layout *l, size_t first, size_t end)
 }
 
 /* `text` NULL: the words' place says nothing about their meaning. */
-static int add_evidence(const struct map *m, cJSON *evidence, const char *name, const char *text, size_t first, size_t end,
-	int confidence)
+static int add_evidence(const struct map *m, cJSON *evidence, const char *name, const char *text,
+	size_t first, size_t end, int confidence)
 {
 	cJSON *o = cJSON_CreateObject();
 	int r = json_add_take(evidence, name, o);
@@ -74,12 +74,12 @@ static int add_field(const struct map *m, size_t i, cJSON *answer, cJSON *eviden
 	if (!v->json)
 		return 0;
 	r = v->first == v->end ? 0
-		: add_evidence(m, evidence, name, m->found[i].by_label ? v->text : NULL, v->first, v->end,
-			layout_confidence(m->l, v->first, v->end));
+			       : add_evidence(m, evidence, name, m->found[i].by_label ? v->text : NULL,
+					 v->first, v->end, layout_confidence(m->l, v->first, v->end));
 	return r < 0 ? r : json_add_take(answer, name, take_ptr(v->json));
 }
 
-/* ---- mapping ------------------------------------------------------------------------------------------------------- */
+/* ---- mapping ------------------------------------------------------------------------------------------ */
 
 static int find_labels(struct map *m)
 {

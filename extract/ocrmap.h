@@ -23,7 +23,7 @@ struct ocr_words {
 #define OCR_WORDS_MAX 20000
 
 /* The helper's reply (frames, docs/architecture.md) to words. 0, -EBADMSG (not well-formed or cut off), -EREMOTEIO (the
- * helper reported a problem, text in why), -ENOMEM. */
+ * helper reported a problem, "REASON: MESSAGE" in why), -ENOMEM. */
 int ocr_words_parse(const char *reply, size_t len, struct ocr_words **ret, char *why, size_t why_size);
 void ocr_words_free(struct ocr_words *w);
 /* Which type of the set do the words speak of, by their "classify" strings? types[0] when none does. */

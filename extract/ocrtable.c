@@ -13,7 +13,7 @@ struct cell {
 	size_t column;
 	bool guessed; /* the head's word was not read: taken by its place */
 	int x0, x1;
-	int right;    /* where the column ends */
+	int right; /* where the column ends */
 };
 
 struct table {
@@ -43,14 +43,15 @@ const struct label_hit *ocr_row_label(const struct layout *l, size_t row, const 
 	return NULL;
 }
 
-/* ---- the head ------------------------------------------------------------------------------------------------------ */
+/* ---- the head ----------------------------------------------------------------------------------------- */
 
 static void add_cell(struct table *t, size_t column, size_t first, size_t end)
 {
 	const struct layout_word *w = t->l->words;
 
 	if (t->n_cells < CELLS_MAX)
-		t->cells[t->n_cells++] = (struct cell){.column = column, .x0 = w[first].x0, .x1 = w[end - 1].x1};
+		t->cells[t->n_cells++] =
+			(struct cell){.column = column, .x0 = w[first].x0, .x1 = w[end - 1].x1};
 }
 
 static int by_rank(const void *a, const void *b)
@@ -73,7 +74,8 @@ static size_t choose_hits(struct label_hits *hits)
 		bool taken = false;
 
 		for (size_t k = 0; k < kept; k++)
-			taken |= hits->hits[k].owner == hits->hits[i].owner || hits->hits[k].first == hits->hits[i].first;
+			taken |= hits->hits[k].owner == hits->hits[i].owner ||
+				 hits->hits[k].first == hits->hits[i].first;
 		if (!taken)
 			hits->hits[kept++] = hits->hits[i];
 	}
@@ -105,13 +107,15 @@ static void make_cells(struct table *t, const struct label_hits *hits)
 	}
 }
 
-/* Between the columns before and after it, one cell whose word was not understood: it is the column that is missing. */
-static void guess_cells(struct table *t)
+/* Between the columns before and after it, one cell whose word was not understood: it is the column that is
+ * missing. */
+static void name_strange_cells(struct table *t)
 {
 	for (size_t i = 1; i + 1 < t->n_cells; i++) {
 		size_t before = t->cells[i - 1].column, after = t->cells[i + 1].column;
 
-		if (t->cells[i].column == NO_COLUMN && before != NO_COLUMN && after != NO_COLUMN && before + 2 == after) {
+		if (t->cells[i].column == NO_COLUMN && before != NO_COLUMN && after != NO_COLUMN &&
+			before + 2 == after) {
 			t->cells[i].column = before + 1;
 			t->cells[i].guessed = true;
 		}
@@ -141,12 +145,12 @@ static int read_head(struct table *t, const struct label_set *set, size_t row, s
 		return 0;
 	t->head = row;
 	make_cells(t, &hits);
-	guess_cells(t);
+	name_strange_cells(t);
 	*ret_columns = hits.n;
 	return 0;
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------------------- */
+/* ---- columns ------------------------------------------------------------------------------------------ */
 
 /* Past the last row that may belong to the table: before a wide gap. */
 static size_t scope_end(const struct table *t)
@@ -172,7 +176,8 @@ static int best_cut(const struct table *t, size_t rows_end, int from, int to)
 		if (ocr_row_label(t->l, k, t->scalars))
 			continue;
 		for (size_t i = t->l->rows[k].first; i < t->l->rows[k].end; i++) {
-			int a = CLAMP(t->l->words[i].x0 - from, 0, n), b = CLAMP(t->l->words[i].x1 - from, 0, n);
+			int a = CLAMP(t->l->words[i].x0 - from, 0, n),
+			    b = CLAMP(t->l->words[i].x1 - from, 0, n);
 
 			crossing[a]++;
 			crossing[b]--;
@@ -194,6 +199,70 @@ static int best_cut(const struct table *t, size_t rows_end, int from, int to)
 	return from + best;
 }
 
+/* What one row has between two cells' heads that is a value of the column, apart from its neighbours. l->n:
+ * nothing. */
+static size_t value_between(
+	const struct table *t, size_t row, const struct field_spec *column, int from, int to)
+{
+	const struct layout *l = t->l;
+
+	for (size_t i = l->rows[row].first, end; i < l->rows[row].end; i = end) {
+		struct ocr_value v = {};
+		bool fits;
+
+		end = layout_segment_end(l, i, l->rows[row].end);
+		if (!l->words[i].segment_start || l->words[i].x0 < from || l->words[end - 1].x1 > to)
+			continue;
+		fits = ocr_value_read(l, column, NULL, i, end, &v) > 0 && !v.repaired;
+		ocr_value_free(&v);
+		if (fits)
+			return i;
+	}
+	return l->n;
+}
+
+/* A column that the head should have between cells i and i + 1, for most rows have a value there. */
+static bool find_column(const struct table *t, size_t rows_end, size_t i, struct cell *ret)
+{
+	const struct field_spec *column = &t->f->columns[t->cells[i].column + 1];
+	struct cell c = {.column = t->cells[i].column + 1, .guessed = true, .x0 = INT32_MAX};
+	size_t rows = 0, with = 0;
+
+	if (column->kind == FIELD_TEXT)
+		return false;
+	for (size_t k = t->head + 1; k < rows_end; k++) {
+		size_t w;
+
+		if (ocr_row_label(t->l, k, t->scalars))
+			break;
+		w = value_between(t, k, column, t->cells[i].x1, t->cells[i + 1].x0);
+		rows++;
+		if (w == t->l->n)
+			continue;
+		with++;
+		c.x0 = MIN(c.x0, t->l->words[w].x0);
+		c.x1 = MAX(c.x1, t->l->words[w].x1);
+	}
+	*ret = c;
+	return with > 0 && with * 2 >= rows;
+}
+
+/* Where the head's word was not read at all. */
+static void add_lost_cells(struct table *t, size_t rows_end)
+{
+	for (size_t i = 0; i + 1 < t->n_cells && t->n_cells < CELLS_MAX; i++) {
+		struct cell lost;
+
+		if (t->cells[i].column == NO_COLUMN || t->cells[i + 1].column == NO_COLUMN ||
+			t->cells[i].column + 2 != t->cells[i + 1].column ||
+			!find_column(t, rows_end, i, &lost))
+			continue;
+		memmove(&t->cells[i + 2], &t->cells[i + 1], (t->n_cells - i - 1) * sizeof(*t->cells));
+		t->cells[i + 1] = lost;
+		t->n_cells++;
+	}
+}
+
 static void cut_columns(struct table *t, size_t rows_end)
 {
 	for (size_t i = 0; i + 1 < t->n_cells; i++)
@@ -201,7 +270,7 @@ static void cut_columns(struct table *t, size_t rows_end)
 	t->cells[t->n_cells - 1].right = INT32_MAX;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- rows --------------------------------------------------------------------------------------------- */
 
 static size_t cell_of(const struct table *t, const struct layout_word *w)
 {
@@ -213,11 +282,11 @@ static size_t cell_of(const struct table *t, const struct layout_word *w)
 }
 
 struct line {
-	cJSON *json;     /* owned: the row's object */
-	size_t numbers;  /* typed cells */
+	cJSON *json;    /* owned: the row's object */
+	size_t numbers; /* typed cells */
 	size_t texts;
-	size_t bad;      /* cells with words that do not fit their kind */
-	bool is_label;   /* its text is a label of the type ("Opening balance"): no row */
+	size_t bad;    /* cells with words that do not fit their kind */
+	bool is_label; /* its text is a label of the type ("Opening balance"): no row */
 	size_t text_first, text_end;
 };
 
@@ -282,7 +351,7 @@ static int carry_over(const struct table *t, cJSON *row)
 {
 	const cJSON *name, *last = cJSON_GetArrayItem(t->rows.json, cJSON_GetArraySize(t->rows.json) - 1);
 
-	cJSON_ArrayForEach(name, t->carry) {
+	cJSON_ArrayForEach (name, t->carry) {
 		const cJSON *v = cJSON_IsString(name) ? json_get(last, name->valuestring) : NULL;
 		cJSON *copy;
 
@@ -300,7 +369,7 @@ static size_t missing(const struct table *t, const cJSON *row)
 	const cJSON *name, *required = json_get_array(json_get(t->f->schema, "items"), "required");
 	size_t n = 0;
 
-	cJSON_ArrayForEach(name, required)
+	cJSON_ArrayForEach (name, required)
 		n += cJSON_IsString(name) && !json_get(row, name->valuestring);
 	return n;
 }
@@ -323,10 +392,12 @@ static int add_row(struct table *t, size_t row, struct line *line)
 static int continue_row(struct table *t, size_t row, const struct line *line)
 {
 	const struct layout_row *r = &t->l->rows[row];
-	cJSON *last = cJSON_GetArrayItem(t->rows.json, cJSON_GetArraySize(t->rows.json) - 1), *more, *joined, *old;
+	cJSON *last = cJSON_GetArrayItem(t->rows.json, cJSON_GetArraySize(t->rows.json) - 1), *more, *joined,
+	      *old;
 	_cleanup_buf_ struct buf text = {};
 
-	if (!last || line->texts != 1 || line->numbers || line->bad || r->y - t->last_y > 2 * MAX(r->h, t->l->line_height))
+	if (!last || line->texts != 1 || line->numbers || line->bad ||
+		r->y - t->last_y > 2 * MAX(r->h, t->l->line_height))
 		return 0;
 	more = line->json->child;
 	old = more ? cJSON_GetObjectItemCaseSensitive(last, more->string) : NULL;
@@ -356,7 +427,8 @@ static int take_row(struct table *t, size_t row)
 	if (begun && line.numbers > 0 && carry_over(t, line.json) < 0)
 		return -ENOMEM;
 	lacks = missing(t, line.json);
-	if (!line.is_label && line.numbers > 0 && line.texts > 0 && lacks + line.bad <= 1 && !(label && lacks + line.bad > 0))
+	if (!line.is_label && line.numbers > 0 && line.texts > 0 && lacks + line.bad <= 1 &&
+		!(label && lacks + line.bad > 0))
 		return add_row(t, row, &line) < 0 ? -ENOMEM : 1;
 	if (label && begun)
 		return line.is_label ? 0 : -EEXIST;
@@ -371,6 +443,7 @@ static int read_rows(struct table *t)
 	size_t end = scope_end(t);
 	int r = 0;
 
+	add_lost_cells(t, end);
 	cut_columns(t, end);
 	t->rows = (struct ocr_rows){.json = cJSON_CreateArray(), .confidence = 100};
 	t->strange = 0;
@@ -389,7 +462,7 @@ static int read_rows(struct table *t)
 	return 1;
 }
 
-/* ---- which head ---------------------------------------------------------------------------------------------------- */
+/* ---- which head --------------------------------------------------------------------------------------- */
 
 /* Heads with the most columns first; one under which there are rows is the table's. */
 static int try_heads(struct table *t, const struct label_set *set)

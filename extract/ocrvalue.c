@@ -30,7 +30,8 @@ bool ocr_like(const char *like, const char *text)
 /* What stands between a label and its value, or is a smudge at a value's end. */
 static size_t clutter(const char *s)
 {
-	static const char *const before[] = {":", ";", "|", "=", "_", "*", "‘", "’", "“", "—", "–", " ", ". ", ", "};
+	static const char *const before[] = {
+		":", ";", "|", "=", "_", "*", "‘", "’", "“", "—", "–", " ", ". ", ", "};
 
 	for (size_t i = 0; i < ARRAY_SIZE(before); i++)
 		if (starts_with(s, before[i]))
@@ -52,7 +53,8 @@ static void trim(char *s)
 
 static bool is_number(enum field_kind k)
 {
-	return k == FIELD_MONEY || k == FIELD_DATE || k == FIELD_ABN || k == FIELD_INTEGER || k == FIELD_DECIMAL;
+	return k == FIELD_MONEY || k == FIELD_DATE || k == FIELD_ABN || k == FIELD_INTEGER ||
+	       k == FIELD_DECIMAL;
 }
 
 /* Money on a page has cents or a currency sign; "3" in "3 items" has neither. */
@@ -143,8 +145,8 @@ static int try_number(const struct field_spec *f, const char *text, struct ocr_v
 	return f->kind == FIELD_MONEY && repair_point(s) && try_text(f, s, &v->json);
 }
 
-int ocr_value_read(const struct layout *l, const struct field_spec *f, const char *like, size_t first, size_t end,
-	struct ocr_value *ret)
+int ocr_value_read(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
+	size_t end, struct ocr_value *ret)
 {
 	_cleanup_(ocr_value_free) struct ocr_value v = {.first = first, .end = end};
 	_cleanup_buf_ struct buf text = {.max = TEXT_MAX};
@@ -169,8 +171,8 @@ int ocr_value_read(const struct layout *l, const struct field_spec *f, const cha
 	return 1;
 }
 
-int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first, size_t end,
-	struct ocr_value *ret)
+int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
+	size_t end, struct ocr_value *ret)
 {
 	int r;
 

@@ -10,14 +10,14 @@ struct ocr_value {
 	bool repaired;     /* letters were taken for digits to make it fit */
 };
 
-/* words[first..end) as one value. `like` (may be NULL) is an extended regular expression that the text must match.
- * 1 with ret filled, 0 when it is none, -ENOMEM. */
-int ocr_value_read(const struct layout *l, const struct field_spec *f, const char *like, size_t first, size_t end,
-	struct ocr_value *ret);
-/* The first, longest run within words[first..end) that is a value of a typed kind; a text is the whole or nothing unless
- * `like` is given. Returns as ocr_value_read(). */
-int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first, size_t end,
-	struct ocr_value *ret);
+/* words[first..end) as one value. `like` (may be NULL) is an extended regular expression that the text must
+ * match. 1 with ret filled, 0 when it is none, -ENOMEM. */
+int ocr_value_read(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
+	size_t end, struct ocr_value *ret);
+/* The first, longest run within words[first..end) that is a value of a typed kind; a text is the whole or
+ * nothing unless `like` is given. Returns as ocr_value_read(). */
+int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
+	size_t end, struct ocr_value *ret);
 void ocr_value_free(struct ocr_value *v);
 /* Does text match the extended regular expression? An expression that is none matches nothing. */
 bool ocr_like(const char *like, const char *text);

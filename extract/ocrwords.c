@@ -25,7 +25,7 @@ static bool read_ints(const cJSON *array, int min, int max, int *ret, int n)
 
 	if (!cJSON_IsArray(array))
 		return false;
-	cJSON_ArrayForEach(v, array) {
+	cJSON_ArrayForEach (v, array) {
 		if (i == n || !cJSON_IsNumber(v) || !(v->valuedouble >= min && v->valuedouble <= max))
 			return false;
 		ret[i++] = (int)v->valuedouble;
@@ -41,7 +41,8 @@ static bool read_word(const cJSON *j, struct ocr_word *w)
 	w->text = json_get_string(j, "t");
 	if (!w->text || !*w->text || json_get_i64(j, "c", &confidence) < 0)
 		return false;
-	if (!read_ints(json_get(j, "b"), 0, SIDE_MAX, box, 4) || !read_ints(json_get(j, "l"), 0, OCR_WORDS_MAX, group, 3))
+	if (!read_ints(json_get(j, "b"), 0, SIDE_MAX, box, 4) ||
+		!read_ints(json_get(j, "l"), 0, OCR_WORDS_MAX, group, 3))
 		return false;
 	w->x = box[0];
 	w->y = box[1];
@@ -76,7 +77,7 @@ static int read_words(const char *text, size_t len, struct ocr_words *w, char *w
 	w->words = calloc(n + 1, sizeof(*w->words));
 	if (!w->words)
 		return -ENOMEM;
-	cJSON_ArrayForEach(j, w->json) {
+	cJSON_ArrayForEach (j, w->json) {
 		if (!read_word(j, &w->words[w->n]))
 			return refuse(why, why_size, "words: expected objects with t, b, c and l");
 		w->n++;
@@ -88,8 +89,8 @@ static int take_size(const struct frame_piece *p, struct ocr_words *w, char *why
 {
 	int64_t width, height;
 
-	if (json_get_i64(p->head, "width", &width) < 0 || json_get_i64(p->head, "height", &height) < 0 || width < 1 ||
-		height < 1 || width > SIDE_MAX || height > SIDE_MAX)
+	if (json_get_i64(p->head, "width", &width) < 0 || json_get_i64(p->head, "height", &height) < 0 ||
+		width < 1 || height < 1 || width > SIDE_MAX || height > SIDE_MAX)
 		return refuse(why, why_size, "words: expected width and height");
 	w->width = (int)width;
 	w->height = (int)height;
@@ -99,7 +100,8 @@ static int take_size(const struct frame_piece *p, struct ocr_words *w, char *why
 /* 1: the end, and it was well. */
 static int take_end(const struct frame_piece *p, const struct ocr_words *w, char *why, size_t why_size)
 {
-	const char *reason = json_get_string(p->head, "reason"), *message = json_get_string(p->head, "message");
+	const char *reason = json_get_string(p->head, "reason"),
+		   *message = json_get_string(p->head, "message");
 	char safe[160];
 	bool ok;
 
@@ -113,7 +115,8 @@ static int take_end(const struct frame_piece *p, const struct ocr_words *w, char
 	return -EREMOTEIO;
 }
 
-static int next_piece(struct frame_reader *reader, struct buf *payload, struct ocr_words *w, char *why, size_t why_size)
+static int next_piece(
+	struct frame_reader *reader, struct buf *payload, struct ocr_words *w, char *why, size_t why_size)
 {
 	struct frame_piece p;
 	int part = frame_reader_next(reader, &p);

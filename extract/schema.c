@@ -8,18 +8,22 @@
 #include "base/text.h"
 #include "extract/values.h"
 
-/* A schema nests at most so deep (an answer is an object of arrays of objects: 4); validation recurses no deeper. */
+/* A schema nests at most so deep (an answer is an object of arrays of objects: 4); validation recurses no
+ * deeper. */
 #define SCHEMA_MAX_DEPTH   16
 #define SCHEMA_MAX_PATTERN 256
 #define SCHEMA_MAX_ENUM    256
 #define SCHEMA_MAX_COUNT   1000000
-/* Repetitions multiply in the compiled automaton: their product is capped, so that a pattern cannot eat the memory. */
-#define SCHEMA_MAX_REPEATS 4096
+/* Repetitions multiply in the compiled automaton: their product is capped, so that a pattern cannot eat the
+ * memory. */
+#define SCHEMA_MAX_REPEATS 1024
 /* No pattern is run over longer texts. */
-#define SCHEMA_MAX_MATCH   4096
-#define PATH_SIZE          192
+#define SCHEMA_MAX_MATCH 4096
+#define PATH_SIZE        192
 
-/* ---- lint ---------------------------------------------------------------------------------------------------------- */
+/* ---- lint
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct lint {
 	char *why;
@@ -37,12 +41,13 @@ static int lint_fail(struct lint *l, const char *fmt, ...)
 	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
 		what[0] = 0;
 	va_end(ap);
-	if (l->why_size > 0 && snprintf(l->why, l->why_size, "%s: %s", l->path[0] ? l->path : "schema", what) < 0)
+	if (l->why_size > 0 &&
+		snprintf(l->why, l->why_size, "%s: %s", l->path[0] ? l->path : "schema", what) < 0)
 		l->why[0] = 0;
 	return -EINVAL;
 }
 
-/* Appends to a path; one that does not fit ends in "...". Returns the length before, for path_pop(). */
+/* Appends to a path; one that does not fit ends in "...". Returns the length before: path[that] = 0 takes it back. */
 static size_t path_push(char *path, const char *fmt, ...) _printf_(2, 3);
 static size_t path_push(char *path, const char *fmt, ...)
 {
@@ -56,9 +61,9 @@ static size_t path_push(char *path, const char *fmt, ...)
 	va_end(ap);
 	text_safe_copy(safe, sizeof(safe), raw);
 	if (len + strlen(safe) + 4 < PATH_SIZE)
-		strcpy(path + len, safe);
+		str_copy(path + len, PATH_SIZE - len, safe);
 	else if (len + 4 < PATH_SIZE)
-		strcpy(path + len, "...");
+		str_copy(path + len, PATH_SIZE - len, "...");
 	return len;
 }
 
@@ -66,7 +71,8 @@ static int lint_one(struct lint *l, const cJSON *schema, unsigned int depth);
 
 static int lint_type(struct lint *l, const cJSON *schema, const cJSON *k, unsigned int depth)
 {
-	static const char *const types[] = {"string", "number", "integer", "boolean", "object", "array", "null"};
+	static const char *const types[] = {
+		"string", "number", "integer", "boolean", "object", "array", "null"};
 
 	if (cJSON_IsString(k))
 		for (size_t i = 0; i < ARRAY_SIZE(types); i++)
@@ -81,7 +87,7 @@ static int lint_properties(struct lint *l, const cJSON *schema, const cJSON *k, 
 
 	if (!cJSON_IsObject(k))
 		return lint_fail(l, "properties must be an object");
-	cJSON_ArrayForEach(p, k) {
+	cJSON_ArrayForEach (p, k) {
 		size_t at = path_push(l->path, "%s%.64s", l->path[0] ? "." : "", p->string);
 		int e = lint_one(l, p, depth + 1);
 
@@ -108,7 +114,7 @@ static int lint_required(struct lint *l, const cJSON *schema, const cJSON *k, un
 
 	if (!cJSON_IsArray(k))
 		return lint_fail(l, "required must be an array of names");
-	cJSON_ArrayForEach(r, k) {
+	cJSON_ArrayForEach (r, k) {
 		if (!cJSON_IsString(r))
 			return lint_fail(l, "required must be an array of names");
 		for (other = k->child; other != r; other = other->next)
@@ -135,7 +141,7 @@ static int lint_enum(struct lint *l, const cJSON *schema, const cJSON *k, unsign
 
 	if (!cJSON_IsArray(k) || !k->child)
 		return lint_fail(l, "enum must be an array of values");
-	cJSON_ArrayForEach(v, k) {
+	cJSON_ArrayForEach (v, k) {
 		if (!is_scalar(v))
 			return lint_fail(l, "enum may hold texts, numbers, true, false and null");
 		if (++n > SCHEMA_MAX_ENUM)
@@ -158,39 +164,51 @@ static int lint_count(struct lint *l, const cJSON *schema, const cJSON *k, unsig
 	return 0;
 }
 
-/* The product of a pattern's upper repetition bounds; 0 if a bound is not understood. */
+/* How often {n,m} at *p, just after its bracket, repeats; 0 if it is not one. Leaves *p at the closing
+ * bracket. */
+static uint64_t bound_repeats(const char **p)
+{
+	uint64_t n = 0, most = 1;
+	bool open = false;
+
+	for (; **p && **p != '}'; (*p)++) {
+		open = **p == ',';
+		if (open)
+			n = 0;
+		else if (**p >= '0' && **p <= '9')
+			n = MIN(n * 10 + (uint64_t)(**p - '0'), 100000u);
+		else
+			return 0;
+		most = MAX(most, n);
+	}
+	return **p ? most + open : 0;
+}
+
+/*
+ * How many copies of its parts regcomp() makes of a pattern at most, as if every repetition were inside every
+ * other: a{n,m} is m copies, a+ is aa*. 0 if a { } is not understood.
+ */
 static uint64_t pattern_repeats(const char *p)
 {
 	uint64_t product = 1;
 
-	for (; *p; p++) {
-		uint64_t n = 0, bound = 0;
-
+	for (; *p && product > 0 && product <= SCHEMA_MAX_REPEATS; p++) {
 		if (*p == '\\' && p[1]) {
 			p++;
-			continue;
+		} else if (*p == '+') {
+			product *= 2;
+		} else if (*p == '{') {
+			p++;
+			product *= bound_repeats(&p);
+			if (!*p)
+				break;
 		}
-		if (*p != '{')
-			continue;
-		for (p++; *p && *p != '}'; p++) {
-			if (*p == ',')
-				n = 0;
-			else if (*p >= '0' && *p <= '9')
-				n = MIN(n * 10 + (uint64_t)(*p - '0'), 100000u);
-			else
-				return 0;
-			bound = MAX(bound, n);
-		}
-		if (!*p)
-			return 0;
-		product *= MAX(bound, 1u);
-		if (product > SCHEMA_MAX_REPEATS)
-			return product;
 	}
 	return product;
 }
 
-/* What means one thing here (POSIX) and another where the schema also goes (ECMA-262 and models' grammars) is refused. */
+/* What means one thing here (POSIX) and another where the schema also goes (ECMA-262 and models' grammars) is
+ * refused. */
 static const char *pattern_trouble(const char *p)
 {
 	uint64_t repeats = pattern_repeats(p);
@@ -279,7 +297,7 @@ static int lint_one(struct lint *l, const cJSON *schema, unsigned int depth)
 		return lint_fail(l, "a schema must be an object");
 	if (depth > SCHEMA_MAX_DEPTH)
 		return lint_fail(l, "nested deeper than %d", SCHEMA_MAX_DEPTH);
-	cJSON_ArrayForEach(k, schema) {
+	cJSON_ArrayForEach (k, schema) {
 		int e = lint_keyword(l, schema, k, depth);
 
 		if (e < 0)
@@ -295,7 +313,8 @@ int schema_lint(const cJSON *schema, char *why, size_t why_size)
 	return lint_one(&l, schema, 0);
 }
 
-/* ---- validation ---------------------------------------------------------------------------------------------------- */
+/* ---- validation
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct validation {
 	schema_violation_fn fn;
@@ -323,13 +342,23 @@ static void violation(struct validation *v, const char *fmt, ...)
 		v->stop = true;
 }
 
+/* 3.0 is an integer too; from 2^53 on every double is. (No libm for this.) */
+static bool is_integer(const cJSON *j)
+{
+	double d = cJSON_IsNumber(j) ? j->valuedouble : 0.5;
+
+	if (!isfinite(d))
+		return false;
+	return d >= 9007199254740992.0 || d <= -9007199254740992.0 || (double)(int64_t)d == d;
+}
+
 static bool type_matches(const char *type, const cJSON *j)
 {
 	switch (type[0]) {
 	case 's':
 		return cJSON_IsString(j);
 	case 'i':
-		return cJSON_IsNumber(j) && isfinite(j->valuedouble) && j->valuedouble == floor(j->valuedouble);
+		return is_integer(j);
 	case 'b':
 		return cJSON_IsBool(j);
 	case 'o':
@@ -391,7 +420,8 @@ static void check_choice(struct validation *v, const cJSON *schema, const cJSON 
 	const cJSON *choices = json_get(schema, "enum"), *constant = json_get(schema, "const"), *c;
 	bool found = false;
 
-	cJSON_ArrayForEach(c, choices) found |= cJSON_Compare(c, value, true);
+	cJSON_ArrayForEach (c, choices)
+		found |= cJSON_Compare(c, value, true);
 	if (choices && !found)
 		violation(v, "is not one of the allowed values");
 	if (constant && !cJSON_Compare(constant, value, true))
@@ -405,10 +435,10 @@ static int check_object(struct validation *v, const cJSON *schema, const cJSON *
 	const cJSON *properties = json_get(schema, "properties"), *member, *r;
 	bool closed = cJSON_IsFalse(json_get(schema, "additionalProperties"));
 
-	cJSON_ArrayForEach(r, json_get(schema, "required"))
+	cJSON_ArrayForEach (r, json_get(schema, "required"))
 		if (!json_get(value, r->valuestring))
 			violation(v, "has no %s", r->valuestring);
-	cJSON_ArrayForEach(member, value) {
+	cJSON_ArrayForEach (member, value) {
 		const cJSON *s = json_get(properties, member->string);
 		size_t at;
 		int e = 0;
@@ -433,7 +463,7 @@ static int check_array(struct validation *v, const cJSON *schema, const cJSON *v
 	const cJSON *items = json_get(schema, "items"), *item;
 	int64_t i = 0, n;
 
-	cJSON_ArrayForEach(item, value) {
+	cJSON_ArrayForEach (item, value) {
 		size_t at;
 		int e;
 

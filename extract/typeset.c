@@ -31,7 +31,8 @@ static int add_types_of(struct typeset *s, cJSON *array, char *why, size_t why_s
 {
 	while (array->child) {
 		struct doctype *t;
-		int e = doctype_from_json_take(cJSON_DetachItemViaPointer(array, array->child), &t, why, why_size);
+		int e = doctype_from_json_take(
+			cJSON_DetachItemViaPointer(array, array->child), &t, why, why_size);
 
 		if (e < 0)
 			return e;
@@ -111,6 +112,6 @@ int typeset_select(const struct typeset *all, const char *name, struct buf *out)
 	for (size_t i = 0; i < all->n_types; i++)
 		if (streq(name, "auto") || streq(name, all->types[i]->name))
 			types[n++] = all->types[i];
-	qsort(types, n, sizeof(types[0]), by_name);
+	qsort(types, n, sizeof(const struct doctype *), by_name);
 	return print_types(types, n, out);
 }

@@ -12,19 +12,22 @@
 /* No typed value is written with more bytes than this. */
 #define VALUE_MAX 256
 
-/* ---- text ---------------------------------------------------------------------------------------------------------- */
+/* ---- text
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_blank(uint32_t c)
 {
-	return c == ' ' || (c >= 0x09 && c <= 0x0d) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-	       c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+	return c == ' ' || (c >= 0x09 && c <= 0x0d) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+	       c == 0x3000;
 }
 
 /* Invisible: control characters, zero width, direction marks, byte order mark. */
 static bool is_dropped(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
-	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0xad;
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) ||
+	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0xad;
 }
 
 char *text_normalise(const char *s, size_t len)
@@ -76,8 +79,8 @@ size_t text_key(const char *s, size_t len, char *out, size_t size)
 
 bool text_is_nothing(const char *s)
 {
-	static const char *const words[] = {"", "-", "--", "—", "–", "n/a", "na", "nil", "none", "null", "not found",
-		"not present", "not available", "not stated", "unknown"};
+	static const char *const words[] = {"", "-", "--", "—", "–", "n/a", "na", "nil", "none", "null",
+		"not found", "not present", "not available", "not stated", "unknown"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strcasecmp(s, words[i]) == 0)
@@ -85,7 +88,8 @@ bool text_is_nothing(const char *s)
 	return false;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int refuse(char *why, size_t why_size, const char *what, const char *text)
 {
@@ -99,7 +103,8 @@ static int refuse(char *why, size_t why_size, const char *what, const char *text
 	return -EINVAL;
 }
 
-/* Normalised text in ASCII: other minus signs and blanks become ours. False if it is too long for any value. */
+/* Normalised text in ASCII: other minus signs and blanks become ours. False if it is too long for any value.
+ */
 static bool value_text(const char *text, char out[VALUE_MAX])
 {
 	_cleanup_free_ char *norm = NULL;
@@ -112,8 +117,9 @@ static bool value_text(const char *text, char out[VALUE_MAX])
 		return false;
 	for (size_t i = 0; norm[i]; i++) {
 		/* U+2212 minus, U+2010..U+2014 hyphens and dashes */
-		if (starts_with(norm + i, "\xe2\x88\x92") || (starts_with(norm + i, "\xe2\x80") && (unsigned char)norm[i + 2] >= 0x90 &&
-							      (unsigned char)norm[i + 2] <= 0x94)) {
+		if (starts_with(norm + i, "\xe2\x88\x92") ||
+			(starts_with(norm + i, "\xe2\x80") && (unsigned char)norm[i + 2] >= 0x90 &&
+				(unsigned char)norm[i + 2] <= 0x94)) {
 			out[n++] = '-';
 			i += 2;
 		} else {
@@ -134,6 +140,7 @@ static size_t take_digits(const char **p, char *out, size_t size)
 {
 	size_t n = 0;
 
+	out[0] = 0;
 	while (isdigit((unsigned char)(*p)[n]))
 		n++;
 	if (n >= size)
@@ -144,7 +151,8 @@ static size_t take_digits(const char **p, char *out, size_t size)
 	return n;
 }
 
-/* Digits, in groups of three if there is a separator (one kind of: comma, blank, apostrophe), then a point and digits. */
+/* Digits, in groups of three if there is a separator (one kind of: comma, blank, apostrophe), then a point
+ * and digits. */
 static int number_parse(const char **p, struct number *ret)
 {
 	size_t n = take_digits(p, ret->whole, sizeof(ret->whole));
@@ -232,14 +240,14 @@ static bool money_signs_agree(const struct money_signs *s)
 	unsigned int negative = s->minus + s->open;
 
 	/* "-3.00 DR" is an overdrawn balance said twice; "-3.00 CR" and "(-3.00)" say two things */
-	return s->open == s->close && negative <= 1 && s->currency <= 1 && s->code <= 1 && s->credit + s->debit <= 1 &&
-	       !(negative && s->credit);
+	return s->open == s->close && negative <= 1 && s->currency <= 1 && s->code <= 1 &&
+	       s->credit + s->debit <= 1 && !(negative && s->credit);
 }
 
 int money_parse(const char *text, int64_t *ret_cents, char *why, size_t why_size)
 {
 	struct money_signs s = {};
-	char value[VALUE_MAX], digits[64];
+	char value[VALUE_MAX] = "", digits[64];
 	struct number num;
 	const char *p = value, *whole;
 	int64_t cents;
@@ -270,7 +278,8 @@ void money_format(int64_t cents, char out[24])
 {
 	uint64_t n = cents < 0 ? -(uint64_t)cents : (uint64_t)cents;
 
-	str_format(out, 24, "%s%llu.%02u", cents < 0 ? "-" : "", (unsigned long long)(n / 100), (unsigned int)(n % 100));
+	str_format(out, 24, "%s%llu.%02u", cents < 0 ? "-" : "", (unsigned long long)(n / 100),
+		(unsigned int)(n % 100));
 }
 
 int money_cents(const char *value, int64_t *ret_cents)
@@ -278,15 +287,15 @@ int money_cents(const char *value, int64_t *ret_cents)
 	const char *p = value + (*value == '-');
 	size_t whole = strspn(p, "0123456789");
 
-	if (whole == 0 || whole > MONEY_MAX_DIGITS || p[whole] != '.' || strspn(p + whole + 1, "0123456789") != 2 ||
-		p[whole + 3])
+	if (whole == 0 || whole > MONEY_MAX_DIGITS || p[whole] != '.' ||
+		strspn(p + whole + 1, "0123456789") != 2 || p[whole + 3])
 		return -EINVAL;
 	return parse_decimal(value, 2, ret_cents);
 }
 
 int decimal_parse(const char *text, char out[24], char *why, size_t why_size)
 {
-	char value[VALUE_MAX];
+	char value[VALUE_MAX] = "";
 	const char *p = value, *whole;
 	struct number num;
 	bool minus;
@@ -313,7 +322,7 @@ int decimal_parse(const char *text, char out[24], char *why, size_t why_size)
 int integer_parse(const char *text, int64_t *ret, char *why, size_t why_size)
 {
 	static const int64_t max = ((int64_t)1 << 53) - 1; /* beyond, readers of JSON round */
-	char value[VALUE_MAX], digits[32];
+	char value[VALUE_MAX] = "", digits[32];
 	const char *p = value;
 	struct number num;
 	bool minus;
@@ -333,7 +342,7 @@ int integer_parse(const char *text, int64_t *ret, char *why, size_t why_size)
 
 int abn_parse(const char *text, char out[12], char *why, size_t why_size)
 {
-	char value[VALUE_MAX], digits[12];
+	char value[VALUE_MAX] = "", digits[12];
 	const char *p = value;
 	size_t n = 0;
 
@@ -356,9 +365,11 @@ int abn_parse(const char *text, char out[12], char *why, size_t why_size)
 	return 0;
 }
 
-/* ---- fields -------------------------------------------------------------------------------------------------------- */
+/* ---- fields
+ * -------------------------------------------------------------------------------------------------------- */
 
-static int parse_money_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_money_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	char out[24];
 	int64_t cents;
@@ -371,7 +382,8 @@ static int parse_money_field(const struct field_spec *f, const char *text, cJSON
 	return 0;
 }
 
-static int parse_date_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_date_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	char out[11];
 	int e = date_parse(text, out, why, why_size);
@@ -381,7 +393,8 @@ static int parse_date_field(const struct field_spec *f, const char *text, cJSON 
 	return e;
 }
 
-static int parse_abn_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_abn_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	char out[12];
 	int e = abn_parse(text, out, why, why_size);
@@ -391,7 +404,8 @@ static int parse_abn_field(const struct field_spec *f, const char *text, cJSON *
 	return e;
 }
 
-static int parse_integer_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_integer_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	int64_t n;
 	int e = integer_parse(text, &n, why, why_size);
@@ -401,7 +415,8 @@ static int parse_integer_field(const struct field_spec *f, const char *text, cJS
 	return e;
 }
 
-static int parse_decimal_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_decimal_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	char out[24];
 	int e = decimal_parse(text, out, why, why_size);
@@ -411,13 +426,14 @@ static int parse_decimal_field(const struct field_spec *f, const char *text, cJS
 	return e;
 }
 
-static int parse_enum_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_enum_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	char want[VALUE_MAX], have[VALUE_MAX];
 	const cJSON *c;
 
 	text_key(text, strlen(text), want, sizeof(want));
-	cJSON_ArrayForEach(c, json_get_array(f->schema, "enum")) {
+	cJSON_ArrayForEach (c, json_get_array(f->schema, "enum")) {
 		if (!cJSON_IsString(c))
 			continue;
 		text_key(c->valuestring, strlen(c->valuestring), have, sizeof(have));
@@ -429,7 +445,8 @@ static int parse_enum_field(const struct field_spec *f, const char *text, cJSON 
 	return refuse(why, why_size, "not one of the allowed values", text);
 }
 
-static int parse_text_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_text_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	_cleanup_free_ char *norm = text_normalise(text, strlen(text));
 
@@ -439,7 +456,8 @@ static int parse_text_field(const struct field_spec *f, const char *text, cJSON 
 	return 0;
 }
 
-static int parse_rows_field(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
+static int parse_rows_field(
+	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
 	return refuse(why, why_size, "not rows", text);
 }

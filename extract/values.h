@@ -1,6 +1,7 @@
 /*
- * Values as people write them on Australian pages. The parsers behind field_value_parse(), usable one by one. All take the
- * whole text (blanks around it allowed) or refuse it; 0 or -EINVAL with why (at most why_size bytes; may be NULL, 0).
+ * Values as people write them on Australian pages. The parsers behind field_value_parse(), usable one by one.
+ * All take the whole text (blanks around it allowed) or refuse it; 0 or -EINVAL with why (at most why_size
+ * bytes; may be NULL, 0).
  */
 #pragma once
 
@@ -18,19 +19,21 @@ int money_cents(const char *value, int64_t *ret_cents);
 /* "2.50" -> "2.5", "1,000" -> "1000"; at most 9 digits before and 6 after the point. */
 int decimal_parse(const char *text, char out[24], char *why, size_t why_size);
 int integer_parse(const char *text, int64_t *ret, char *why, size_t why_size);
-/* 11 digits with blanks or hyphens between, "ABN" in front allowed. The checksum is not this parser's matter. */
+/* 11 digits with blanks or hyphens between, "ABN" in front allowed. The checksum is not this parser's matter.
+ */
 int abn_parse(const char *text, char out[12], char *why, size_t why_size);
-/* Day first ("21/11/2026", "21 Nov 26", "21.11.2026"), "Nov 21, 2026", ISO 8601; a weekday before and a time of day after
- * are allowed. Two-digit years are 1970 to 2069. -> "2026-11-21" */
+/* Day first ("21/11/2026", "21 Nov 26", "21.11.2026"), "Nov 21, 2026", ISO 8601; a weekday before and a time
+ * of day after are allowed. Two-digit years are 1970 to 2069. -> "2026-11-21" */
 int date_parse(const char *text, char out[11], char *why, size_t why_size);
 /* YYYY-MM-DD and a day that exists (1000 to 9999). */
 bool date_is_iso(const char *s);
 bool date_exists(int year, int month, int day);
 
-/* Trimmed, runs of blanks (also Unicode's) made one, control characters and invalid bytes dropped; owned, NULL: no memory. */
+/* Trimmed, runs of blanks (also Unicode's) made one, control characters and invalid bytes dropped; owned,
+ * NULL: no memory. */
 char *text_normalise(const char *s, size_t len);
-/* For comparing names: ASCII letters lower-cased and digits, other characters of ASCII dropped, non-ASCII kept. Written to
- * out, cut at size - 1 bytes. Returns the length. */
+/* For comparing names: ASCII letters lower-cased and digits, other characters of ASCII dropped, non-ASCII
+ * kept. Written to out, cut at size - 1 bytes. Returns the length. */
 size_t text_key(const char *s, size_t len, char *out, size_t size);
 /* Does the text only say that there is nothing ("", "-", "n/a", "null")? */
 bool text_is_nothing(const char *s);

@@ -8,5 +8,6 @@ struct ocr_fail {
 	char message[200];
 };
 
-/* Fills f and returns `error`, so that functions can `return ocr_fail_set(...)`. A text that does not fit is cut. */
+/* Fills f and returns `error`, so that functions can `return ocr_fail_set(...)`. A text that does not fit is
+ * cut. */
 int ocr_fail_set(struct ocr_fail *f, int error, const char *reason, const char *fmt, ...) _printf_(4, 5);

@@ -1,7 +1,9 @@
 #include "ocr/flatten.h"
 
-#define RADIUS_DIVISOR 100 /* of the page's long side: a window of 41 pixels on a page of 2048, thinner than a bar of text */
-#define EDGE           3   /* pixels along a bar's edge that are painted over, or they would be read as brackets */
+#define RADIUS_DIVISOR                                                                                       \
+	100 /* of the page's long side: a window of 41 pixels on a page of 2048, thinner than a bar of text  \
+	     */
+#define EDGE 3 /* pixels along a bar's edge that are painted over, or they would be read as brackets */
 
 /* The grey that nine tenths of the page do not exceed: its paper. */
 static int paper_of(const struct grey *g)
@@ -59,7 +61,8 @@ static bool is_edge(const struct grey *g, const uint8_t *dark, int x, int y)
 	bool here = dark[at];
 
 	return (x >= EDGE && dark[at - EDGE] != here) || (x + EDGE < g->width && dark[at + EDGE] != here) ||
-		(y >= EDGE && dark[at - EDGE * w] != here) || (y + EDGE < g->height && dark[at + EDGE * w] != here);
+	       (y >= EDGE && dark[at - EDGE * w] != here) ||
+	       (y + EDGE < g->height && dark[at + EDGE * w] != here);
 }
 
 int grey_flatten(struct grey *g)

@@ -1,4 +1,5 @@
-/* White text on a dark bar (a table's head) is black on white after this; the rest of the page stays as it is. */
+/* White text on a dark bar (a table's head) is black on white after this; the rest of the page stays as it
+ * is. */
 #pragma once
 
 #include "ocr/grey.h"

@@ -6,7 +6,8 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
-/* A progressive file may repeat scans without end, each a full pass over the picture; encoders write about ten. */
+/* A progressive file may repeat scans without end, each a full pass over the picture; encoders write about
+ * ten. */
 #define SCANS_MAX 64
 
 struct decoder {
@@ -55,7 +56,8 @@ _Noreturn static void on_error(j_common_ptr c)
 	}
 }
 
-/* Level -1 is a warning: the library goes on with grey mush. Bytes between segments are the one harmless kind. */
+/* Level -1 is a warning: the library goes on with grey mush. Bytes between segments are the one harmless
+ * kind. */
 static void on_message(j_common_ptr c, int level)
 {
 	struct decoder *d = decoder_of(c);
@@ -82,8 +84,8 @@ static void check_size(struct decoder *d, int64_t max_pixels)
 
 	if (w <= GREY_SIDE_MAX && h <= GREY_SIDE_MAX && w * h <= max_pixels)
 		return;
-	str_format(text, sizeof(text), "%lld x %lld pixels, at most %lld are read", (long long)w, (long long)h,
-		(long long)max_pixels);
+	str_format(text, sizeof(text), "%lld x %lld pixels, at most %lld are read", (long long)w,
+		(long long)h, (long long)max_pixels);
 	leave_with(d, -EFBIG, "too-large", text);
 }
 

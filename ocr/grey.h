@@ -12,6 +12,7 @@ struct grey {
 #define GREY_PIXELS_MAX     ((int64_t)100 << 20)
 #define GREY_PIXELS_DEFAULT ((int64_t)40 << 20)
 
-/* Reasons: not-an-image, truncated, damaged, too-large, unsupported, memory. 0 or negative errno with `fail` filled. */
+/* Reasons: not-an-image, truncated, damaged, too-large, unsupported, memory. 0 or negative errno with `fail`
+ * filled. */
 int grey_from_jpeg(const void *jpeg, size_t len, int64_t max_pixels, struct grey *ret, struct ocr_fail *fail);
 void grey_free(struct grey *g);

@@ -6,14 +6,14 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define TO_TEXT(x)  #x
-#define NUMBER(x)   TO_TEXT(x)
-#define MEMORY_LINE                                                                                                  \
-	"{\"type\":\"end\",\"ok\":false,\"reason\":\"memory\",\"message\":\"the page takes more than " NUMBER(LIMIT_MEMORY_MIB) \
-	" MiB, or the engine failed\"}\n"
-#define TIME_LINE                                                                                                    \
-	"{\"type\":\"end\",\"ok\":false,\"reason\":\"timeout\",\"message\":\"the page takes more than "                  \
-	NUMBER(LIMIT_CPU_SECONDS) " s of CPU time\"}\n"
+#define TO_TEXT(x) #x
+#define NUMBER(x)  TO_TEXT(x)
+#define MEMORY_LINE                                                                                          \
+	"{\"type\":\"end\",\"ok\":false,\"reason\":\"memory\",\"message\":\"the page takes more "            \
+	"than " NUMBER(LIMIT_MEMORY_MIB) " MiB, or the engine failed\"}\n"
+#define TIME_LINE                                                                                            \
+	"{\"type\":\"end\",\"ok\":false,\"reason\":\"timeout\",\"message\":\"the page takes more "           \
+	"than " NUMBER(LIMIT_CPU_SECONDS) " s of CPU time\"}\n"
 
 static volatile sig_atomic_t armed_fd = -1;
 

@@ -1,4 +1,5 @@
-/* pageferry-ocr: one page in, its words out. As a helper on standard input and output, or by hand on a file. */
+/* pageferry-ocr: one page in, its words out. As a helper on standard input and output, or by hand on a file.
+ */
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -9,15 +10,15 @@
 #include "ocr/limits.h"
 #include "ocr/serve.h"
 
-static const char usage[] =
-	"Usage: pageferry-ocr [OPTION...] [FILE]\n"
-	"Reads a JPEG page with Tesseract. Without FILE: one request on standard input, frames on standard output\n"
-	"(docs/architecture.md, \"Helper framing\"). With FILE: its words as JSON.\n\n"
-	"  -l, --language=NAME   Tesseract language, several with + (eng)\n"
-	"  -t, --text            lines of text instead of JSON\n"
-	"      --tessdata=DIR    folder of the language data (the library's own)\n"
-	"  -h, --help            this text\n"
-	"      --version\n";
+static const char usage[] = "Usage: pageferry-ocr [OPTION...] [FILE]\n"
+			    "Reads a JPEG page with Tesseract. Without FILE: one request on standard input, "
+			    "frames on standard output\n"
+			    "(docs/architecture.md, \"Helper framing\"). With FILE: its words as JSON.\n\n"
+			    "  -l, --language=NAME   Tesseract language, several with + (eng)\n"
+			    "  -t, --text            lines of text instead of JSON\n"
+			    "      --tessdata=DIR    folder of the language data (the library's own)\n"
+			    "  -h, --help            this text\n"
+			    "      --version\n";
 
 static const struct option options[] = {
 	{"language", required_argument, NULL, 'l'},

@@ -80,7 +80,8 @@ static int read_ask(int in, struct ask *a, struct ocr_fail *fail)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return ocr_fail_set(fail, n < 0 ? -errno : -EBADMSG, "request", "the request is cut off");
+			return ocr_fail_set(
+				fail, n < 0 ? -errno : -EBADMSG, "request", "the request is cut off");
 		if (frame_reader_feed(reader, piece, (size_t)n) < 0)
 			return ocr_fail_set(fail, -ENOMEM, "memory", "no memory for the page");
 		r = take_parts(reader, a, fail);
@@ -88,8 +89,8 @@ static int read_ask(int in, struct ask *a, struct ocr_fail *fail)
 	return r;
 }
 
-int serve_page(const struct tess_options *o, const struct buf *jpeg, int64_t max_pixels, struct grey *ret_size,
-	struct page_words *ret, struct ocr_fail *fail)
+int serve_page(const struct tess_options *o, const struct buf *jpeg, int64_t max_pixels,
+	struct grey *ret_size, struct page_words *ret, struct ocr_fail *fail)
 {
 	_cleanup_(grey_free) struct grey g = {};
 	int r;

@@ -8,12 +8,13 @@
 #include "base/text.h"
 #include "ocr/flatten.h"
 
-/* Pages are taken for A4: the long side is 11.7 inches. Tesseract wants 70 at least; the figure only guides layout. */
-#define DPI_MIN 70
-#define DPI_MAX 600
+/* Pages are taken for A4: the long side is 11.7 inches. Tesseract wants 70 at least; the figure only guides
+ * layout. */
+#define DPI_MIN        70
+#define DPI_MAX        600
 #define WORD_BYTES_MAX 512
 /* Words of the second look that are less confident are noise. */
-#define SURE_LATE  60
+#define SURE_LATE   60
 #define SURE_LETTER 90
 
 static void tess_end(TessBaseAPI **api)
@@ -33,7 +34,7 @@ static void monitor_end(ETEXT_DESC **m)
 static bool language_ok(const char *s)
 {
 	return *s && strlen(s) <= TESS_LANGUAGE_MAX &&
-		strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+") == strlen(s);
+	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+") == strlen(s);
 }
 
 static int resolution_of(const struct grey *g)
@@ -56,14 +57,16 @@ static int tess_start(const struct tess_options *o, TessBaseAPI **ret, struct oc
 	_cleanup_(tess_end) TessBaseAPI *api = NULL;
 
 	if (!language_ok(o->language))
-		return ocr_fail_set(fail, -EINVAL, "language", "not a language name, expected like eng or eng+deu");
+		return ocr_fail_set(
+			fail, -EINVAL, "language", "not a language name, expected like eng or eng+deu");
 	api = TessBaseAPICreate();
 	if (!api)
 		return ocr_fail_set(fail, -ENOMEM, "memory", "no memory for the engine");
 	/* OEM_LSTM_ONLY: the packages' "fast" models hold nothing else. */
 	if (TessBaseAPIInit2(api, o->data, o->language, OEM_LSTM_ONLY) != 0)
 		return ocr_fail_set(fail, -ENOENT, "language",
-			"no usable data for language %s: install the package tesseract-ocr-%.3s", o->language, o->language);
+			"no usable data for language %s: install the package tesseract-ocr-%.3s", o->language,
+			o->language);
 	TessBaseAPISetVariable(api, "debug_file", "/dev/null");
 	*ret = take_ptr(api);
 	return 0;
@@ -76,10 +79,17 @@ static int take_word(TessResultIterator *it, const int group[3], struct page_wor
 	char *text = TessResultIteratorGetUTF8Text(it, RIL_WORD);
 	int x0, y0, x1, y1, confidence = (int)TessResultIteratorConfidence(it, RIL_WORD), r = 0;
 
-	if (text && strspn(text, " \n") < strlen(text) && strlen(text) <= WORD_BYTES_MAX && utf8_valid(text, strlen(text)) &&
+	if (text && strspn(text, " \n") < strlen(text) && strlen(text) <= WORD_BYTES_MAX &&
+		utf8_valid(text, strlen(text)) &&
 		TessPageIteratorBoundingBox(page, RIL_WORD, &x0, &y0, &x1, &y1)) {
-		struct page_word word = {.x = x0, .y = y0, .w = x1 - x0, .h = y1 - y0, .confidence = CLAMP(confidence, 0, 100),
-			.block = group[0], .par = group[1], .line = group[2]};
+		struct page_word word = {.x = x0,
+			.y = y0,
+			.w = x1 - x0,
+			.h = y1 - y0,
+			.confidence = CLAMP(confidence, 0, 100),
+			.block = group[0],
+			.par = group[1],
+			.line = group[2]};
 
 		r = page_words_add(w, word, text);
 	}
@@ -135,8 +145,8 @@ static int recognise(TessBaseAPI *api, const struct tess_options *o, struct ocr_
 	return ocr_fail_set(fail, -EIO, "engine", "the engine gave up on this page");
 }
 
-static int read_once(TessBaseAPI *api, const struct tess_options *o, const struct grey *g, TessPageSegMode mode,
-	struct page_words *ret, struct ocr_fail *fail)
+static int read_once(TessBaseAPI *api, const struct tess_options *o, const struct grey *g,
+	TessPageSegMode mode, struct page_words *ret, struct ocr_fail *fail)
 {
 	int r;
 
@@ -174,9 +184,9 @@ static bool on_last_line(const struct page_words *w, size_t i)
 	return x->block == last->block && x->par == last->par && x->line == last->line;
 }
 
-/* Layout analysis drops narrow columns and lone digits as pictures. What it did read is painted over and the rest read
- * once more as one block, which costs little: most of the page is blank by then. The last line stays, for a page with
- * nothing but a lone digit is taken for empty. Only what is surely text is taken. */
+/* Layout analysis drops narrow columns and lone digits as pictures. What it did read is painted over and the
+ * rest read once more as one block, which costs little: most of the page is blank by then. The last line
+ * stays, for a page with nothing but a lone digit is taken for empty. Only what is surely text is taken. */
 static int read_rest(TessBaseAPI *api, const struct tess_options *o, struct grey *g, struct page_words *w,
 	struct ocr_fail *fail)
 {

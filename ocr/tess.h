@@ -4,8 +4,8 @@
 #include "ocr/grey.h"
 #include "ocr/words.h"
 
-#define TESS_WORDS_MAX     20000
-#define TESS_LANGUAGE_MAX  31
+#define TESS_WORDS_MAX    20000
+#define TESS_LANGUAGE_MAX 31
 
 struct tess_options {
 	const char *language; /* "eng", "eng+deu": [A-Za-z0-9_+], at most TESS_LANGUAGE_MAX */

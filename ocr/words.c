@@ -31,7 +31,8 @@ void page_words_free(struct page_words *p)
 /* Do they share half of the smaller one's area? */
 static bool overlap(const struct page_word *a, const struct page_word *b)
 {
-	int64_t w = MIN(a->x + a->w, b->x + b->w) - MAX(a->x, b->x), h = MIN(a->y + a->h, b->y + b->h) - MAX(a->y, b->y);
+	int64_t w = MIN(a->x + a->w, b->x + b->w) - MAX(a->x, b->x),
+		h = MIN(a->y + a->h, b->y + b->h) - MAX(a->y, b->y);
 	int64_t smaller = MIN((int64_t)a->w * a->h, (int64_t)b->w * b->h);
 
 	return w > 0 && h > 0 && w * h * 2 >= smaller;
@@ -44,8 +45,8 @@ static void drop(struct page_words *p, size_t i)
 	p->n--;
 }
 
-/* The engine may give a word the letters of its neighbour, and its own box: "2m" in the place of "m", with "2" unread
- * before it. True if `late` is such a neighbour and was taken off w's text. */
+/* The engine may give a word the letters of its neighbour, and its own box: "2m" in the place of "m", with
+ * "2" unread before it. True if `late` is such a neighbour and was taken off w's text. */
 static bool take_off(struct page_word *w, const struct page_word *late)
 {
 	size_t n = strlen(late->text);
@@ -64,7 +65,8 @@ static int merge_one(struct page_words *p, const struct page_word *w, int block)
 {
 	for (size_t k = 0; k < p->n; k++) {
 		const struct page_word *old = &p->words[k];
-		bool keeps = w->confidence <= old->confidence || (old->block <= block && old->confidence >= PAGE_WORD_SURE);
+		bool keeps = w->confidence <= old->confidence ||
+			     (old->block <= block && old->confidence >= PAGE_WORD_SURE);
 
 		if (keeps && overlap(w, old))
 			return 0;
@@ -99,8 +101,9 @@ int page_words_json(const struct page_words *p, struct buf *out)
 
 		r = buf_adds(out, i ? ",{\"t\":" : "{\"t\":");
 		r = r < 0 ? r : json_quote(out, w->text, strlen(w->text));
-		r = r < 0 ? r : buf_addf(out, ",\"b\":[%d,%d,%d,%d],\"c\":%d,\"l\":[%d,%d,%d]}", w->x, w->y, w->w, w->h,
-					w->confidence, w->block, w->par, w->line);
+		r = r < 0 ? r
+			  : buf_addf(out, ",\"b\":[%d,%d,%d,%d],\"c\":%d,\"l\":[%d,%d,%d]}", w->x, w->y, w->w,
+				    w->h, w->confidence, w->block, w->par, w->line);
 	}
 	return r < 0 ? r : buf_addc(out, ']');
 }
@@ -113,7 +116,9 @@ int page_words_text(const struct page_words *p, struct buf *out)
 		const struct page_word *w = &p->words[i];
 
 		if (i > 0)
-			r = buf_adds(out, w->block != w[-1].block || w->par != w[-1].par ? "\n\n" : w->line != w[-1].line ? "\n" : " ");
+			r = buf_adds(out, w->block != w[-1].block || w->par != w[-1].par ? "\n\n"
+					  : w->line != w[-1].line                        ? "\n"
+											 : " ");
 		r = r < 0 ? r : buf_adds(out, w->text);
 	}
 	return r;

@@ -10,13 +10,16 @@ static void answer(const struct varlink_call *call)
 	char interface[64];
 	const char *name;
 
-	if (varlink_method_split(call->method, interface, sizeof(interface), &name) >= 0 && (!*interface || !*name))
+	if (varlink_method_split(call->method, interface, sizeof(interface), &name) >= 0 &&
+		(!*interface || !*name))
 		abort();
 	if (call->parameters && json_print(call->parameters, false, &parameters) < 0)
 		return;
 	/* What was read as UTF-8 JSON is written as such, one NUL at its end and none before. */
-	if (varlink_reply_format(&out, NULL, parameters.len ? buf_str(&parameters) : NULL, parameters.len, call->more) >= 0 &&
-		(memchr(out.data, 0, out.len) != out.data + out.len - 1 || !utf8_valid(out.data, out.len - 1)))
+	if (varlink_reply_format(&out, NULL, parameters.len ? buf_str(&parameters) : NULL, parameters.len,
+		    call->more) >= 0 &&
+		(memchr(out.data, 0, out.len) != out.data + out.len - 1 ||
+			!utf8_valid(out.data, out.len - 1)))
 		abort();
 }
 

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 
 from varlink import Varlink
@@ -82,14 +83,31 @@ class Service:
         return self.wait_notify("READY=1") if wait else True
 
     def wait_notify(self, wanted, timeout=60):
+        """Waits for a message of sd_notify; False when the daemon ends first. Later messages are read and dropped, as systemd reads them always."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if select.select([self.notify], [], [], 0.05)[0]:
                 if wanted in self.notify.recv(65536).decode(errors="replace").split("\n"):
+                    threading.Thread(target=self._drain, args=(self.notify,), daemon=True).start()
                     return True
             elif self.process.poll() is not None:
                 return False
         raise TimeoutError("no %s\n%s" % (wanted, self.read_log()[-3000:]))
+
+    def _close_notify(self):
+        try:
+            self.notify.shutdown(socket.SHUT_RDWR)  # ends the reader's recv()
+        except OSError:
+            pass
+        self.notify.close()
+
+    @staticmethod
+    def _drain(notify):
+        try:
+            while notify.recv(65536):
+                pass
+        except OSError:
+            pass
 
     def stop(self, timeout=60):
         """SIGTERM and wait; returns the exit status (None: was not running)."""
@@ -104,14 +122,14 @@ class Service:
             self.process.wait()
             raise
         finally:
-            self.notify.close()
+            self._close_notify()
         self.process = None
         return code
 
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.notify.close()
+        self._close_notify()
         self.process = None
 
     def read_log(self):

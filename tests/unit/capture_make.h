@@ -1,4 +1,5 @@
-/* What the tests of capture/ share: pictures made with libjpeg and libpng, an emitter into memory, and looking at results. */
+/* What the tests of capture/ share: pictures made with libjpeg and libpng, an emitter into memory, and
+ * looking at results. */
 #pragma once
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include "capture/run.h"
 #include "tests/unit/test.h"
 
-/* ---- pictures ---------------------------------------------------------------------------------------------------------- */
+/* ---- pictures ------------------------------------------------------------------------------------ */
 struct pic {
 	uint32_t w, h;
 	unsigned int ch; /* 1 grey, 3 RGB, 4 RGBA or CMYK */
@@ -63,12 +64,13 @@ static inline struct pic pic_page(uint32_t w, uint32_t h, unsigned int ch)
 
 			seed = seed * 1664525 + 1013904223;
 			for (unsigned int c = 0; c < ch; c++)
-				pic_at(&p, x, y)[c] = (uint8_t)((ink ? 40 + c * 10 : paper - c * 3) + (seed >> 30));
+				pic_at(&p, x, y)[c] =
+					(uint8_t)((ink ? 40 + c * 10 : paper - c * 3) + (seed >> 30));
 		}
 	return p;
 }
 
-/* ---- JPEG -------------------------------------------------------------------------------------------------------------- */
+/* ---- JPEG ---------------------------------------------------------------------------------------- */
 struct jpeg_make {
 	int h, v; /* luma sampling; 0: 1x1 */
 	int quality;
@@ -79,7 +81,8 @@ struct jpeg_make {
 
 static inline size_t make_exif(uint8_t out[40], unsigned int orientation)
 {
-	static const uint8_t head[] = {'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0};
+	static const uint8_t head[] = {
+		'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0};
 
 	memset(out, 0, 40);
 	memcpy(out, head, sizeof(head));
@@ -155,7 +158,7 @@ static inline struct pic read_jpeg(const struct buf *b, int *ret_h, int *ret_v)
 	return p;
 }
 
-/* ---- PNG --------------------------------------------------------------------------------------------------------------- */
+/* ---- PNG ----------------------------------------------------------------------------------------- */
 static inline void png_to_buf(png_structp png, png_bytep data, size_t len)
 {
 	CHECK(buf_add(png_get_io_ptr(png), data, len) == 0);
@@ -166,8 +169,8 @@ static inline void png_flush_nothing(png_structp png)
 }
 
 /* `colours`: what libpng calls the colour type; rows as libpng wants them. */
-static inline void make_png(uint32_t w, uint32_t h, int depth, int colours, bool interlaced, const uint8_t *rows, size_t stride,
-	const png_color *palette, int n_palette, struct buf *out)
+static inline void make_png(uint32_t w, uint32_t h, int depth, int colours, bool interlaced,
+	const uint8_t *rows, size_t stride, const png_color *palette, int n_palette, struct buf *out)
 {
 	png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
 	png_infop info = png_create_info_struct(png);
@@ -187,7 +190,7 @@ static inline void make_png(uint32_t w, uint32_t h, int depth, int colours, bool
 	png_destroy_write_struct(&png, &info);
 }
 
-/* ---- an emitter into memory ------------------------------------------------------------------------------------------ */
+/* ---- an emitter into memory ---------------------------------------------------------------------- */
 struct mem_emit {
 	struct emit emit;
 	struct buf jpeg; /* of the last page */
@@ -262,11 +265,12 @@ static inline void mem_free(struct mem_emit *m)
 {
 	buf_free(&m->jpeg);
 }
-#define MEM_EMIT  ((struct mem_emit){.emit = {&mem_ops}})
+#define MEM_EMIT      ((struct mem_emit){.emit = {&mem_ops}})
 #define _cleanup_mem_ _cleanup_(mem_free)
 
 /* One page through everything. */
-static inline int convert_bytes(const void *data, size_t len, const struct convert_options *o, struct mem_emit *m)
+static inline int convert_bytes(
+	const void *data, size_t len, const struct convert_options *o, struct mem_emit *m)
 {
 	struct convert_options def = CONVERT_OPTIONS_DEFAULT;
 	struct run_counts counts;

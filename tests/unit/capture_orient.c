@@ -2,20 +2,28 @@
 #include "capture/orient.h"
 #include "tests/unit/capture_make.h"
 
-/* Which corner of the stored picture is seen at the upright page's top left, top right, bottom left, bottom right. */
+/* Which corner of the stored picture is seen at the upright page's top left, top right, bottom left, bottom
+ * right. */
 static const unsigned int seen[9][4] = {
-	[1] = {0, 1, 2, 3}, [2] = {1, 0, 3, 2}, [3] = {3, 2, 1, 0}, [4] = {2, 3, 0, 1},
-	[5] = {0, 2, 1, 3}, [6] = {2, 0, 3, 1}, [7] = {3, 1, 2, 0}, [8] = {1, 3, 0, 2},
+	[1] = {0, 1, 2, 3},
+	[2] = {1, 0, 3, 2},
+	[3] = {3, 2, 1, 0},
+	[4] = {2, 3, 0, 1},
+	[5] = {0, 2, 1, 3},
+	[6] = {2, 0, 3, 1},
+	[7] = {3, 1, 2, 0},
+	[8] = {1, 3, 0, 2},
 };
 
 static void check_corners(const struct pic *p, unsigned int orientation)
 {
 	for (unsigned int i = 0; i < 4; i++) {
-		uint32_t x = i & 1 ? p->w - 1 - p->w / 4 : p->w / 4, y = i & 2 ? p->h - 1 - p->h / 4 : p->h / 4;
+		uint32_t x = i & 1 ? p->w - 1 - p->w / 4 : p->w / 4,
+			 y = i & 2 ? p->h - 1 - p->h / 4 : p->h / 4;
 
 		if (!near_colour(pic_at(p, x, y), corner_colours[seen[orientation][i]], 14))
-			test_fail(__FILE__, __LINE__, "orientation %u: corner %u is %d,%d,%d", orientation, i, pic_at(p, x, y)[0],
-				pic_at(p, x, y)[1], pic_at(p, x, y)[2]);
+			test_fail(__FILE__, __LINE__, "orientation %u: corner %u is %d,%d,%d", orientation, i,
+				pic_at(p, x, y)[0], pic_at(p, x, y)[1], pic_at(p, x, y)[2]);
 	}
 }
 
@@ -107,7 +115,8 @@ TEST(a_crop_is_of_the_upright_page)
 
 TEST(a_crop_outside_the_page_is_refused)
 {
-	static const struct orient_rect bad[] = {{0, 0, 0, 5}, {0, 0, 161, 5}, {160, 0, 1, 1}, {1, 1, 159, 96}, {0, 0, 5, UINT32_MAX}};
+	static const struct orient_rect bad[] = {
+		{0, 0, 0, 5}, {0, 0, 161, 5}, {160, 0, 1, 1}, {1, 1, 159, 96}, {0, 0, 5, UINT32_MAX}};
 	_cleanup_pic_ struct pic in = pic_corners(160, 96);
 	_cleanup_buf_ struct buf jpeg = {};
 
@@ -126,8 +135,8 @@ TEST(a_crop_outside_the_page_is_refused)
 
 TEST(exif_both_byte_orders)
 {
-	static const uint8_t little[] = {'I', 'I', 42, 0, 8, 0, 0, 0, 2, 0, 0, 1, 4, 0, 1, 0, 0, 0, 9, 9, 0, 0, 0x12, 1, 3, 0, 1, 0, 0, 0,
-		8, 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t little[] = {'I', 'I', 42, 0, 8, 0, 0, 0, 2, 0, 0, 1, 4, 0, 1, 0, 0, 0, 9, 9, 0,
+		0, 0x12, 1, 3, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
 	uint8_t big[40];
 	size_t n = make_exif(big, 6);
 
@@ -135,7 +144,8 @@ TEST(exif_both_byte_orders)
 	CHECK_INT(exif_orientation(big + 6, n - 6), 6);
 }
 
-/* Every cut and every changed byte: an answer from 1 to 8, and nothing read outside (the sanitizers watch). */
+/* Every cut and every changed byte: an answer from 1 to 8, and nothing read outside (the sanitizers watch).
+ */
 TEST(exif_hostile)
 {
 	uint8_t big[40];

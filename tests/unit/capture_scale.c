@@ -57,9 +57,9 @@ static uint8_t *noise(uint32_t w, uint32_t h, uint32_t seed)
 
 TEST(a_constant_plane_stays_constant)
 {
-	static const uint32_t sizes[][4] = {
-		{100, 100, 37, 53}, {2480, 40, 1448, 23}, {5, 5, 5, 3}, {300, 300, 299, 299}, {1, 1, 1, 1}, {1, 500, 1, 20},
-		{500, 1, 20, 1},    {3, 3, 6, 6},         {4000, 200, 40, 2}};
+	static const uint32_t sizes[][4] = {{100, 100, 37, 53}, {2480, 40, 1448, 23}, {5, 5, 5, 3},
+		{300, 300, 299, 299}, {1, 1, 1, 1}, {1, 500, 1, 20}, {500, 1, 20, 1}, {3, 3, 6, 6},
+		{4000, 200, 40, 2}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
 		for (int v = 0; v < 256; v += 51) {
@@ -83,7 +83,8 @@ TEST(same_size_is_the_same_bytes)
 TEST(a_whole_crop_is_the_same_bytes)
 {
 	_cleanup_free_ uint8_t *in = noise(40, 30, 4), *out = NULL;
-	struct scale_axis x = {.in = 40, .out = 11, .origin = 7, .step = 1}, y = {.in = 30, .out = 13, .origin = 5, .step = 1};
+	struct scale_axis x = {.in = 40, .out = 11, .origin = 7, .step = 1},
+			  y = {.in = 30, .out = 13, .origin = 5, .step = 1};
 
 	out = run_axes(in, x, y);
 	for (uint32_t r = 0; r < 13; r++)
@@ -113,7 +114,9 @@ TEST(each_axis_alone)
 
 static double lanczos3(double x)
 {
-	return x == 0 ? 1 : fabs(x) >= 3 ? 0 : sin(M_PI * x) / (M_PI * x) * sin(M_PI * x / 3) / (M_PI * x / 3);
+	return x == 0         ? 1
+	       : fabs(x) >= 3 ? 0
+			      : sin(M_PI * x) / (M_PI * x) * sin(M_PI * x / 3) / (M_PI * x / 3);
 }
 
 /* One sample of a separable float Lanczos3, straight from its definition. */
@@ -121,7 +124,8 @@ static double reference_at(const double *in, size_t step, uint32_t n, double cen
 {
 	double sum = 0, weights = 0;
 
-	for (int64_t k = (int64_t)floor(centre - 3 * stretch) - 1; k <= (int64_t)ceil(centre + 3 * stretch) + 1; k++) {
+	for (int64_t k = (int64_t)floor(centre - 3 * stretch) - 1;
+		k <= (int64_t)ceil(centre + 3 * stretch) + 1; k++) {
 		double w = k < 0 || k >= (int64_t)n ? 0 : lanczos3((k + 0.5 - centre) / stretch);
 
 		if (w == 0)
@@ -144,7 +148,8 @@ static double *reference(const uint8_t *in, uint32_t w, uint32_t h, uint32_t ow,
 			mid[(size_t)y * w + x] = reference_at(src + x, w, h, (y + 0.5) * fy, MAX(fy, 1.0));
 	for (uint32_t y = 0; y < oh; y++)
 		for (uint32_t x = 0; x < ow; x++)
-			out[(size_t)y * ow + x] = reference_at(mid + (size_t)y * w, 1, w, (x + 0.5) * fx, MAX(fx, 1.0));
+			out[(size_t)y * ow + x] =
+				reference_at(mid + (size_t)y * w, 1, w, (x + 0.5) * fx, MAX(fx, 1.0));
 	free(src);
 	free(mid);
 	return out;
@@ -165,8 +170,8 @@ static double psnr(const uint8_t *got, const double *want, size_t n)
 /* Rounding to 8 bits alone gives 58.9 dB. */
 TEST(close_to_float_lanczos3)
 {
-	static const uint32_t sizes[][4] = {{248, 351, 145, 205}, {421, 312, 205, 152}, {200, 100, 80, 40}, {60, 40, 90, 70},
-		{100, 100, 99, 97}};
+	static const uint32_t sizes[][4] = {{248, 351, 145, 205}, {421, 312, 205, 152}, {200, 100, 80, 40},
+		{60, 40, 90, 70}, {100, 100, 99, 97}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		const uint32_t *s = sizes[i];
@@ -238,7 +243,8 @@ TEST(what_the_sink_says_comes_back)
 
 TEST(nonsense_is_refused)
 {
-	struct scale_axis good = whole(20, 10), none = {.in = 0, .out = 1, .step = 1}, still = {.in = 1, .out = 1};
+	struct scale_axis good = whole(20, 10), none = {.in = 0, .out = 1, .step = 1},
+			  still = {.in = 1, .out = 1};
 	struct scaler *s;
 
 	CHECK_INT(scaler_new(&good, &none, take, NULL, 0, &s), -EINVAL);

@@ -40,31 +40,36 @@ static const struct aws_case cases[] = {
 	{504, "", "", U, BACKEND_DOWN, "server-error", 1, 0, 0},
 	{530, "InternalDependencyException", "", U, BACKEND_DOWN, "server-error", 1, 0, 0},
 	{400, "ValidationException", "Malformed input request", PAGE_NEXT, BACKEND_OK, "bad-request", 0, 0, 0},
-	{400, "ValidationException", "Input is too long for requested model.", PAGE_NEXT, BACKEND_OK, "too-large", 0, 0, 0},
+	{400, "ValidationException", "Input is too long for requested model.", PAGE_NEXT, BACKEND_OK, "too-large", 0, 0,
+		0},
 	{400, "ValidationException", "request too large", PAGE_NEXT, BACKEND_OK, "too-large", 0, 0, 0},
 	{400, "ValidationException", "Failed to process the image", PAGE_NEXT, BACKEND_OK, "bad-image", 0, 0, 0},
 	{400, "ValidationException", "The provided model identifier is invalid.", U, BACKEND_DOWN, "model-id", 0, 0, 0},
-	{400, "ValidationException", "Invocation of model ID amazon.x with on-demand throughput isn\xe2\x80\x99t supported.", U, BACKEND_DOWN,
-		"model-id", 0, 0, 0},
-	{400, "ValidationException", "Access to Anthropic models is not allowed from unsupported countries", U, BACKEND_DOWN, "model-access",
-		0, 0, 0},
-	{400, "ValidationException", "Your account is not authorized to invoke this API operation.", U, BACKEND_DOWN, "model-access", 0, 0, 0},
+	{400, "ValidationException",
+		"Invocation of model ID amazon.x with on-demand throughput isn\xe2\x80\x99t supported.", U,
+		BACKEND_DOWN, "model-id", 0, 0, 0},
+	{400, "ValidationException", "Access to Anthropic models is not allowed from unsupported countries", U,
+		BACKEND_DOWN, "model-access", 0, 0, 0},
+	{400, "ValidationException", "Your account is not authorized to invoke this API operation.", U, BACKEND_DOWN,
+		"model-access", 0, 0, 0},
 	{400, "ConflictException", "", U, BACKEND_BUSY, "conflict", 0, 0, 0},
 	{400, "", "", PAGE_NEXT, BACKEND_OK, "bad-request", 0, 0, 0},
-	{403, "AccessDeniedException", "You don't have access to the model with the specified model ID.", U, BACKEND_DOWN, "model-access",
-		0, 0, 0},
+	{403, "AccessDeniedException", "You don't have access to the model with the specified model ID.", U,
+		BACKEND_DOWN, "model-access", 0, 0, 0},
 	{404, "ResourceNotFoundException", "", U, BACKEND_DOWN, "no-model", 0, 0, 0},
 	{404, "", "", U, BACKEND_DOWN, "no-model", 0, 0, 0},
 	{404, "UnknownOperationException", "", U, BACKEND_DOWN, "no-model", 0, 0, 0},
-	{403, "ExpiredTokenException", "The security token included in the request is expired", U, BACKEND_DOWN, "expired-token", 0, 0, 1},
+	{403, "ExpiredTokenException", "The security token included in the request is expired", U, BACKEND_DOWN,
+		"expired-token", 0, 0, 1},
 	{400, "ExpiredToken", "", U, BACKEND_DOWN, "expired-token", 0, 0, 1},
-	{403, "UnrecognizedClientException", "The security token included in the request is invalid.", U, BACKEND_DOWN, "unknown-key", 0, 0,
-		1},
+	{403, "UnrecognizedClientException", "The security token included in the request is invalid.", U, BACKEND_DOWN,
+		"unknown-key", 0, 0, 1},
 	{403, "InvalidClientTokenId", "", U, BACKEND_DOWN, "unknown-key", 0, 0, 1},
-	{403, "InvalidSignatureException", "Signature expired: 20261121T000000Z is now earlier than 20261121T000500Z", U, BACKEND_BUSY,
-		"clock", 0, 1, 0},
+	{403, "InvalidSignatureException", "Signature expired: 20261121T000000Z is now earlier than 20261121T000500Z",
+		U, BACKEND_BUSY, "clock", 0, 1, 0},
 	{403, "InvalidSignatureException", "Signature not yet current: 2026...", U, BACKEND_BUSY, "clock", 0, 1, 0},
-	{403, "InvalidSignatureException", "The request signature we calculated does not match", U, BACKEND_DOWN, "signature", 0, 0, 1},
+	{403, "InvalidSignatureException", "The request signature we calculated does not match", U, BACKEND_DOWN,
+		"signature", 0, 0, 1},
 	{403, "SignatureDoesNotMatch", "Signature expired: ...", U, BACKEND_BUSY, "clock", 0, 1, 0},
 	{403, "SignatureDoesNotMatch", "Signature not yet current: ...", U, BACKEND_BUSY, "clock", 0, 1, 0},
 	{403, "SignatureDoesNotMatch", "", U, BACKEND_DOWN, "signature", 0, 0, 1},
@@ -90,7 +95,12 @@ static const struct aws_case cases[] = {
 static void judge(int status, const char *type, const char *body, const struct header *more, struct verdict *v)
 {
 	struct header h[2] = {{(char *)"x-amzn-ErrorType", (char *)type}};
-	struct reply r = {.status = status, .headers = h, .n_headers = *type ? 1 : 0, .body = body, .len = strlen(body), .sent = true};
+	struct reply r = {.status = status,
+		.headers = h,
+		.n_headers = *type ? 1 : 0,
+		.body = body,
+		.len = strlen(body),
+		.sent = true};
 
 	if (more)
 		h[r.n_headers++] = *more;
@@ -107,10 +117,11 @@ TEST(every_row)
 
 		snprintf(body, sizeof(body), "{\"message\":\"%s\"}", c->message);
 		judge(c->status, c->type, body, NULL, &v);
-		if (v.page != c->page || v.backend != c->backend || !streq(v.reason, c->reason) || v.billed != c->billed ||
-			v.clock_wrong != c->clock || v.creds_wrong != c->creds || !*v.message)
+		if (v.page != c->page || v.backend != c->backend || !streq(v.reason, c->reason) ||
+			v.billed != c->billed || v.clock_wrong != c->clock || v.creds_wrong != c->creds || !*v.message)
 			test_fail(__FILE__, __LINE__, "case %zu: %d %s: %s/%s %s billed %d: %s", i, c->status, c->type,
-				page_outcome_name(v.page), backend_state_name(v.backend), v.reason, v.billed, v.message);
+				page_outcome_name(v.page), backend_state_name(v.backend), v.reason, v.billed,
+				v.message);
 	}
 }
 
@@ -132,9 +143,11 @@ static void type_of(const char *header, const char *body, const char *want)
 
 TEST(error_types)
 {
-	type_of("InvalidSignatureException:http://internal.amazon.com/coral/com.amazon.coral.service/", "", "InvalidSignatureException");
+	type_of("InvalidSignatureException:http://internal.amazon.com/coral/com.amazon.coral.service/", "",
+		"InvalidSignatureException");
 	type_of("com.amazon.coral.service#AccessDeniedException", "{\"__type\":\"X\"}", "AccessDeniedException");
-	type_of(NULL, "{\"__type\":\"com.amazon.coral.service#UnrecognizedClientException\",\"message\":\"x\"}", "UnrecognizedClientException");
+	type_of(NULL, "{\"__type\":\"com.amazon.coral.service#UnrecognizedClientException\",\"message\":\"x\"}",
+		"UnrecognizedClientException");
 	type_of(NULL, "{\"code\":\"ThrottlingException:\"}", "ThrottlingException");
 	type_of(NULL, "{\"Code\":\"A\",\"__type\":\"B\"}", "A");
 	type_of(NULL, "{\"code\":5}", "");
@@ -147,7 +160,8 @@ TEST(a_model_that_refuses_is_not_asked_again)
 {
 	struct verdict v;
 
-	judge(424, "ModelErrorException", "{\"message\":\"x\",\"originalStatusCode\":400,\"resourceName\":\"r\"}", NULL, &v);
+	judge(424, "ModelErrorException", "{\"message\":\"x\",\"originalStatusCode\":400,\"resourceName\":\"r\"}", NULL,
+		&v);
 	CHECK(v.page == PAGE_NEXT && v.billed);
 	judge(424, "ModelErrorException", "{\"message\":\"x\",\"originalStatusCode\":500}", NULL, &v);
 	CHECK(v.page == PAGE_RETRY);
@@ -237,7 +251,8 @@ TEST(transport)
 
 		v = (struct verdict){};
 		CHECK_INT(transport_judge(&r, &v), 1);
-		if (v.page != t[i].page || v.backend != t[i].backend || v.billed != t[i].billed || !*v.reason || !strstr(v.message, "why"))
+		if (v.page != t[i].page || v.backend != t[i].backend || v.billed != t[i].billed || !*v.reason ||
+			!strstr(v.message, "why"))
 			test_fail(__FILE__, __LINE__, "case %zu: %s/%s billed %d", i, page_outcome_name(v.page),
 				backend_state_name(v.backend), v.billed);
 	}

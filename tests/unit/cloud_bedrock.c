@@ -36,8 +36,11 @@ static void set_up(void)
 	CHECK(page_fd >= 0 && write_all(page_fd, "\xff\xd8\xff page \xff\xd9", 11) == 0);
 	if (typeset_parse(types_text, strlen(types_text), &types, why, sizeof(why)) < 0)
 		test_fail(__FILE__, __LINE__, "%s", why);
-	config = (struct bedrock_config){.model = "amazon.nova-pro-v1:0", .region = "ap-southeast-2", .max_output_tokens = 900,
-		.timeout_ms = 120000, .connect_timeout_ms = 5000};
+	config = (struct bedrock_config){.model = "amazon.nova-pro-v1:0",
+		.region = "ap-southeast-2",
+		.max_output_tokens = 900,
+		.timeout_ms = 120000,
+		.connect_timeout_ms = 5000};
 	job = (struct job){.page_id = "p", .types = types, .n_images = 1};
 	job.images[0] = (struct job_image){page_fd, 11, 1448, 2048};
 	job.images[1] = (struct job_image){page_fd, 11, 1448, 2048};
@@ -127,8 +130,9 @@ TEST(url_headers_and_limits)
 	strcpy(config.ca_file, "/lab/ca.pem");
 	config.max_output_tokens = 100000;
 	CHECK_INT(x.ops->build(&x, &job, &r), 0);
-	CHECK_STR(r.url, "https://127.0.0.1:8443/model/"
-			 "arn%3Aaws%3Abedrock%3Aap-southeast-2%3A123456789012%3Aapplication-inference-profile%2Fa1/invoke");
+	CHECK_STR(r.url,
+		"https://127.0.0.1:8443/model/"
+		"arn%3Aaws%3Abedrock%3Aap-southeast-2%3A123456789012%3Aapplication-inference-profile%2Fa1/invoke");
 	CHECK_STR(r.connect_to, "127.0.0.1:8443");
 	CHECK_STR(r.ca_file, "/lab/ca.pem");
 	CHECK_INT(r.max_output_tokens, 5000);
@@ -167,8 +171,9 @@ TEST(signing)
 	CHECK_INT(x.ops->build(&x, &job, &r), 0);
 	CHECK_INT(body_hash(&r), 0);
 	CHECK_INT(x.ops->sign(&x, &c, 1795219200, &r), 0);
-	CHECK(strstr(request_header(&r, "authorization"), "Credential=AKIDEXAMPLE/20261121/ap-southeast-2/bedrock/aws4_request, "
-							   "SignedHeaders=accept;content-type;host;x-amz-date, "));
+	CHECK(strstr(request_header(&r, "authorization"),
+		"Credential=AKIDEXAMPLE/20261121/ap-southeast-2/bedrock/aws4_request, "
+		"SignedHeaders=accept;content-type;host;x-amz-date, "));
 	CHECK_INT(x.ops->sign(&x, NULL, 1795219200, &r), -EACCES);
 	*c.secret_key = '\0';
 	CHECK_INT(x.ops->sign(&x, &c, 1795219200, &r), -EACCES);
@@ -177,15 +182,22 @@ TEST(signing)
 	tear_down();
 }
 
-/* ---- replies --------------------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
 
 static struct verdict v;
 
 static void decode(int status, const char *body, uint32_t tries)
 {
-	struct header h[] = {{(char *)"x-amzn-RequestId", (char *)"7c1a-\x1b[1m"}, {(char *)"X-Amzn-Bedrock-Input-Token-Count", (char *)"3000"},
+	struct header h[] = {{(char *)"x-amzn-RequestId", (char *)"7c1a-\x1b[1m"},
+		{(char *)"X-Amzn-Bedrock-Input-Token-Count", (char *)"3000"},
 		{(char *)"X-Amzn-Bedrock-Output-Token-Count", (char *)"90"}};
-	struct reply r = {.status = status, .headers = h, .n_headers = 3, .body = body, .len = strlen(body), .sent = true, .sent_all = true};
+	struct reply r = {.status = status,
+		.headers = h,
+		.n_headers = 3,
+		.body = body,
+		.len = strlen(body),
+		.sent = true,
+		.sent_all = true};
 
 	job.tries = tries;
 	verdict_clear(&v);
@@ -194,20 +206,24 @@ static void decode(int status, const char *body, uint32_t tries)
 
 static void check(enum page_outcome page, enum backend_state backend, const char *reason, bool billed)
 {
-	if (v.page != page || v.backend != backend || !streq(v.reason, reason) || v.billed != billed || (v.answer && page != PAGE_DONE))
-		test_fail(__FILE__, __LINE__, "%s/%s %s billed %d: %s", page_outcome_name(v.page), backend_state_name(v.backend), v.reason,
-			v.billed, v.message);
+	if (v.page != page || v.backend != backend || !streq(v.reason, reason) || v.billed != billed ||
+		(v.answer && page != PAGE_DONE))
+		test_fail(__FILE__, __LINE__, "%s/%s %s billed %d: %s", page_outcome_name(v.page),
+			backend_state_name(v.backend), v.reason, v.billed, v.message);
 }
 
-#define REPLY(stop, content, usage) \
-	"{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[" content "]}},\"stopReason\":\"" stop "\",\"usage\":{" usage "}}"
+#define REPLY(stop, content, usage)                                                                                    \
+	"{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[" content "]}},\"stopReason\":\"" stop          \
+	"\",\"usage\":{" usage "}}"
 #define TOOL(input) "{\"toolUse\":{\"toolUseId\":\"t1\",\"name\":\"record_fields\",\"input\":" input "}}"
 
 TEST(a_tool_call_is_the_answer)
 {
 	set_up();
-	decode(200, REPLY("tool_use", "{\"text\":\"thinking\"}," TOOL("{\"no\":\"7\",\"lines\":[{\"amount\":\"1\"}]}"),
-		       "\"inputTokens\":2500,\"outputTokens\":120,\"totalTokens\":2620,\"cacheReadInputTokenCount\":5"), 0);
+	decode(200,
+		REPLY("tool_use", "{\"text\":\"thinking\"}," TOOL("{\"no\":\"7\",\"lines\":[{\"amount\":\"1\"}]}"),
+			"\"inputTokens\":2500,\"outputTokens\":120,\"totalTokens\":2620,\"cacheReadInputTokenCount\":5"),
+		0);
 	check(PAGE_DONE, BACKEND_OK, "answered", true);
 	CHECK_STR(v.answer, "{\"no\":\"7\",\"lines\":[{\"amount\":\"1\"}]}");
 	CHECK(v.type == types->types[0]);
@@ -215,7 +231,10 @@ TEST(a_tool_call_is_the_answer)
 	CHECK(starts_with(v.request_id, "7c1a-") && !strchr(v.request_id, '\x1b'));
 	/* body and header both count: the larger is believed */
 	CHECK(v.usage.reported && v.usage.input == 3000 && v.usage.output == 120 && v.usage.cached == 5);
-	decode(200, REPLY("tool_use", TOOL("{\"no\":\"7\"}"), "\"inputTokens\":4000,\"outputTokens\":10,\"cacheReadInputTokens\":6"), 0);
+	decode(200,
+		REPLY("tool_use", TOOL("{\"no\":\"7\"}"),
+			"\"inputTokens\":4000,\"outputTokens\":10,\"cacheReadInputTokens\":6"),
+		0);
 	CHECK(v.usage.input == 4000 && v.usage.output == 90 && v.usage.cached == 6);
 	/* without usage in the body the headers serve */
 	decode(200, REPLY("tool_use", TOOL("{\"no\":\"7\"}"), ""), 0);

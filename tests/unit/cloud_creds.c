@@ -41,8 +41,8 @@ static int load_text(const char *text, const char *profile, struct creds *c)
 
 static void clear_environment(void)
 {
-	static const char *const names[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
-		"AWS_CREDENTIAL_EXPIRATION", "CREDENTIALS_DIRECTORY"};
+	static const char *const names[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+		"AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION", "CREDENTIALS_DIRECTORY"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		unsetenv(names[i]);
@@ -50,9 +50,10 @@ static void clear_environment(void)
 
 TEST(ini_as_the_cli_writes_it)
 {
-	static const char text[] = "# comment\n; another\n[default]\naws_access_key_id = OTHERKEY00000000\naws_secret_access_key=OTHERSECRET00000\n"
-				   "\n[scanner]\r\naws_access_key_id = " KEY "\r\naws_secret_access_key =" SECRET
-				   "\r\naws_session_token = TOKENTOKEN==\nregion = ap-southeast-2\ns3 =\n  max_concurrent_requests = 20\n";
+	static const char text[] =
+		"# comment\n; another\n[default]\naws_access_key_id = OTHERKEY00000000\naws_secret_access_key=OTHERSECRET00000\n"
+		"\n[scanner]\r\naws_access_key_id = " KEY "\r\naws_secret_access_key =" SECRET
+		"\r\naws_session_token = TOKENTOKEN==\nregion = ap-southeast-2\ns3 =\n  max_concurrent_requests = 20\n";
 	struct creds c;
 
 	CHECK_INT(load_text(text, "scanner", &c), 0);
@@ -66,7 +67,9 @@ TEST(ini_as_the_cli_writes_it)
 	CHECK_INT(load_text(text, NULL, &c), 0);
 	CHECK_STR(c.access_key, "OTHERKEY00000000");
 	creds_clear(&c);
-	CHECK_INT(load_text("[profile scanner]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET, "scanner", &c), 0);
+	CHECK_INT(
+		load_text("[profile scanner]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET, "scanner", &c),
+		0);
 	creds_clear(&c);
 	CHECK_INT(load_text(text, "nobody", &c), -EBADMSG);
 	CHECK(strstr(why, "no profile [nobody]"));
@@ -88,8 +91,12 @@ TEST(broken_ini)
 		{"[default]\na=b\n[default]\n", "line 3: the profile stands there twice"},
 		{"[default]\naws_access_key_id=AKID 1\naws_secret_access_key=" SECRET "\n", "without blanks"},
 		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=wJalr\x01\n", "without blanks"},
-		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET "\naws_session_token=TOKENTOKEN x\n", "token"},
-		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET "\naws_credential_expiration=soon\n", "expiry"},
+		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET
+		 "\naws_session_token=TOKENTOKEN x\n",
+			"token"},
+		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET
+		 "\naws_credential_expiration=soon\n",
+			"expiry"},
 		{"[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n", "not supported"},
 	};
 	struct creds c;
@@ -104,22 +111,29 @@ TEST(json)
 {
 	struct creds c;
 
-	CHECK_INT(load_text("\n {\"Version\":1,\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"" SECRET "\",\"SessionToken\":\"TOKENTOKEN\","
-			    "\"Expiration\":\"2026-11-21T00:00:00Z\"}\n", NULL, &c), 0);
+	CHECK_INT(load_text("\n {\"Version\":1,\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"" SECRET
+			    "\",\"SessionToken\":\"TOKENTOKEN\","
+			    "\"Expiration\":\"2026-11-21T00:00:00Z\"}\n",
+			  NULL, &c),
+		0);
 	CHECK_STR(c.token, "TOKENTOKEN");
 	CHECK_INT(c.expires_ms, INT64_C(1795219200000));
 	CHECK(creds_fresh(&c, c.expires_ms - 60001));
 	CHECK(!creds_fresh(&c, c.expires_ms - 60000));
 	CHECK(!creds_fresh(&c, c.expires_ms + 1));
 	creds_clear(&c);
-	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"" SECRET "\",\"Token\":\"TOKENTOKEN\"}", NULL, &c), 0);
+	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"" SECRET "\",\"Token\":\"TOKENTOKEN\"}",
+			  NULL, &c),
+		0);
 	CHECK_STR(c.token, "TOKENTOKEN");
 	creds_clear(&c);
 	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\"}", NULL, &c), -EBADMSG);
 	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"\"}", NULL, &c), -EBADMSG);
 	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":5}", NULL, &c), -EBADMSG);
 	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",", NULL, &c), -EBADMSG);
-	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"" SECRET "\",\"Expiration\":\"x\"}", NULL, &c), -EBADMSG);
+	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"" SECRET "\",\"Expiration\":\"x\"}",
+			  NULL, &c),
+		-EBADMSG);
 }
 
 TEST(environment)

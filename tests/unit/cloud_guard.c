@@ -13,13 +13,14 @@
 static const struct guard_policy sydney = {.sydney_only = true}, both = {}, lab = {.sydney_only = true, .lab = true};
 static char why[512];
 
-static enum guard_answer ask_full(const struct guard_policy *p, const char *base, const char *model, const char *region,
-	const char *connect_to)
+static enum guard_answer ask_full(
+	const struct guard_policy *p, const char *base, const char *model, const char *region, const char *connect_to)
 {
 	_cleanup_buf_ struct buf url = {};
 	struct guard_question q = {.sink = GUARD_BEDROCK, .model = model, .region = region, .connect_to = connect_to};
 
-	CHECK(buf_addf(&url, "%s/model/", base) == 0 && sigv4_encode_label(model, &url) == 0 && buf_adds(&url, "/invoke") == 0);
+	CHECK(buf_addf(&url, "%s/model/", base) == 0 && sigv4_encode_label(model, &url) == 0 &&
+		buf_adds(&url, "/invoke") == 0);
 	q.url = buf_str(&url);
 	why[0] = '\0';
 	return guard_check(p, &q, why, sizeof(why));
@@ -44,12 +45,12 @@ static enum guard_answer ask_url(const struct guard_policy *p, const char *url)
 struct model_case {
 	const char *model, *region;
 	enum guard_answer strict, melbourne; /* sydney_only, and without */
-	const char *why; /* part of the sentence in strict mode */
+	const char *why;                     /* part of the sentence in strict mode */
 };
 
-#define A GUARD_ALLOW
-#define D GUARD_DENY
-#define N GUARD_NEEDS_RESOLVE
+#define A                          GUARD_ALLOW
+#define D                          GUARD_DENY
+#define N                          GUARD_NEEDS_RESOLVE
 #define ARN(region, account, rest) "arn:aws:bedrock:" region ":" account ":" rest
 
 static const struct model_case models[] = {
@@ -146,33 +147,43 @@ TEST(an_overlong_model_is_refused)
 
 TEST(hosts)
 {
-	static const char *const good[] = {
-		HOST,
-		"https://bedrock-runtime.ap-southeast-2.api.aws",
-		HOST ":443",
-		"https://vpce-0a1b2c-3d4e.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
-	}, *const bad[] = {
-		"http://bedrock-runtime.ap-southeast-2.amazonaws.com",
-		HOST ":8443", HOST ".", HOST ".evil.example",
-		"https://evil.example",
-		"https://bedrock-runtime.us-east-1.amazonaws.com",
-		"https://bedrock-runtime.ap-southeast-4.amazonaws.com", /* allowed region, but not the one signed for */
-		"https://bedrock-runtime.ap-southeast-21.amazonaws.com",
-		"https://bedrock-runtime.ap-southeast-2.amazonaws.com.cn",
-		"https://bedrock-runtime.ap-southeast-2.amazonaws.com@evil.example",
-		"https://user@bedrock-runtime.ap-southeast-2.amazonaws.com",
-		"https://BEDROCK-RUNTIME.ap-southeast-2.amazonaws.com",
-		"https://bedrock-runtime-fips.ap-southeast-2.amazonaws.com",
-		"https://bedrock.ap-southeast-2.amazonaws.com",
-		"https://bedrock-mantle.ap-southeast-2.api.aws",
-		"https://x.bedrock-runtime.ap-southeast-2.amazonaws.com",
-		"https://vpce-.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
-		"https://vpce-1.evil.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
-		"https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com",
-		"https://vpce-1.s3.ap-southeast-2.vpce.amazonaws.com",
-		"https://127.0.0.1", "https://127.0.0.1:443", "https://[::1]", "https://10.0.0.1", "https://52.95.0.1",
-		"https://bedrock-runtime.ap-southeast-2.amazonaws.com\\.evil.example", "https://bedrock%2druntime.ap-southeast-2.amazonaws.com",
-	};
+	static const char *const good
+		[] =
+			{
+				HOST,
+				"https://bedrock-runtime.ap-southeast-2.api.aws",
+				HOST ":443",
+				"https://vpce-0a1b2c-3d4e.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
+			},
+	    *const bad[] = {
+		    "http://bedrock-runtime.ap-southeast-2.amazonaws.com",
+		    HOST ":8443",
+		    HOST ".",
+		    HOST ".evil.example",
+		    "https://evil.example",
+		    "https://bedrock-runtime.us-east-1.amazonaws.com",
+		    "https://bedrock-runtime.ap-southeast-4.amazonaws.com", /* allowed region, but not the one signed for */
+		    "https://bedrock-runtime.ap-southeast-21.amazonaws.com",
+		    "https://bedrock-runtime.ap-southeast-2.amazonaws.com.cn",
+		    "https://bedrock-runtime.ap-southeast-2.amazonaws.com@evil.example",
+		    "https://user@bedrock-runtime.ap-southeast-2.amazonaws.com",
+		    "https://BEDROCK-RUNTIME.ap-southeast-2.amazonaws.com",
+		    "https://bedrock-runtime-fips.ap-southeast-2.amazonaws.com",
+		    "https://bedrock.ap-southeast-2.amazonaws.com",
+		    "https://bedrock-mantle.ap-southeast-2.api.aws",
+		    "https://x.bedrock-runtime.ap-southeast-2.amazonaws.com",
+		    "https://vpce-.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
+		    "https://vpce-1.evil.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
+		    "https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com",
+		    "https://vpce-1.s3.ap-southeast-2.vpce.amazonaws.com",
+		    "https://127.0.0.1",
+		    "https://127.0.0.1:443",
+		    "https://[::1]",
+		    "https://10.0.0.1",
+		    "https://52.95.0.1",
+		    "https://bedrock-runtime.ap-southeast-2.amazonaws.com\\.evil.example",
+		    "https://bedrock%2druntime.ap-southeast-2.amazonaws.com",
+	    };
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		if (ask_full(&both, good[i], PRO, SYD, NULL) != A)
@@ -204,7 +215,8 @@ TEST(the_url_must_name_the_model_that_was_asked_about)
 
 TEST(missing_parts_are_denied)
 {
-	struct guard_question q = {.sink = GUARD_BEDROCK, .url = HOST "/model/amazon.nova-pro-v1%3A0/invoke", .model = PRO, .region = SYD};
+	struct guard_question q = {
+		.sink = GUARD_BEDROCK, .url = HOST "/model/amazon.nova-pro-v1%3A0/invoke", .model = PRO, .region = SYD};
 	struct guard_question t;
 
 	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), A);
@@ -252,19 +264,57 @@ static enum guard_answer ask_local(const char *url, const char *socket_path, con
 
 TEST(local_sinks)
 {
-	static const char *const good[] = {
-		"http://192.168.55.1:8080/v1/chat/completions", "http://10.1.2.3/", "https://172.16.0.1/", "http://172.31.255.255/",
-		"http://127.0.0.1:8080", "http://169.254.1.2/", "http://[::1]:80/", "http://[fd12:3456::1]/", "http://[fc00::1]/",
-	}, *const bad[] = {
-		"http://169.254.169.254/latest/", "http://169.254.170.2/", "http://169.254.170.23/", "http://[fd00:ec2::254]/",
-		"http://8.8.8.8/", "http://172.15.0.1/", "http://172.32.0.1/", "http://192.169.0.1/", "http://11.0.0.1/", "http://0.0.0.0/",
-		"http://100.64.0.1/", "http://224.0.0.1/", "http://255.255.255.255/", "http://[::]/", "http://[2001:db8::1]/",
-		"http://[::ffff:8.8.8.8]/", "http://[::ffff:192.168.1.1]/", "http://[::127.0.0.1]/", "http://[64:ff9b::808:808]/",
-		"http://[fe00::1]/", "http://[fec0::1]/", "http://[ff02::1]/", "http://localhost:8080/", "http://jetson.local/",
-		"http://192.168.1.1.evil.example/", "http://192.168.1.1@8.8.8.8/", "http://8.8.8.8\\@192.168.1.1/", "http://0x7f.1/",
-		"http://2130706433/", "http://0300.0250.0.1/", "http://127.1/", "http://127.0.0.1%2e/", "http://192.168.1.1\r\n/",
-		"ftp://192.168.1.1/", "file:///etc/passwd", "", NULL,
-	};
+	static const char *const good[] =
+		{
+			"http://192.168.55.1:8080/v1/chat/completions",
+			"http://10.1.2.3/",
+			"https://172.16.0.1/",
+			"http://172.31.255.255/",
+			"http://127.0.0.1:8080",
+			"http://169.254.1.2/",
+			"http://[::1]:80/",
+			"http://[fd12:3456::1]/",
+			"http://[fc00::1]/",
+		},
+				 *const bad[] = {
+					 "http://169.254.169.254/latest/",
+					 "http://169.254.170.2/",
+					 "http://169.254.170.23/",
+					 "http://[fd00:ec2::254]/",
+					 "http://8.8.8.8/",
+					 "http://172.15.0.1/",
+					 "http://172.32.0.1/",
+					 "http://192.169.0.1/",
+					 "http://11.0.0.1/",
+					 "http://0.0.0.0/",
+					 "http://100.64.0.1/",
+					 "http://224.0.0.1/",
+					 "http://255.255.255.255/",
+					 "http://[::]/",
+					 "http://[2001:db8::1]/",
+					 "http://[::ffff:8.8.8.8]/",
+					 "http://[::ffff:192.168.1.1]/",
+					 "http://[::127.0.0.1]/",
+					 "http://[64:ff9b::808:808]/",
+					 "http://[fe00::1]/",
+					 "http://[fec0::1]/",
+					 "http://[ff02::1]/",
+					 "http://localhost:8080/",
+					 "http://jetson.local/",
+					 "http://192.168.1.1.evil.example/",
+					 "http://192.168.1.1@8.8.8.8/",
+					 "http://8.8.8.8\\@192.168.1.1/",
+					 "http://0x7f.1/",
+					 "http://2130706433/",
+					 "http://0300.0250.0.1/",
+					 "http://127.1/",
+					 "http://127.0.0.1%2e/",
+					 "http://192.168.1.1\r\n/",
+					 "ftp://192.168.1.1/",
+					 "file:///etc/passwd",
+					 "",
+					 NULL,
+				 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		if (ask_local(good[i], NULL, NULL) != A)
@@ -293,7 +343,8 @@ TEST(a_local_sink_has_no_region_and_no_detour)
 
 TEST(other_sinks_are_denied_until_they_are_known)
 {
-	struct guard_question q = {.sink = GUARD_CREDENTIALS, .url = "https://sts.ap-southeast-2.amazonaws.com/", .region = SYD};
+	struct guard_question q = {
+		.sink = GUARD_CREDENTIALS, .url = "https://sts.ap-southeast-2.amazonaws.com/", .region = SYD};
 
 	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), D);
 	q.sink = GUARD_WEBHOOK;

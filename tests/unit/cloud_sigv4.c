@@ -22,7 +22,7 @@ static void request_from(const cJSON *v, struct request *r)
 
 	r->method = json_get_string(v, "method");
 	r->url = strdup(json_get_string(v, "url"));
-	cJSON_ArrayForEach(h, json_get_object(v, "headers"))
+	cJSON_ArrayForEach (h, json_get_object(v, "headers"))
 		CHECK(request_add_header(r, h->string, h->valuestring) == 0);
 	CHECK(request_add_literal(r, json_get_string(v, "body")) == 0);
 	CHECK(body_hash(r) == 0);
@@ -64,7 +64,7 @@ TEST(golden_vectors)
 	CHECK(str_format(path, sizeof(path), "%ssigv4/golden.json", test_data()) > 0);
 	CHECK(file_read(AT_FDCWD, path, 1 << 20, &text) == 0);
 	CHECK(json_parse(buf_str(&text), text.len, &all, NULL) == 0);
-	cJSON_ArrayForEach(v, all) {
+	cJSON_ArrayForEach (v, all) {
 		check_vector(v);
 		n++;
 	}

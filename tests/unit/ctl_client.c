@@ -42,7 +42,8 @@ TEST(passes_a_descriptor)
 	} control;
 	char text[200];
 	struct iovec iov = {text, sizeof(text)};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	int fd, null = open("/dev/null", O_RDONLY | O_CLOEXEC), passed;
 	struct client *c;
 

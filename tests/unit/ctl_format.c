@@ -7,11 +7,11 @@
 
 static const struct look plain = {}, ascii = {.ascii = true}, colour = {.colour = true};
 
-#define SHOWN(call, want)                          \
-	do {                                       \
-		_cleanup_buf_ struct buf out = {}; \
-		CHECK_INT(call, 0);                \
-		CHECK_STR(buf_str(&out), want);    \
+#define SHOWN(call, want)                                                                                    \
+	do {                                                                                                 \
+		_cleanup_buf_ struct buf out = {};                                                           \
+		CHECK_INT(call, 0);                                                                          \
+		CHECK_STR(buf_str(&out), want);                                                              \
 	} while (0)
 
 TEST(money)
@@ -67,7 +67,8 @@ TEST(text_from_outside)
 
 /* ---- tables -------------------------------------------------------------------------------------------- */
 
-static struct table *table_of(const char *const *titles, const char *const *cells, size_t rows, size_t columns)
+static struct table *table_of(
+	const char *const *titles, const char *const *cells, size_t rows, size_t columns)
 {
 	struct table *t;
 
@@ -87,15 +88,13 @@ TEST(table_wide_characters)
 	static const char *const cells[] = {"東京", "1", "a", "Zoë", "234", "", "x", NULL, "b"};
 	_cleanup_table_ struct table *t = table_of(titles, cells, 3, 3);
 
-	SHOWN(table_print(t, &plain, true, 0, 0, &out),
-		"name    n  note\n"
-		"東京    1  a\n"
-		"Zoë   234\n"
-		"x          b\n");
-	SHOWN(table_print(t, &plain, false, 2, 0, &out),
-		"  東京    1  a\n"
-		"  Zoë   234\n"
-		"  x          b\n");
+	SHOWN(table_print(t, &plain, true, 0, 0, &out), "name    n  note\n"
+							"東京    1  a\n"
+							"Zoë   234\n"
+							"x          b\n");
+	SHOWN(table_print(t, &plain, false, 2, 0, &out), "  東京    1  a\n"
+							 "  Zoë   234\n"
+							 "  x          b\n");
 }
 
 TEST(table_leaves_out_empty_columns)
@@ -110,7 +109,8 @@ TEST(table_leaves_out_empty_columns)
 TEST(table_hostile_text)
 {
 	static const char *const titles[] = {"a", "b", NULL};
-	static const char *const cells[] = {"x\033[2Jy\nz", "end", "\xff\xfe", "end", "a very long cell that is cut", "end"};
+	static const char *const cells[] = {
+		"x\033[2Jy\nz", "end", "\xff\xfe", "end", "a very long cell that is cut", "end"};
 	_cleanup_table_ struct table *t = table_of(titles, cells, 3, 2);
 	_cleanup_buf_ struct buf b = {};
 	size_t lines = 0, column = 0;
@@ -160,7 +160,8 @@ static const char result_text[] =
 	"\"abn\":{\"value\":\"51824753556\",\"proof\":\"verified\",\"check\":\"abn\"},"
 	"\"due\":{\"value\":null,\"proof\":\"unproven\",\"problem\":\"not a date: 31/31/26\"},"
 	"\"count\":{\"value\":3,\"proof\":\"unproven\"},"
-	"\"lines\":{\"value\":[{\"what\":\"Widget\",\"amount\":\"10.00\"},{\"what\":\"Tea 茶\",\"amount\":\"3.50\",\"qty\":2}],"
+	"\"lines\":{\"value\":[{\"what\":\"Widget\",\"amount\":\"10.00\"},{\"what\":\"Tea "
+	"茶\",\"amount\":\"3.50\",\"qty\":2}],"
 	"\"proof\":\"verified\",\"check\":\"sum\"}}}";
 
 TEST(fields)
@@ -175,8 +176,8 @@ TEST(fields)
 		"  lines     2 rows        ✓ verified   sum\n"
 		"  lines:\n"
 		"    what    amount  qty\n"
-		"    Widget  10.00\n"
-		"    Tea 茶  3.50    2\n");
+		"    Widget   10.00\n"
+		"    Tea 茶    3.50    2\n");
 	SHOWN(fields_print(result, &ascii, 0, &out),
 		"supplier  ACME Pty Ltd  supported\n"
 		"abn       51824753556   verified   abn\n"
@@ -185,13 +186,14 @@ TEST(fields)
 		"lines     2 rows        verified   sum\n"
 		"lines:\n"
 		"  what    amount  qty\n"
-		"  Widget  10.00\n"
-		"  Tea ?   3.50    2\n");
+		"  Widget   10.00\n"
+		"  Tea ?     3.50    2\n");
 }
 
 TEST(fields_of_nothing)
 {
-	_cleanup_json_ cJSON *empty = json_of("{}"), *odd = json_of("{\"fields\":[1,\"x\",{\"name\":\"n\",\"value\":\"v\"},null]}");
+	_cleanup_json_ cJSON *empty = json_of("{}"),
+			     *odd = json_of("{\"fields\":[1,\"x\",{\"name\":\"n\",\"value\":\"v\"},null]}");
 	_cleanup_buf_ struct buf b = {};
 
 	SHOWN(fields_print(empty, &plain, 0, &out), "");
@@ -202,16 +204,19 @@ TEST(fields_of_nothing)
 
 TEST(events)
 {
-	_cleanup_json_ cJSON *held = json_of("{\"kind\":\"page-held\",\"time\":\"2026-11-21T03:12:05.123Z\",\"page\":{\"id\":\"X1\","
-					     "\"name\":\"a\\u001b[2Jb.jpg\"},\"reason\":\"tries\",\"message\":\"no more\"}");
-	_cleanup_json_ cJSON *lights = json_of("{\"kind\":\"lights\",\"time\":\"2026-11-21T03:12:05.123Z\","
-					       "\"lights\":{\"captured\":\"off\",\"safe\":\"on\",\"delivered\":\"off\"}}");
+	_cleanup_json_ cJSON *held = json_of(
+		"{\"kind\":\"page-held\",\"time\":\"2026-11-21T03:12:05.123Z\",\"page\":{\"id\":\"X1\","
+		"\"name\":\"a\\u001b[2Jb.jpg\"},\"reason\":\"tries\",\"message\":\"no more\"}");
+	_cleanup_json_ cJSON *lights =
+		json_of("{\"kind\":\"lights\",\"time\":\"2026-11-21T03:12:05.123Z\","
+			"\"lights\":{\"captured\":\"off\",\"safe\":\"on\",\"delivered\":\"off\"}}");
 	_cleanup_json_ cJSON *odd = json_of("{\"time\":5,\"page\":[]}");
 	_cleanup_buf_ struct buf b = {};
 
 	CHECK_INT(event_print(held, &plain, &b), 0);
 	CHECK(starts_with(buf_str(&b), "03:12:05.123  page-held         X1  a"));
 	CHECK(strstr(buf_str(&b), "tries: no more\n") && !strchr(buf_str(&b), '\033'));
-	SHOWN(event_print(lights, &plain, &out), "03:12:05.123  lights  captured off, safe on, delivered off\n");
+	SHOWN(event_print(lights, &plain, &out),
+		"03:12:05.123  lights  captured off, safe on, delivered off\n");
 	SHOWN(event_print(odd, &plain, &out), "  \n");
 }

@@ -46,8 +46,10 @@ TEST(words_and_options_in_any_order)
 {
 	struct options o;
 
-	CHECK_STR(parse(ARGS("--type", "invoice", "extract", "a.jpg", "--lane=backlog", "--timeout=2min", "--", "--odd.jpg"),
-			  &o), NULL);
+	CHECK_STR(parse(ARGS("--type", "invoice", "extract", "a.jpg", "--lane=backlog", "--timeout=2min",
+				"--", "--odd.jpg"),
+			  &o),
+		NULL);
 	CHECK_INT(o.verb, VERB_EXTRACT);
 	CHECK_STR(o.type, "invoice");
 	CHECK_STR(o.lane, "backlog");
@@ -60,17 +62,21 @@ TEST(words_and_options_in_any_order)
 
 TEST(wrong_use)
 {
-	static const char *const wrong[][4] = {{"frobnicate"}, {"--frobnicate"}, {"-x"}, {"-h"}, {"extract"}, {"show"},
-		{"show", "a", "b"}, {"status", "x"}, {"retry"}, {"retry", "a", "--all"}, {"list", "--state", "odd"}, {"list", "--limit", "0"}, {"list", "--limit", "1x"},
-		{"list", "--limit"}, {"list", "--type", "invoice"}, {"status", "--no-wait"}, {"extract", "a", "--lane", "slow"},
-		{"watch", "--json=yes"}, {"watch", "--timeout", "soon"}, {"watch", "--timeout", "-1"}, {"watch", "--js"}};
+	static const char *const wrong[][4] = {{"frobnicate"}, {"--frobnicate"}, {"-x"}, {"-h"}, {"extract"},
+		{"show"}, {"show", "a", "b"}, {"status", "x"}, {"retry"}, {"retry", "a", "--all"},
+		{"list", "--state", "odd"}, {"list", "--limit", "0"}, {"list", "--limit", "1x"},
+		{"list", "--limit"}, {"list", "--type", "invoice"}, {"status", "--no-wait"},
+		{"extract", "a", "--lane", "slow"}, {"watch", "--json=yes"}, {"watch", "--timeout", "soon"},
+		{"watch", "--timeout", "-1"}, {"watch", "--js"}};
 	struct options o;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		const char *argv[] = {"pageferryctl", wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], NULL};
+		const char *argv[] = {
+			"pageferryctl", wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], NULL};
 
 		if (!parse(argv, &o))
-			test_fail(__FILE__, __LINE__, "understood: %s %s", wrong[i][0], wrong[i][1] ? wrong[i][1] : "");
+			test_fail(__FILE__, __LINE__, "understood: %s %s", wrong[i][0],
+				wrong[i][1] ? wrong[i][1] : "");
 	}
 }
 

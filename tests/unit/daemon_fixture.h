@@ -1,4 +1,5 @@
-/* For the tests of the spool and the ledger: a spool in a fresh folder, with a clock that stands still, and pages. */
+/* For the tests of the spool and the ledger: a spool in a fresh folder, with a clock that stands still, and
+ * pages. */
 #pragma once
 
 #include <dirent.h>
@@ -39,8 +40,10 @@ static inline bool fixture_synchronised(void *ud)
 static const struct clock_ops fixture_clock = {fixture_boottime, fixture_realtime, fixture_synchronised};
 
 static const char fixture_types[] =
-	"[{\"name\":\"universal\",\"title\":\"Any\",\"version\":1,\"prompt\":\"p\",\"schema\":{\"type\":\"object\","
-	"\"additionalProperties\":false,\"required\":[\"word\"],\"properties\":{\"word\":{\"type\":\"string\",\"maxLength\":50}}},"
+	"[{\"name\":\"universal\",\"title\":\"Any\",\"version\":1,\"prompt\":\"p\",\"schema\":{\"type\":"
+	"\"object\","
+	"\"additionalProperties\":false,\"required\":[\"word\"],\"properties\":{\"word\":{\"type\":"
+	"\"string\",\"maxLength\":50}}},"
 	"\"fields\":[{\"name\":\"word\",\"title\":\"Word\",\"kind\":\"text\",\"required\":true}]}]";
 
 static inline int fixture_open_spool(struct fixture *f, int64_t cap)
@@ -93,13 +96,15 @@ static inline void fixture_reconcile(struct fixture *f)
 	CHECK_INT(r, 0);
 }
 
-/* A JPEG as the capture helper makes them, as far as the spool looks: SOI, APP0, SOF0 of 100x200, SOS, `body` bytes, EOI. */
+/* A JPEG as the capture helper makes them, as far as the spool looks: SOI, APP0, SOF0 of 100x200, SOS, `body`
+ * bytes, EOI. */
 static inline void fixture_jpeg(struct buf *b, size_t body)
 {
 	static const uint8_t head[] = {
-		0xff, 0xd8, 0xff, 0xe0, 0, 16, 'J', 'F', 'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0,             /* SOI, APP0 */
-		0xff, 0xc0, 0, 11, 8, 0, 200, 0, 100, 1, 1, 0x11, 0,                                         /* SOF0 */
-		0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0,                                                         /* SOS */
+		0xff, 0xd8, 0xff, 0xe0, 0, 16, 'J', 'F', 'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0,
+		0,                                                   /* SOI, APP0 */
+		0xff, 0xc0, 0, 11, 8, 0, 200, 0, 100, 1, 1, 0x11, 0, /* SOF0 */
+		0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0,                 /* SOS */
 	};
 
 	buf_clear(b);
@@ -111,7 +116,8 @@ static inline void fixture_jpeg(struct buf *b, size_t body)
 
 static inline struct spool_meta fixture_meta(const struct fixture *f)
 {
-	return (struct spool_meta){.job = f->job, .source = "file", .name = "a.jpg", .owner = 1000, .position = 1};
+	return (struct spool_meta){
+		.job = f->job, .source = "file", .name = "a.jpg", .owner = 1000, .position = 1};
 }
 
 static inline int fixture_try(struct fixture *f, const struct spool_meta *m, struct page_row *ret)
@@ -156,7 +162,8 @@ static inline int fixture_files(const char *folder)
 	return n;
 }
 
-static inline void fixture_path(char out[static 256], const char *folder, const char *name, const char *suffix)
+static inline void fixture_path(
+	char out[static 256], const char *folder, const char *name, const char *suffix)
 {
 	str_format(out, 256, "%s/%s%s%s%s", test_tmpdir(), folder, folder[0] ? "/" : "", name, suffix);
 }

@@ -1,6 +1,6 @@
 #include "tests/unit/daemon_fixture.h"
 
-/* ---- jobs -------------------------------------------------------------------------------------------------------- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static int count_job(void *ud, const struct spool_job *j)
 {
@@ -10,7 +10,8 @@ static int count_job(void *ud, const struct spool_job *j)
 
 TEST(jobs_are_frozen_once)
 {
-	static const char *const route[] = {"sydney", "ocr"}, *const other[] = {"ocr"}, *const bad[] = {"No Name"};
+	static const char *const route[] = {"sydney", "ocr"}, *const other[] = {"ocr"},
+				 *const bad[] = {"No Name"};
 	const struct spool_job *a, *b, *c;
 	struct fixture f;
 	struct page_row p;
@@ -23,7 +24,8 @@ TEST(jobs_are_frozen_once)
 	CHECK(b->id != a->id);
 	CHECK_INT(spool_job_freeze(f.spool, "universal", route, 2, f.types, &c), 0);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM jobs"), 3);
-	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM typesets"), 1); /* of "auto" and "universal" it is the same here */
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM typesets"),
+		1); /* of "auto" and "universal" it is the same here */
 	CHECK_INT(fixture_files("types"), 1);
 	CHECK_INT(spool_job_freeze(f.spool, "no-such", route, 2, f.types, &c), -ENOENT);
 	CHECK_INT(spool_job_freeze(f.spool, "auto", bad, 1, f.types, &c), -EINVAL);
@@ -42,26 +44,37 @@ TEST(jobs_are_frozen_once)
 	fixture_end(&f);
 }
 
-TEST(jobs_that_cannot_be_read_are_held)
+TEST(jobs_that_cannot_be_read_are_held_and_mended)
 {
+	static const char *const route[] = {"sydney"};
+	const struct spool_job *j;
+	struct spool_meta m;
 	struct page_row p;
 	struct fixture f;
 
 	fixture_begin(&f);
-	fixture_page(&f, &p);
-	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE jobs SET json = '{\"v\":9}'", ""), 0);
+	CHECK_INT(spool_job_freeze(f.spool, "universal", route, 1, f.types, &j), 0);
+	m = fixture_meta(&f);
+	m.job = j;
+	CHECK_INT(fixture_try(&f, &m, &p), 0);
+	CHECK_INT(
+		db_exec(spool_db(f.spool), "UPDATE jobs SET json = '{\"v\":9}' WHERE id = ?", "i", j->id), 0);
 	fixture_reopen(&f);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_STR(p.job->type, "unknown");
-	CHECK(!spool_job_by_id(f.spool, 1));
+	CHECK(!spool_job_by_id(f.spool, p.job->id));
 	fixture_reconcile(&f);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_HELD);
 	CHECK_INT(spool_page_retry(f.spool, p.seq), -EBADMSG);
+	CHECK_INT(spool_job_freeze(f.spool, "universal", route, 1, f.types, &j), 0);
+	CHECK_STR(p.job->type, "universal");
+	CHECK_INT((int64_t)p.job->n_route, 1);
+	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
 	fixture_end(&f);
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static unsigned int sequence;
 static void counted(void *out, size_t len)
@@ -150,7 +163,9 @@ TEST(hold_and_retry)
 	CHECK_INT(p.state, STATE_QUEUED);
 	CHECK_INT(p.rung + p.tries + p.tried_ms, 0);
 	CHECK_STR(p.reason, "");
-	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET version = 1, state = 'held', reason = 'x'", ""), 0);
+	CHECK_INT(
+		db_exec(spool_db(f.spool), "UPDATE pages SET version = 1, state = 'held', reason = 'x'", ""),
+		0);
 	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_PROVISIONAL);
@@ -207,7 +222,7 @@ TEST(page_file_is_checked_when_opened)
 	fixture_end(&f);
 }
 
-/* ---- many pages: the due order is read off the index ------------------------------------------------------------------ */
+/* ---- many pages: the due order is read off the index ----------------------------------------- */
 
 static bool plan_has(struct fixture *f, const char *sql, const char *types, const char *what)
 {
@@ -215,7 +230,9 @@ static bool plan_has(struct fixture *f, const char *sql, const char *types, cons
 	struct stmt *st;
 
 	if (streq(types, "siiii"))
-		CHECK_INT(db_query(spool_db(f->spool), &st, sql, types, "queued", (int64_t)0, (int64_t)1, (int64_t)0, (int64_t)0), 0);
+		CHECK_INT(db_query(spool_db(f->spool), &st, sql, types, "queued", (int64_t)0, (int64_t)1,
+				  (int64_t)0, (int64_t)0),
+			0);
 	else
 		CHECK_INT(db_query(spool_db(f->spool), &st, sql, types), 0);
 	while (stmt_next(st) > 0)
@@ -226,29 +243,38 @@ static bool plan_has(struct fixture *f, const char *sql, const char *types, cons
 TEST(head_of_many_is_read_off_the_index)
 {
 	/* as in pages.c, with the join */
-	static const char head[] = "EXPLAIN QUERY PLAN SELECT p.seq FROM pages p CROSS JOIN documents d ON d.id = p.document"
-				   " WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
-				   " ORDER BY p.tried_ms, p.seq LIMIT 1";
-	static const char due[] = "EXPLAIN QUERY PLAN SELECT d.id FROM deliveries d CROSS JOIN pages p ON p.seq = d.page"
-				  " CROSS JOIN results r ON r.page = d.page AND r.version = d.version"
-				  " WHERE d.done_ms IS NULL AND d.sink = 'results' ORDER BY d.tries, d.tried_ms, d.id LIMIT 1";
+	static const char head[] =
+		"EXPLAIN QUERY PLAN SELECT p.seq FROM pages p CROSS JOIN documents d ON d.id = p.document"
+		" WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
+		" ORDER BY p.tried_ms, p.seq LIMIT 1";
+	static const char due[] =
+		"EXPLAIN QUERY PLAN SELECT d.id FROM deliveries d CROSS JOIN pages p ON p.seq = d.page"
+		" CROSS JOIN results r ON r.page = d.page AND r.version = d.version"
+		" WHERE d.done_ms IS NULL AND d.sink = 'results' ORDER BY d.tries, d.tried_ms, d.id LIMIT 1";
 	struct page_row p;
 	struct fixture f;
 
 	fixture_begin(&f);
 	fixture_page(&f, &p);
-	CHECK_INT(db_exec(spool_db(f.spool), "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-			  " INSERT INTO pages (page, document, position, job, lane, state, accepted_ms, accepted_trust, source,"
-			  " sha256, bytes, width, height, tried_ms) SELECT 'p' || i, 1, i, 1, 0, 'queued', i, 'trusted', 'file', 'x',"
-			  " 1, 1, 1, 20000 - i FROM n", ""), 0);
-	CHECK(plan_has(&f, head, "siiii", "USING COVERING INDEX pages_due") || plan_has(&f, head, "siiii", "USING INDEX pages_due"));
+	CHECK_INT(db_exec(spool_db(f.spool),
+			  "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+			  " INSERT INTO pages (page, document, position, job, lane, state, accepted_ms, "
+			  "accepted_trust, source,"
+			  " sha256, bytes, width, height, tried_ms) SELECT 'p' || i, 1, i, 1, 0, 'queued', "
+			  "i, 'trusted', 'file', 'x',"
+			  " 1, 1, 1, 20000 - i FROM n",
+			  ""),
+		0);
+	CHECK(plan_has(&f, head, "siiii", "USING COVERING INDEX pages_due") ||
+		plan_has(&f, head, "siiii", "USING INDEX pages_due"));
 	CHECK(!plan_has(&f, head, "siiii", "TEMP B-TREE"));
 	CHECK(plan_has(&f, due, "", "deliveries_due"));
 	CHECK(!plan_has(&f, due, "", "TEMP B-TREE"));
 	CHECK_INT(spool_page_head(f.spool, STATE_QUEUED, LANE_NOW, 1, 0, 0, &p), 1);
 	CHECK_INT(p.tried_ms, 0);
 	CHECK_INT(p.seq, 1);
-	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET tried_ms = 50000 WHERE seq IN (1, 20001)", ""), 0);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET tried_ms = 50000 WHERE seq IN (1, 20001)", ""),
+		0);
 	CHECK_INT(spool_page_head(f.spool, STATE_QUEUED, LANE_NOW, 1, 0, 0, &p), 1);
 	CHECK_STR(p.id, "p19999");
 	CHECK_INT(spool_page_head(f.spool, STATE_QUEUED, LANE_BACKLOG, 1, 0, 0, &p), 0);

@@ -1,6 +1,6 @@
 #include "tests/unit/daemon_fixture.h"
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 TEST(open_is_exclusive)
 {
@@ -73,7 +73,7 @@ TEST(open_raises_the_clocks_floor)
 	fixture_end(&f);
 }
 
-/* ---- damage to the database ---------------------------------------------------------------------------------------- */
+/* ---- damage to the database ------------------------------------------------------------------ */
 
 /* Pages of a lost database are held: what they were charged is no longer known. */
 static void check_rebuilt(struct fixture *f, const struct page_row *p)
@@ -82,6 +82,7 @@ static void check_rebuilt(struct fixture *f, const struct page_row *p)
 
 	CHECK_INT(fixture_sql(f, "SELECT value FROM meta WHERE key = 'rebuilt'"), 1);
 	fixture_reconcile(f);
+	CHECK_INT(fixture_sql(f, "SELECT value FROM meta WHERE key = 'rebuilt'"), 0);
 	CHECK_INT(spool_page_find(f->spool, p->id, &q), 0);
 	CHECK_INT(q.state, STATE_HELD);
 	CHECK(starts_with(q.reason, "rebuilt: "));
@@ -215,7 +216,7 @@ TEST(damage_a_database_of_another_program_is_set_aside)
 	fixture_end(&f);
 }
 
-/* ---- reconcile ----------------------------------------------------------------------------------------------------- */
+/* ---- reconcile ------------------------------------------------------------------------------- */
 
 TEST(reconcile_of_a_clean_spool_changes_nothing)
 {
@@ -328,7 +329,8 @@ TEST(reconcile_sets_foreign_files_aside)
 	fixture_jpeg(&jpeg, 100);
 	fixture_put("pages", "notes.txt", "x", 1);
 	fixture_put("pages", "20300102T030405-00000.jpg", "x", 1);
-	fixture_put("pages", "20300102T030405-000000.jpg", jpeg.data, jpeg.len); /* a whole JPEG without our comment */
+	fixture_put("pages", "20300102T030405-000000.jpg", jpeg.data,
+		jpeg.len); /* a whole JPEG without our comment */
 	fixture_put("pages", "20300102T030405-000001.jpg", "", 0);
 	memset(long_name, 'n', sizeof(long_name));
 	long_name[250] = 0;

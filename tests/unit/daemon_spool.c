@@ -5,7 +5,7 @@
 #include "daemon/jpegcomment.h"
 #include "tests/unit/daemon_fixture.h"
 
-/* ---- accept ------------------------------------------------------------------------------------------------------ */
+/* ---- accept ---------------------------------------------------------------------------------- */
 
 TEST(accept_a_page)
 {
@@ -39,7 +39,8 @@ TEST(accept_a_page)
 	CHECK_INT(jpeg_comment_read((const uint8_t *)file.data, file.len, &comment), 0);
 	CHECK(starts_with(buf_str(&comment), "pageferry1 {\"id\":\"20300102T030405-"));
 	CHECK(strstr(buf_str(&comment), "\"trust\":\"plausible\",\"doc\":\"20300102T030405-"));
-	CHECK(strstr(buf_str(&comment), "\"pos\":1,\"lane\":0,\"src\":\"file\",\"job\":{\"v\":1,\"type\":\"auto\",\"route\":[\"sydney\",\"ocr\"],"
+	CHECK(strstr(buf_str(&comment), "\"pos\":1,\"lane\":0,\"src\":\"file\",\"job\":{\"v\":1,\"type\":"
+					"\"auto\",\"route\":[\"sydney\",\"ocr\"],"
 					"\"typeset\":\""));
 	/* without the comment it is the encoder's file again */
 	CHECK_INT((int64_t)(file.len - comment.len - 4), (int64_t)jpeg.len);
@@ -92,10 +93,10 @@ TEST(accept_refuses_what_is_no_whole_page)
 	refuse(&f, "", 0, NULL, -EBADMSG);
 	refuse(&f, "\xff", 1, NULL, -EBADMSG);
 	refuse(&f, "hello, world", 12, NULL, -EBADMSG);
-	refuse(&f, jpeg.data, 10, NULL, -EBADMSG);            /* APP0 cut */
-	refuse(&f, jpeg.data, jpeg.len - 1, NULL, -EBADMSG);  /* half of EOI */
+	refuse(&f, jpeg.data, 10, NULL, -EBADMSG);           /* APP0 cut */
+	refuse(&f, jpeg.data, jpeg.len - 1, NULL, -EBADMSG); /* half of EOI */
 	refuse(&f, jpeg.data, jpeg.len / 2, NULL, -EBADMSG);
-	refuse(&f, jpeg.data, jpeg.len, zeros, -EBADMSG);     /* another hash than the helper's */
+	refuse(&f, jpeg.data, jpeg.len, zeros, -EBADMSG); /* another hash than the helper's */
 	fixture_end(&f);
 }
 
@@ -144,8 +145,11 @@ TEST(accept_takes_back_only_its_own)
 	fixture_begin(&f);
 	m = fixture_meta(&f);
 	fixture_page(&f, &p);
-	CHECK_INT(db_exec(spool_db(f.spool), "CREATE TEMP TRIGGER no BEFORE INSERT ON main.pages BEGIN SELECT raise(ABORT, 'no'); END",
-			  ""), 0);
+	CHECK_INT(db_exec(spool_db(f.spool),
+			  "CREATE TEMP TRIGGER no BEFORE INSERT ON main.pages BEGIN SELECT raise(ABORT, "
+			  "'no'); END",
+			  ""),
+		0);
 	CHECK_INT(fixture_try(&f, &m, NULL), -EEXIST);
 	CHECK_INT(fixture_files("pages"), 1);
 	CHECK_INT(fixture_files("tmp"), 0);
@@ -264,7 +268,7 @@ TEST(accept_makes_names_harmless)
 	fixture_end(&f);
 }
 
-/* ---- on a file system with hardly any room ------------------------------------------------------------------------- */
+/* ---- on a file system with hardly any room --------------------------------------------------- */
 
 enum { NO_RIGHT = 77 };
 
@@ -291,7 +295,8 @@ static int accept_one(struct fixture *f, const struct buf *jpeg)
 	return spool_page_commit(w, 1, 1, NULL, NULL, NULL);
 }
 
-/* Whatever fails, nothing is left behind, and the rows say what the files say. 0, or the line that did not hold. */
+/* Whatever fails, nothing is left behind, and the rows say what the files say. 0, or the line that did not
+ * hold. */
 static int on_a_full_disk(struct fixture *f)
 {
 	_cleanup_buf_ struct buf jpeg = {};
@@ -301,7 +306,8 @@ static int on_a_full_disk(struct fixture *f)
 
 	str_format(path, sizeof(path), "%s/small", test_tmpdir());
 	str_format(filler, sizeof(filler), "%s/filler", path);
-	if (unshare(CLONE_NEWNS) < 0 || mkdir(path, 0700) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (unshare(CLONE_NEWNS) < 0 || mkdir(path, 0700) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("tmpfs", path, "tmpfs", 0, "size=1m") < 0)
 		return NO_RIGHT;
 	o = (struct spool_options){.directory = path, .clock = f->clock};
@@ -351,7 +357,7 @@ TEST(accept_on_a_full_disk)
 	CHECK_INT(WEXITSTATUS(status), 0);
 }
 
-/* ---- room -------------------------------------------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------------------ */
 
 TEST(room_is_kept)
 {

@@ -52,18 +52,21 @@ TEST(call_well_formed)
 	CHECK(call.more && !call.oneway && !call.upgrade);
 	CHECK(json_get(call.parameters, "x"));
 	varlink_call_clear(&call);
-	CHECK_INT(parse("{\"method\":\"a.b.C\",\"parameters\":null,\"oneway\":true,\"more\":false}", &call), 0);
+	CHECK_INT(
+		parse("{\"method\":\"a.b.C\",\"parameters\":null,\"oneway\":true,\"more\":false}", &call), 0);
 	CHECK(call.oneway && !call.parameters);
 	varlink_call_clear(&call);
 }
 
 TEST(call_malformed)
 {
-	static const char *const bad[] = {"", "{", "[]", "\"x\"", "{}", "{\"method\":1}", "{\"method\":\"a.B\"} x",
-		"{\"method\":\"a.B\",\"parameters\":[]}", "{\"method\":\"a.B\",\"parameters\":\"x\"}",
-		"{\"method\":\"a.B\",\"more\":1}", "{\"method\":\"a.B\",\"oneway\":\"yes\"}",
-		"{\"method\":\"a.B\",\"more\":true,\"oneway\":true}", "{\"method\":\"a.B\",\"method\":\"c.D\"}",
-		"{\"method\":\"\xff\"}", "{\"method\":\"a\\u0000.B\"}"};
+	static const char *const bad[] = {"", "{", "[]", "\"x\"", "{}", "{\"method\":1}",
+		"{\"method\":\"a.B\"} x", "{\"method\":\"a.B\",\"parameters\":[]}",
+		"{\"method\":\"a.B\",\"parameters\":\"x\"}", "{\"method\":\"a.B\",\"more\":1}",
+		"{\"method\":\"a.B\",\"oneway\":\"yes\"}",
+		"{\"method\":\"a.B\",\"more\":true,\"oneway\":true}",
+		"{\"method\":\"a.B\",\"method\":\"c.D\"}", "{\"method\":\"\xff\"}",
+		"{\"method\":\"a\\u0000.B\"}"};
 	struct varlink_call call;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -96,7 +99,9 @@ TEST(replies)
 	CHECK_INT(varlink_reply_format(&b, "x.Y", NULL, 0, false), 0);
 	CHECK_STR(buf_str(&b), "{\"error\":\"x.Y\",\"parameters\":{}}");
 	/* What does not fit leaves nothing behind. */
-	CHECK_INT(varlink_reply_format(&b, NULL, "{                                                                      }", 72, false),
+	CHECK_INT(varlink_reply_format(&b, NULL,
+			  "{                                                                      }", 72,
+			  false),
 		-EMSGSIZE);
 	CHECK_INT(b.len, 32);
 }
@@ -146,7 +151,8 @@ static void on_drained(void *ud, struct varlink_conn *c)
 
 static const struct varlink_server_ops ops = {.call = on_call, .closed = on_closed, .drained = on_drained};
 
-static void no_log(enum log_level level, const char *id, const struct log_field *fields, size_t n, const char *text)
+static void no_log(
+	enum log_level level, const char *id, const struct log_field *fields, size_t n, const char *text)
 {
 }
 
@@ -212,9 +218,11 @@ TEST(server_partial_and_pipelined)
 	send_text(fd, "{\"method\":\"t.E", 14);
 	turn(&f);
 	CHECK_STR(received(fd), "(nothing)");
-	send_text(fd, CALL("cho\"}\0{\"method\":\"t.Echo\",\"parameters\":{\"n\":2}}\0{\"method\":\"t.No\"}"));
+	send_text(
+		fd, CALL("cho\"}\0{\"method\":\"t.Echo\",\"parameters\":{\"n\":2}}\0{\"method\":\"t.No\"}"));
 	turn(&f);
-	CHECK_STR(received(fd), "{\"parameters\":{}}|{\"parameters\":{\"n\":2}}|{\"error\":\"t.Unknown\",\"parameters\":{}}|");
+	CHECK_STR(received(fd), "{\"parameters\":{}}|{\"parameters\":{\"n\":2}}|{\"error\":\"t.Unknown\","
+				"\"parameters\":{}}|");
 	CHECK_INT(f.calls, 3);
 	close(fd);
 	turn(&f);
@@ -239,7 +247,8 @@ TEST(server_answers_in_order)
 	varlink_reply(f.waiting, NULL, 0, false);
 	turn(&f);
 	CHECK_INT(f.calls, 2);
-	CHECK_STR(received(fd), "{\"parameters\":{\"i\":1},\"continues\":true}|{\"parameters\":{}}|{\"parameters\":{}}|");
+	CHECK_STR(received(fd),
+		"{\"parameters\":{\"i\":1},\"continues\":true}|{\"parameters\":{}}|{\"parameters\":{}}|");
 	close(fd);
 	teardown(&f);
 }
@@ -266,7 +275,8 @@ TEST(server_oneway_is_not_answered)
 
 	setup(&f);
 	fd = connect_pair(&f, NULL);
-	send_text(fd, CALL("{\"method\":\"t.Echo\",\"oneway\":true}\0{\"method\":\"t.No\",\"oneway\":true}\0{\"method\":\"t.Echo\"}"));
+	send_text(fd, CALL("{\"method\":\"t.Echo\",\"oneway\":true}\0{\"method\":\"t.No\",\"oneway\":true}\0{"
+			   "\"method\":\"t.Echo\"}"));
 	turn(&f);
 	CHECK_INT(f.calls, 3);
 	CHECK_STR(received(fd), "{\"parameters\":{}}|");
@@ -412,7 +422,10 @@ static void send_fds(int fd, const char *text, size_t len, const int *fds, size_
 		char space[CMSG_SPACE(16 * sizeof(int))];
 	} control = {};
 	struct iovec iov = {.iov_base = (char *)text, .iov_len = len};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(n * sizeof(int))};
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
 	h->cmsg_level = SOL_SOCKET;

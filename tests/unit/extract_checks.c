@@ -12,7 +12,8 @@ static struct doctype *load(const char *name)
 	char path[80], why[300] = "";
 
 	str_format(path, sizeof(path), "configs/documents/%s.json", name);
-	if (file_read(AT_FDCWD, path, 1 << 20, &b) < 0 || doctype_parse(buf_str(&b), b.len, &t, why, sizeof(why)) < 0)
+	if (file_read(AT_FDCWD, path, 1 << 20, &b) < 0 ||
+		doctype_parse(buf_str(&b), b.len, &t, why, sizeof(why)) < 0)
 		test_fail(__FILE__, __LINE__, "%s: %s", path, why);
 	return t;
 }
@@ -43,8 +44,8 @@ static void expect_proof(const struct page *p, int line, const char *field, enum
 	const struct field_value *f = answer_field(p->answer, field);
 
 	if (f->proof != want)
-		test_fail(__FILE__, line, "%s is %s, want %s (%s)", field, proof_name(f->proof), proof_name(want),
-			f->problem ? f->problem : "no problem");
+		test_fail(__FILE__, line, "%s is %s, want %s (%s)", field, proof_name(f->proof),
+			proof_name(want), f->problem ? f->problem : "no problem");
 }
 #define PROOF(p, field, want) expect_proof(&(p), __LINE__, field, want)
 
@@ -53,7 +54,8 @@ static void expect_problem(const struct page *p, int line, const char *field, co
 	const char *have = answer_field(p->answer, field)->problem;
 
 	if (!have != !want || (want && !strstr(have, want)))
-		test_fail(__FILE__, line, "%s: \"%s\", want \"%s\"", field, have ? have : "", want ? want : "");
+		test_fail(
+			__FILE__, line, "%s: \"%s\", want \"%s\"", field, have ? have : "", want ? want : "");
 }
 #define PROBLEM(p, field, want) expect_problem(&(p), __LINE__, field, want)
 
@@ -63,14 +65,17 @@ static uint32_t columns(const struct page *p, const char *field)
 }
 
 /* The invoice's columns: description 1, quantity 2, unit_price 4, amount 8. */
-#define TWO_LINES                                                                                             \
-	"\"lines\":[{\"description\":\"A\",\"quantity\":\"2\",\"unit_price\":\"30.00\",\"amount\":\"60.00\"}," \
+#define TWO_LINES                                                                                            \
+	"\"lines\":[{\"description\":\"A\",\"quantity\":\"2\",\"unit_price\":\"30.00\",\"amount\":\"60."     \
+	"00\"},"                                                                                             \
 	"{\"description\":\"B\",\"quantity\":\"1\",\"unit_price\":\"40.00\",\"amount\":\"40.00\"}]"
 
 TEST(a_right_invoice_is_verified)
 {
-	struct page p = checked("invoice", "{\"supplier_name\":\"X\",\"supplier_abn\":\"51 824 753 556\",\"invoice_number\":\"7\","
-		"\"invoice_date\":\"2026-11-21\",\"subtotal\":\"100.00\",\"gst\":\"10.00\",\"total\":\"110.00\"," TWO_LINES "}");
+	struct page p = checked("invoice",
+		"{\"supplier_name\":\"X\",\"supplier_abn\":\"51 824 753 556\",\"invoice_number\":\"7\","
+		"\"invoice_date\":\"2026-11-21\",\"subtotal\":\"100.00\",\"gst\":\"10.00\",\"total\":\"110."
+		"00\"," TWO_LINES "}");
 
 	PROOF(p, "supplier_abn", PROOF_VERIFIED);
 	PROOF(p, "subtotal", PROOF_VERIFIED);
@@ -116,12 +121,16 @@ TEST(gst_with_net)
 		enum proof proof;
 		const char *problem;
 	} t[] = {
-		{"100.00", "10.00", "110.00", PROOF_VERIFIED, NULL}, {"-100.00", "-10.00", "-110.00", PROOF_VERIFIED, NULL},
+		{"100.00", "10.00", "110.00", PROOF_VERIFIED, NULL},
+		{"-100.00", "-10.00", "-110.00", PROOF_VERIFIED, NULL},
 		{"100.00", "4.00", "104.00", PROOF_VERIFIED, NULL}, /* some of it free of GST */
 		{"100.00", "10.00", "120.00", PROOF_UNPROVEN, "gst: 100.00 + 10.00 is not 120.00"},
-		{"100.00", "20.00", "120.00", PROOF_UNPROVEN, "more than a tenth"}, {"100.00", "-10.00", "90.00", PROOF_UNPROVEN, "more than"},
-		{"100.00", "10.00", "110.01", PROOF_UNPROVEN, NULL}, {"100.00", "10.00", "110.02", PROOF_UNPROVEN, "is not 110.02"},
-		{"100.00", "0.00", "100.00", PROOF_UNPROVEN, NULL}, {"0.00", "0.00", "0.00", PROOF_UNPROVEN, NULL},
+		{"100.00", "20.00", "120.00", PROOF_UNPROVEN, "more than a tenth"},
+		{"100.00", "-10.00", "90.00", PROOF_UNPROVEN, "more than"},
+		{"100.00", "10.00", "110.01", PROOF_UNPROVEN, NULL},
+		{"100.00", "10.00", "110.02", PROOF_UNPROVEN, "is not 110.02"},
+		{"100.00", "0.00", "100.00", PROOF_UNPROVEN, NULL},
+		{"0.00", "0.00", "0.00", PROOF_UNPROVEN, NULL},
 		{"999999999999.99", "0.01", "999999999999.99", PROOF_UNPROVEN, NULL},
 	};
 
@@ -129,7 +138,8 @@ TEST(gst_with_net)
 		char json[200];
 		struct page p;
 
-		str_format(json, sizeof(json), "{\"subtotal\":\"%s\",\"gst\":\"%s\",\"total\":\"%s\"}", t[i].net, t[i].gst, t[i].total);
+		str_format(json, sizeof(json), "{\"subtotal\":\"%s\",\"gst\":\"%s\",\"total\":\"%s\"}",
+			t[i].net, t[i].gst, t[i].total);
 		p = checked("invoice", json);
 		PROOF(p, "gst", t[i].proof);
 		PROOF(p, "subtotal", t[i].proof);
@@ -147,14 +157,18 @@ TEST(gst_as_an_eleventh)
 		enum proof proof;
 		const char *problem;
 	} t[] = {
-		{"receipt", "10.00", "110.00", PROOF_VERIFIED, NULL}, {"receipt", "10.00", "110.05", PROOF_VERIFIED, NULL},
-		{"receipt", "10.00", "110.06", PROOF_UNPROVEN, NULL}, /* a cent of rounding: no proof, no failure */
-		{"receipt", "9.99", "110.00", PROOF_UNPROVEN, NULL}, {"receipt", "0.00", "110.00", PROOF_UNPROVEN, NULL},
+		{"receipt", "10.00", "110.00", PROOF_VERIFIED, NULL},
+		{"receipt", "10.00", "110.05", PROOF_VERIFIED, NULL},
+		{"receipt", "10.00", "110.06", PROOF_UNPROVEN,
+			NULL}, /* a cent of rounding: no proof, no failure */
+		{"receipt", "9.99", "110.00", PROOF_UNPROVEN, NULL},
+		{"receipt", "0.00", "110.00", PROOF_UNPROVEN, NULL},
 		{"receipt", "4.00", "110.00", PROOF_UNPROVEN, NULL}, /* mixed: food is free of GST */
 		{"receipt", "11.00", "110.00", PROOF_UNPROVEN, "gst: 11.00 is not an eleventh of 110.00"},
 		{"receipt", "-10.00", "110.00", PROOF_UNPROVEN, "not an eleventh"},
 		{"invoice", "4.00", "110.00", PROOF_UNPROVEN, "gst: 4.00 is not an eleventh of 110.00"},
-		{"invoice", "10.01", "110.00", PROOF_UNPROVEN, NULL}, {"invoice", "10.00", "110.00", PROOF_VERIFIED, NULL},
+		{"invoice", "10.01", "110.00", PROOF_UNPROVEN, NULL},
+		{"invoice", "10.00", "110.00", PROOF_VERIFIED, NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
@@ -178,18 +192,25 @@ TEST(sum_of_rows)
 		enum proof proof;
 		const char *problem;
 	} t[] = {
-		{"{\"description\":\"A\",\"amount\":\"1.10\"},{\"description\":\"B\",\"amount\":\"2.20\"}", "3.30", PROOF_VERIFIED, NULL},
-		{"{\"description\":\"A\",\"amount\":\"5.00\"},{\"description\":\"Off\",\"amount\":\"-2.00\"}", "3.00", PROOF_VERIFIED, NULL},
-		{"{\"description\":\"A\",\"amount\":\"1.10\"},{\"description\":\"B\",\"amount\":\"2.20\"}", "3.31", PROOF_UNPROVEN,
-			"sum: the rows' amount sum 3.30 is not 3.31"},
+		{"{\"description\":\"A\",\"amount\":\"1.10\"},{\"description\":\"B\",\"amount\":\"2.20\"}",
+			"3.30", PROOF_VERIFIED, NULL},
+		{"{\"description\":\"A\",\"amount\":\"5.00\"},{\"description\":\"Off\",\"amount\":\"-2.00\"}",
+			"3.00", PROOF_VERIFIED, NULL},
+		{"{\"description\":\"A\",\"amount\":\"1.10\"},{\"description\":\"B\",\"amount\":\"2.20\"}",
+			"3.31", PROOF_UNPROVEN, "sum: the rows' amount sum 3.30 is not 3.31"},
 		/* one row equals the total: perhaps the total read twice */
 		{"{\"description\":\"A\",\"amount\":\"3.30\"}", "3.30", PROOF_UNPROVEN, NULL},
-		{"{\"description\":\"A\",\"amount\":\"3.30\"},{\"description\":\"B\",\"amount\":\"0.00\"}", "3.30", PROOF_UNPROVEN, NULL},
-		{"{\"description\":\"A\",\"amount\":\"0.00\"},{\"description\":\"B\",\"amount\":\"0.00\"}", "0.00", PROOF_UNPROVEN, NULL},
+		{"{\"description\":\"A\",\"amount\":\"3.30\"},{\"description\":\"B\",\"amount\":\"0.00\"}",
+			"3.30", PROOF_UNPROVEN, NULL},
+		{"{\"description\":\"A\",\"amount\":\"0.00\"},{\"description\":\"B\",\"amount\":\"0.00\"}",
+			"0.00", PROOF_UNPROVEN, NULL},
 		/* rows that are no rows */
-		{"{\"description\":\"GST\",\"amount\":\"0.30\"},{\"description\":\"Rest\",\"amount\":\"3.00\"}", "3.30", PROOF_UNPROVEN, NULL},
+		{"{\"description\":\"GST\",\"amount\":\"0.30\"},{\"description\":\"Rest\",\"amount\":\"3."
+		 "00\"}",
+			"3.30", PROOF_UNPROVEN, NULL},
 		/* a row without amount is left out, and the rest does not add up */
-		{"{\"description\":\"A\"},{\"description\":\"B\",\"amount\":\"2.20\"}", "3.30", PROOF_UNPROVEN, "row 1 left out: no amount"},
+		{"{\"description\":\"A\"},{\"description\":\"B\",\"amount\":\"2.20\"}", "3.30",
+			PROOF_UNPROVEN, "row 1 left out: no amount"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
@@ -220,7 +241,8 @@ TEST(sum_with_gst_needs_no_subtotal)
 /* net + gst = total stands; so it is the rows that are wrong. */
 TEST(blame_falls_on_what_nothing_else_proves)
 {
-	struct page p = checked("invoice", "{\"subtotal\":\"100.00\",\"gst\":\"10.00\",\"total\":\"110.00\",\"lines\":["
+	struct page p = checked("invoice",
+		"{\"subtotal\":\"100.00\",\"gst\":\"10.00\",\"total\":\"110.00\",\"lines\":["
 		"{\"description\":\"A\",\"amount\":\"60.00\"}]}");
 
 	PROOF(p, "subtotal", PROOF_VERIFIED);
@@ -232,10 +254,12 @@ TEST(blame_falls_on_what_nothing_else_proves)
 	page_close(&p);
 }
 
-/* Rows proven by their products, totals by the GST, and yet they disagree: a row is missing, or more. Nothing stays proven. */
+/* Rows proven by their products, totals by the GST, and yet they disagree: a row is missing, or more. Nothing
+ * stays proven. */
 TEST(contradicting_checks_prove_nothing)
 {
-	struct page p = checked("invoice", "{\"subtotal\":\"200.00\",\"gst\":\"20.00\",\"total\":\"220.00\"," TWO_LINES "}");
+	struct page p = checked(
+		"invoice", "{\"subtotal\":\"200.00\",\"gst\":\"20.00\",\"total\":\"220.00\"," TWO_LINES "}");
 
 	PROBLEM(p, "lines", "sum:");
 	PROBLEM(p, "subtotal", "sum:");
@@ -252,23 +276,28 @@ TEST(lines_multiply)
 		uint32_t proven;
 		const char *problem;
 	} t[] = {
-		{"3", "12.50", "37.50", 14, NULL}, {"2.5", "10.01", "25.03", 14, NULL}, {"2.5", "10.01", "25.02", 14, NULL},
-		{"0.333333", "30.00", "10.00", 14, NULL}, {"-1", "5.00", "-5.00", 14, NULL},
-		{"3", "3.33", "10.00", 0, NULL}, /* a rounded unit price */
+		{"3", "12.50", "37.50", 14, NULL}, {"2.5", "10.01", "25.03", 14, NULL},
+		{"2.5", "10.01", "25.02", 14, NULL}, {"0.333333", "30.00", "10.00", 14, NULL},
+		{"-1", "5.00", "-5.00", 14, NULL}, {"3", "3.33", "10.00", 0, NULL}, /* a rounded unit price */
 		{"1", "10.00", "10.00", 0, NULL}, {"2", "0.00", "0.00", 0, NULL},
-		{"3", "12.50", "36.50", 0, "lines: row 1: 3 x 12.50 is not 36.50"}, {"3", "12.50", "-37.50", 0, "is not -37.50"},
-		{"999999999", "999999999999.99", "1.00", 0, NULL}, /* beyond what can be multiplied: says nothing */
+		{"3", "12.50", "36.50", 0, "lines: row 1: 3 x 12.50 is not 36.50"},
+		{"3", "12.50", "-37.50", 0, "is not -37.50"},
+		{"999999999", "999999999999.99", "1.00", 0,
+			NULL}, /* beyond what can be multiplied: says nothing */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
 		char json[300];
 		struct page p;
 
-		str_format(json, sizeof(json), "{\"lines\":[{\"description\":\"A\",\"quantity\":\"%s\",\"unit_price\":\"%s\",\"amount\":\"%s\"}]}",
+		str_format(json, sizeof(json),
+			"{\"lines\":[{\"description\":\"A\",\"quantity\":\"%s\",\"unit_price\":\"%s\","
+			"\"amount\":\"%s\"}]}",
 			t[i].quantity, t[i].price, t[i].amount);
 		p = checked("invoice", json);
 		if (columns(&p, "lines") != t[i].proven)
-			test_fail(__FILE__, __LINE__, "%s x %s = %s: columns %u", t[i].quantity, t[i].price, t[i].amount, columns(&p, "lines"));
+			test_fail(__FILE__, __LINE__, "%s x %s = %s: columns %u", t[i].quantity, t[i].price,
+				t[i].amount, columns(&p, "lines"));
 		PROBLEM(p, "lines", t[i].problem);
 		page_close(&p);
 	}
@@ -276,8 +305,9 @@ TEST(lines_multiply)
 
 TEST(lines_need_every_row)
 {
-	struct page p = checked("invoice", "{\"lines\":[{\"description\":\"A\",\"quantity\":\"3\",\"unit_price\":\"2.00\",\"amount\":\"6.00\"},"
-		"{\"description\":\"B\",\"amount\":\"6.00\"}]}");
+	struct page p = checked("invoice", "{\"lines\":[{\"description\":\"A\",\"quantity\":\"3\",\"unit_"
+					   "price\":\"2.00\",\"amount\":\"6.00\"},"
+					   "{\"description\":\"B\",\"amount\":\"6.00\"}]}");
 
 	PROOF(p, "lines", PROOF_UNPROVEN);
 	PROBLEM(p, "lines", NULL);
@@ -293,13 +323,16 @@ static struct page statement(const char *opening, const char *closing, const cha
 {
 	char json[1000];
 
-	str_format(json, sizeof(json), "{\"opening_balance\":%s,\"closing_balance\":%s,\"transactions\":[%s]}", opening, closing, rows);
+	str_format(json, sizeof(json),
+		"{\"opening_balance\":%s,\"closing_balance\":%s,\"transactions\":[%s]}", opening, closing,
+		rows);
 	return checked("bank-statement", json);
 }
 
 TEST(balances_run)
 {
-	struct page p = statement("\"100.00\"", "\"130.00\"", ROW(DEBIT("20.00"), , "80.00") "," ROW(, CREDIT("50.00"), "130.00"));
+	struct page p = statement("\"100.00\"", "\"130.00\"",
+		ROW(DEBIT("20.00"), , "80.00") "," ROW(, CREDIT("50.00"), "130.00"));
 
 	PROOF(p, "opening_balance", PROOF_VERIFIED);
 	PROOF(p, "closing_balance", PROOF_VERIFIED);
@@ -313,7 +346,8 @@ TEST(balances_run)
 
 TEST(balances_may_run_backwards)
 {
-	struct page p = statement("\"100.00\"", "\"130.00\"", ROW(, CREDIT("50.00"), "130.00") "," ROW(DEBIT("20.00"), , "80.00"));
+	struct page p = statement("\"100.00\"", "\"130.00\"",
+		ROW(, CREDIT("50.00"), "130.00") "," ROW(DEBIT("20.00"), , "80.00"));
 
 	PROOF(p, "transactions", PROOF_VERIFIED);
 	PROBLEM(p, "transactions", NULL);
@@ -322,7 +356,8 @@ TEST(balances_may_run_backwards)
 
 TEST(balances_that_break_are_named)
 {
-	struct page p = statement("\"100.00\"", "\"130.00\"", ROW(DEBIT("20.00"), , "80.00") "," ROW(, CREDIT("40.00"), "130.00"));
+	struct page p = statement("\"100.00\"", "\"130.00\"",
+		ROW(DEBIT("20.00"), , "80.00") "," ROW(, CREDIT("40.00"), "130.00"));
 
 	PROBLEM(p, "transactions", "balance: row 2: 80.00 + 40.00 is not 130.00");
 	PROOF(p, "transactions", PROOF_UNPROVEN);
@@ -345,8 +380,9 @@ TEST(balances_with_gaps_prove_nothing)
 	} t[] = {
 		{"null", "\"130.00\"", ROW(DEBIT("20.00"), , "80.00") "," ROW(, CREDIT("50.00"), "130.00")},
 		{"\"100.00\"", "null", ROW(DEBIT("20.00"), , "80.00") "," ROW(, CREDIT("50.00"), "130.00")},
-		{"\"100.00\"", "\"100.00\"", ROW(, , "100.00")},                                 /* moves nothing */
-		{"\"100.00\"", "\"100.00\"", ROW(DEBIT("5.00"), CREDIT("5.00"), "100.00")},      /* says two things */
+		{"\"100.00\"", "\"100.00\"", ROW(, , "100.00")}, /* moves nothing */
+		{"\"100.00\"", "\"100.00\"",
+			ROW(DEBIT("5.00"), CREDIT("5.00"), "100.00")}, /* says two things */
 		{"\"0.00\"", "\"0.00\"", ROW(DEBIT("0.00"), , "0.00")},
 	};
 
@@ -364,17 +400,25 @@ TEST(balances_with_gaps_prove_nothing)
 TEST(other_forms_of_sum_and_balance)
 {
 	static const char json[] =
-		"{\"name\":\"t\",\"title\":\"T\",\"version\":1,\"prompt\":\"P\",\"schema\":{\"type\":\"object\",\"additionalProperties\":false,"
-		"\"properties\":{\"o\":M,\"c\":M,\"fee\":M,\"paid\":M,\"r\":{\"type\":\"array\",\"maxItems\":9,\"items\":{\"type\":\"object\","
-		"\"additionalProperties\":false,\"properties\":{\"m\":M,\"b\":M}}}}},\"fields\":[{\"name\":\"o\",\"title\":\"O\",\"kind\":\"money\"},"
-		"{\"name\":\"c\",\"title\":\"C\",\"kind\":\"money\"},{\"name\":\"fee\",\"title\":\"Fee\",\"kind\":\"money\"},"
+		"{\"name\":\"t\",\"title\":\"T\",\"version\":1,\"prompt\":\"P\",\"schema\":{\"type\":"
+		"\"object\",\"additionalProperties\":false,"
+		"\"properties\":{\"o\":M,\"c\":M,\"fee\":M,\"paid\":M,\"r\":{\"type\":\"array\",\"maxItems\":"
+		"9,\"items\":{\"type\":\"object\","
+		"\"additionalProperties\":false,\"properties\":{\"m\":M,\"b\":M}}}}},\"fields\":[{\"name\":"
+		"\"o\",\"title\":\"O\",\"kind\":\"money\"},"
+		"{\"name\":\"c\",\"title\":\"C\",\"kind\":\"money\"},{\"name\":\"fee\",\"title\":\"Fee\","
+		"\"kind\":\"money\"},"
 		"{\"name\":\"paid\",\"title\":\"Paid\",\"kind\":\"money\"},"
-		"{\"name\":\"r\",\"title\":\"R\",\"kind\":\"rows\",\"columns\":[{\"name\":\"m\",\"title\":\"Mv\",\"kind\":\"money\"},"
+		"{\"name\":\"r\",\"title\":\"R\",\"kind\":\"rows\",\"columns\":[{\"name\":\"m\",\"title\":"
+		"\"Mv\",\"kind\":\"money\"},"
 		"{\"name\":\"b\",\"title\":\"B\",\"kind\":\"money\"}]}],\"checks\":["
-		"{\"check\":\"balance\",\"rows\":\"r\",\"amount\":\"m\",\"balance\":\"b\",\"opening\":\"o\",\"closing\":\"c\"},"
+		"{\"check\":\"balance\",\"rows\":\"r\",\"amount\":\"m\",\"balance\":\"b\",\"opening\":\"o\","
+		"\"closing\":\"c\"},"
 		"{\"check\":\"sum\",\"rows\":\"r\",\"column\":\"m\",\"minus\":\"fee\",\"total\":\"paid\"}]}";
-	static const char money[] = "{\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,12}\\\\.[0-9]{2}$\",\"maxLength\":20}";
-	static const char said[] = "{\"o\":\"10.00\",\"c\":\"7.00\",\"fee\":\"1.00\",\"paid\":\"-4.00\",\"r\":[{\"m\":\"-5.00\",\"b\":\"5.00\"},"
+	static const char money[] =
+		"{\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,12}\\\\.[0-9]{2}$\",\"maxLength\":20}";
+	static const char said[] = "{\"o\":\"10.00\",\"c\":\"7.00\",\"fee\":\"1.00\",\"paid\":\"-4.00\","
+				   "\"r\":[{\"m\":\"-5.00\",\"b\":\"5.00\"},"
 				   "{\"m\":\"2.00\",\"b\":\"7.00\"}]}";
 	_cleanup_buf_ struct buf b = {};
 	struct page p = {};
@@ -399,7 +443,8 @@ TEST(other_forms_of_sum_and_balance)
 /* Whatever one digit of one amount is changed to, nothing that is then wrong is called verified. */
 TEST(no_single_misread_digit_is_verified)
 {
-	static const char right[] = "{\"subtotal\":\"163.45\",\"gst\":\"16.35\",\"total\":\"179.80\",\"lines\":["
+	static const char right[] =
+		"{\"subtotal\":\"163.45\",\"gst\":\"16.35\",\"total\":\"179.80\",\"lines\":["
 		"{\"description\":\"A\",\"quantity\":\"3\",\"unit_price\":\"27.15\",\"amount\":\"81.45\"},"
 		"{\"description\":\"B\",\"quantity\":\"4\",\"unit_price\":\"20.50\",\"amount\":\"82.00\"}]}";
 	static const char *const names[] = {"subtotal", "gst", "total", "lines"};
@@ -421,7 +466,9 @@ TEST(no_single_misread_digit_is_verified)
 			for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
 				const struct field_value *f = answer_field(p.answer, names[n]);
 
-				if (f->proof == PROOF_VERIFIED && !cJSON_Compare(f->value, answer_field(truth.answer, names[n])->value, true) &&
+				if (f->proof == PROOF_VERIFIED &&
+					!cJSON_Compare(f->value, answer_field(truth.answer, names[n])->value,
+						true) &&
 					(f->spec->kind != FIELD_ROWS || f->proven_columns == 14))
 					test_fail(__FILE__, __LINE__, "%s is verified in %s", names[n], said);
 			}

@@ -36,7 +36,8 @@ TEST(shipped_types_are_well_formed)
 		/* every name is explained to the model, which need not see the schema */
 		for (size_t f = 0; f < d->n_fields; f++)
 			if (!strstr(d->prompt, d->fields[f].name))
-				test_fail(__FILE__, __LINE__, "%s: the prompt does not name %s", d->name, d->fields[f].name);
+				test_fail(__FILE__, __LINE__, "%s: the prompt does not name %s", d->name,
+					d->fields[f].name);
 		doctype_free(d);
 	}
 }
@@ -60,16 +61,24 @@ TEST(fields_of_the_invoice)
 
 /* A small good type, into which each case plants one mistake: FROM becomes TO. */
 static const char good[] =
-	"{\"name\":\"t\",\"title\":\"T\",\"version\":1,\"prompt\":\"P\",\"schema\":{\"type\":\"object\",\"additionalProperties\":false,"
+	"{\"name\":\"t\",\"title\":\"T\",\"version\":1,\"prompt\":\"P\",\"schema\":{\"type\":\"object\","
+	"\"additionalProperties\":false,"
 	"\"required\":[\"a\"],\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":9},"
 	"\"m\":{\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,9}\\\\.[0-9]{2}$\",\"maxLength\":20},"
-	"\"d\":{\"type\":\"string\",\"format\":\"date\",\"maxLength\":10},\"e\":{\"type\":\"string\",\"enum\":[\"x\"]},"
-	"\"i\":{\"type\":\"integer\"},\"r\":{\"type\":\"array\",\"maxItems\":3,\"items\":{\"type\":\"object\","
-	"\"additionalProperties\":false,\"required\":[\"c\"],\"properties\":{\"c\":{\"type\":\"string\",\"maxLength\":5}}}}}},"
-	"\"fields\":[{\"name\":\"a\",\"title\":\"A\",\"kind\":\"text\",\"required\":true,\"labels\":[\"La\"]},"
-	"{\"name\":\"m\",\"title\":\"M\",\"kind\":\"money\"},{\"name\":\"d\",\"title\":\"D\",\"kind\":\"date\"},"
-	"{\"name\":\"e\",\"title\":\"E\",\"kind\":\"enum\"},{\"name\":\"i\",\"title\":\"I\",\"kind\":\"integer\"},"
-	"{\"name\":\"r\",\"title\":\"R\",\"kind\":\"rows\",\"columns\":[{\"name\":\"c\",\"title\":\"C\",\"kind\":\"text\"}]}],"
+	"\"d\":{\"type\":\"string\",\"format\":\"date\",\"maxLength\":10},\"e\":{\"type\":\"string\","
+	"\"enum\":[\"x\"]},"
+	"\"i\":{\"type\":\"integer\"},\"r\":{\"type\":\"array\",\"maxItems\":3,\"items\":{\"type\":"
+	"\"object\","
+	"\"additionalProperties\":false,\"required\":[\"c\"],\"properties\":{\"c\":{\"type\":\"string\","
+	"\"maxLength\":5}}}}}},"
+	"\"fields\":[{\"name\":\"a\",\"title\":\"A\",\"kind\":\"text\",\"required\":true,\"labels\":[\"La\"]}"
+	","
+	"{\"name\":\"m\",\"title\":\"M\",\"kind\":\"money\"},{\"name\":\"d\",\"title\":\"D\",\"kind\":"
+	"\"date\"},"
+	"{\"name\":\"e\",\"title\":\"E\",\"kind\":\"enum\"},{\"name\":\"i\",\"title\":\"I\",\"kind\":"
+	"\"integer\"},"
+	"{\"name\":\"r\",\"title\":\"R\",\"kind\":\"rows\",\"columns\":[{\"name\":\"c\",\"title\":\"C\","
+	"\"kind\":\"text\"}]}],"
 	"\"classify\":[\"word\"],\"checks\":[],\"ocr\":{}}";
 
 static void plant(const char *from, const char *to, struct buf *out)
@@ -88,35 +97,66 @@ TEST(mistakes_are_named)
 	static const struct {
 		const char *from, *to, *why;
 	} bad[] = {
-		{"{\"name\":\"t\"", "{\"name\":\"T t\"", "name: must be"}, {"{\"name\":\"t\"", "{\"name\":\"auto\"", "not \"auto\""},
-		{"\"version\":1", "\"version\":0", "version"}, {"\"version\":1", "\"version\":\"1\"", "version"},
-		{"\"prompt\":\"P\"", "\"prompt\":\"\"", "prompt"}, {"\"title\":\"T\"", "\"title\":7", "title"},
-		{"\"ocr\":{}", "\"ocr\":[]", "ocr: must be"}, {"\"ocr\":{}", "\"orc\":{}", "unknown member \"orc\""},
-		{"\"classify\":[\"word\"]", "\"classify\":[\"\"]", "classify"}, {"\"classify\":[\"word\"]", "\"classify\":\"word\"", "classify"},
-		{"\"checks\":[]", "\"checks\":{}", "checks"}, {"\"checks\":[]", "\"checks\":[{\"check\":\"magic\"}]", "checks[0]: check must be"},
+		{"{\"name\":\"t\"", "{\"name\":\"T t\"", "name: must be"},
+		{"{\"name\":\"t\"", "{\"name\":\"auto\"", "not \"auto\""},
+		{"\"version\":1", "\"version\":0", "version"},
+		{"\"version\":1", "\"version\":\"1\"", "version"},
+		{"\"prompt\":\"P\"", "\"prompt\":\"\"", "prompt"},
+		{"\"title\":\"T\"", "\"title\":7", "title"},
+		{"\"ocr\":{}", "\"ocr\":[]", "ocr: must be"},
+		{"\"ocr\":{}", "\"orc\":{}", "unknown member \"orc\""},
+		{"\"classify\":[\"word\"]", "\"classify\":[\"\"]", "classify"},
+		{"\"classify\":[\"word\"]", "\"classify\":\"word\"", "classify"},
+		{"\"checks\":[]", "\"checks\":{}", "checks"},
+		{"\"checks\":[]", "\"checks\":[{\"check\":\"magic\"}]", "checks[0]: check must be"},
 		{"\"checks\":[]", "\"checks\":[{\"check\":\"abn\",\"field\":\"a\"}]", "kind abn"},
 		{"\"checks\":[]", "\"checks\":[{\"check\":\"gst\",\"gst\":\"m\"}]", "total is missing"},
-		{"\"checks\":[]", "\"checks\":[{\"check\":\"gst\",\"gst\":\"m\",\"total\":\"m\",\"nett\":\"m\"}]", "unknown member \"nett\""},
-		{"\"checks\":[]", "\"checks\":[{\"check\":\"gst\",\"gst\":\"m\",\"total\":\"m\",\"mixed\":1}]", "mixed must be true"},
-		{"\"checks\":[]", "\"checks\":[{\"check\":\"sum\",\"rows\":\"r\",\"column\":\"c\",\"total\":\"m\"}]", "column of kind money"},
-		{"\"checks\":[]", "\"checks\":[{\"check\":\"sum\",\"rows\":\"m\",\"column\":\"c\",\"total\":\"m\"}]", "kind rows"},
-		{"\"schema\":", "\"schemas\":", "unknown member"}, {"\"type\":\"integer\"", "\"type\":\"integer\",\"minimum\":1", "\"minimum\" is not supported"},
+		{"\"checks\":[]",
+			"\"checks\":[{\"check\":\"gst\",\"gst\":\"m\",\"total\":\"m\",\"nett\":\"m\"}]",
+			"unknown member \"nett\""},
+		{"\"checks\":[]",
+			"\"checks\":[{\"check\":\"gst\",\"gst\":\"m\",\"total\":\"m\",\"mixed\":1}]",
+			"mixed must be true"},
+		{"\"checks\":[]",
+			"\"checks\":[{\"check\":\"sum\",\"rows\":\"r\",\"column\":\"c\",\"total\":\"m\"}]",
+			"column of kind money"},
+		{"\"checks\":[]",
+			"\"checks\":[{\"check\":\"sum\",\"rows\":\"m\",\"column\":\"c\",\"total\":\"m\"}]",
+			"kind rows"},
+		{"\"schema\":", "\"schemas\":", "unknown member"},
+		{"\"type\":\"integer\"", "\"type\":\"integer\",\"minimum\":1",
+			"\"minimum\" is not supported"},
 		{"\"i\":{\"type\":\"integer\"}", "\"i\":{\"type\":\"number\"}", "must be \"integer\""},
-		{"\"a\":{\"type\":\"string\",\"maxLength\":9}", "\"a\":{\"type\":\"string\"}", "fields[0]: the schema has no maxLength"},
-		{"\"maxItems\":3,", "", "no maxItems"}, {"\"additionalProperties\":false,", "", "additionalProperties false"},
-		{"\"pattern\":\"^-?[0-9]{1,9}\\\\.[0-9]{2}$\",", "", "takes \"12\""}, {"^-?[0-9]", "^[0-9]", "refuses \"-3.00\""},
-		{"\"format\":\"date\",", "", "needs \"format\""}, {"\"enum\":[\"x\"]", "\"enum\":[1]", "texts only"},
-		{"\"kind\":\"money\"", "\"kind\":\"cash\"", "fields[1]: kind must be"}, {"\"kind\":\"integer\"", "\"kind\":\"text\"", "must be \"string\""},
-		{"\"name\":\"m\"", "\"name\":\"M\"", "fields[1]: name must"}, {"\"name\":\"m\"", "\"name\":\"mm\"", "not in the schema"},
-		{"\"name\":\"d\",", "\"name\":\"m\",", "fields[2]"}, {"\"kind\":\"date\"", "\"kind\":\"date\",\"label\":[]", "unknown member \"label\""},
-		{"\"labels\":[\"La\"]", "\"labels\":[1]", "must hold texts"}, {"\"required\":true,", "\"required\":false,", "required by the schema but not here"},
-		{"\"required\":true,", "\"required\":1,", "required must be"}, {"\"required\":[\"a\"]", "\"required\":[\"a\",\"zz\"]", "no property"},
+		{"\"a\":{\"type\":\"string\",\"maxLength\":9}", "\"a\":{\"type\":\"string\"}",
+			"fields[0]: the schema has no maxLength"},
+		{"\"maxItems\":3,", "", "no maxItems"},
+		{"\"additionalProperties\":false,", "", "additionalProperties false"},
+		{"\"pattern\":\"^-?[0-9]{1,9}\\\\.[0-9]{2}$\",", "", "takes \"12\""},
+		{"^-?[0-9]", "^[0-9]", "refuses \"-3.00\""},
+		{"\"format\":\"date\",", "", "needs \"format\""},
+		{"\"enum\":[\"x\"]", "\"enum\":[1]", "texts only"},
+		{"\"kind\":\"money\"", "\"kind\":\"cash\"", "fields[1]: kind must be"},
+		{"\"kind\":\"integer\"", "\"kind\":\"text\"", "must be \"string\""},
+		{"\"name\":\"m\"", "\"name\":\"M\"", "fields[1]: name must"},
+		{"\"name\":\"m\"", "\"name\":\"mm\"", "not in the schema"},
+		{"\"name\":\"d\",", "\"name\":\"m\",", "fields[2]"},
+		{"\"kind\":\"date\"", "\"kind\":\"date\",\"label\":[]", "unknown member \"label\""},
+		{"\"labels\":[\"La\"]", "\"labels\":[1]", "must hold texts"},
+		{"\"required\":true,", "\"required\":false,", "required by the schema but not here"},
+		{"\"required\":true,", "\"required\":1,", "required must be"},
+		{"\"required\":[\"a\"]", "\"required\":[\"a\",\"zz\"]", "no property"},
 		{"{\"name\":\"i\",\"title\":\"I\",\"kind\":\"integer\"},", "", "property \"i\" is no field"},
 		{"\"columns\":[{", "\"columns\":[{\"required\":true,", "of a column"},
 		{",\"columns\":[{\"name\":\"c\",\"title\":\"C\",\"kind\":\"text\"}]", "", "columns belong"},
-		{"\"columns\":[{\"name\":\"c\",\"title\":\"C\",\"kind\":\"text\"}]", "\"columns\":[]", "fields[5].columns"},
+		{"\"columns\":[{\"name\":\"c\",\"title\":\"C\",\"kind\":\"text\"}]", "\"columns\":[]",
+			"fields[5].columns"},
 		{"\"kind\":\"date\"", "\"kind\":\"date\",\"columns\":[]", "columns belong"},
-		{"\"fields\":[", "\"fields\":[7,", "fields[0]: must be an object"}, {"{\"name\":\"t\"", "[{\"name\":\"t\"", "well-formed"},
+		{"{\"name\":\"m\",",
+			"{\"name\":\"a\",\"title\":\"A\",\"kind\":\"text\",\"required\":true},{\"name\":"
+			"\"m\",",
+			"there are two fields a"},
+		{"\"fields\":[", "\"fields\":[7,", "fields[0]: must be an object"},
+		{"{\"name\":\"t\"", "[{\"name\":\"t\"", "well-formed"},
 	};
 	struct doctype *t;
 	char why[300] = "";
@@ -134,13 +174,15 @@ TEST(mistakes_are_named)
 		if (e == 0)
 			doctype_free(t);
 		if (e != -EBADMSG || !strstr(why, bad[i].why))
-			test_fail(__FILE__, __LINE__, "case %zu: %d \"%s\", want \"%s\"", i, e, why, bad[i].why);
+			test_fail(__FILE__, __LINE__, "case %zu: %d \"%s\", want \"%s\"", i, e, why,
+				bad[i].why);
 	}
 }
 
 TEST(not_a_type_at_all)
 {
-	static const char *const texts[] = {"", "null", "[]", "{", "{}", "{\"name\":null}", "\"x\"", "\xff", "{\"name\":\"a\",\"name\":\"a\"}"};
+	static const char *const texts[] = {"", "null", "[]", "{", "{}", "{\"name\":null}", "\"x\"", "\xff",
+		"{\"name\":\"a\",\"name\":\"a\"}"};
 	struct doctype *t = NULL;
 	char why[300];
 

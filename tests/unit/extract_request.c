@@ -75,7 +75,8 @@ TEST(file_segments_need_a_file)
 
 TEST(reply_headers)
 {
-	struct header h[] = {{(char *)"Retry-After", (char *)"3"}, {(char *)"x-amzn-RequestId", (char *)"abc"}};
+	struct header h[] = {
+		{(char *)"Retry-After", (char *)"3"}, {(char *)"x-amzn-RequestId", (char *)"abc"}};
 	struct reply r = {.headers = h, .n_headers = 2};
 
 	CHECK_STR(reply_header(&r, "X-Amzn-Requestid"), "abc");

@@ -1,0 +1,227 @@
+#include "daemon/config.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "tests/unit/test.h"
+
+static struct config config;
+static char errors_text[8192];
+
+static const char *in_tmp(const char *name)
+{
+	static char path[4][512];
+	static unsigned int i;
+	char *p = path[i++ % ARRAY_SIZE(path)];
+
+	CHECK(str_format(p, sizeof(path[0]), "%s/%s", test_tmpdir(), name) > 0);
+	return p;
+}
+
+static void put(const char *name, const char *text)
+{
+	CHECK_INT(file_write_durable(AT_FDCWD, in_tmp(name), text, strlen(text), 0600), 0);
+}
+
+static int read_text(const char *text)
+{
+	_cleanup_buf_ struct buf errors = {0};
+	int r;
+
+	put("pageferry.conf", text);
+	r = config_read(in_tmp("pageferry.conf"), false, &config, &errors);
+	CHECK(str_copy(errors_text, sizeof(errors_text), buf_str(&errors)) >= 0);
+	return r;
+}
+
+/* Refused, with this in a message that has file and line. */
+static void refused(const char *text, int line, const char *want)
+{
+	char where[64];
+
+	CHECK(read_text(text) < 0);
+	if (!strstr(errors_text, want))
+		test_fail(__FILE__, __LINE__, "\"%s\" is not in: %s", want, errors_text);
+	if (line > 0) {
+		CHECK(str_format(where, sizeof(where), "pageferry.conf:%d:", line) > 0);
+		if (!strstr(errors_text, where))
+			test_fail(__FILE__, __LINE__, "\"%s\" is not in: %s", where, errors_text);
+	}
+}
+
+TEST(nothing_configured_means_ocr)
+{
+	CHECK_INT(read_text(""), 0);
+	CHECK_INT(config.n_route, 1);
+	CHECK_STR(config.route[0], "ocr");
+	CHECK_INT(config.n_backends, 1);
+	CHECK_INT(config.backends[0].kind, KIND_OCR);
+	CHECK_STR(config.backends[0].ocr.language, "eng");
+	CHECK_STR(config.control_socket, "/run/pageferry/control");
+	CHECK_INT(config.max_side, 2048);
+	CHECK_INT(config.stop_timeout_ms, 20000);
+	CHECK(!config.lab && !config.melbourne);
+}
+
+TEST(missing_file_is_an_error_unless_optional)
+{
+	_cleanup_buf_ struct buf errors = {0};
+
+	CHECK_INT(config_read(in_tmp("none.conf"), false, &config, &errors), -ENOENT);
+	CHECK_INT(config_read(in_tmp("none.conf"), true, &config, &errors), 0);
+	CHECK_STR(config.route[0], "ocr");
+}
+
+TEST(backends_take_the_defaults_of_their_kind)
+{
+	CHECK_INT(read_text("[Route]\nBackends=sydney jetson ocr\n[Backend sydney]\nKind=bedrock\n"
+			    "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\n"), 0);
+	const struct backend_config *b = config_backend(&config, "sydney");
+
+	CHECK(b && b->kind == KIND_BEDROCK);
+	CHECK_STR(b->bedrock.model, "amazon.nova-pro-v1:0");
+	CHECK_STR(b->bedrock.region, "ap-southeast-2");
+	CHECK_STR(b->bedrock.endpoint, "https://bedrock-runtime.ap-southeast-2.amazonaws.com");
+	CHECK_STR(b->credential, "aws");
+	CHECK_INT(b->bedrock.max_output_tokens, 4096);
+	CHECK_INT(b->tries, 5);
+	CHECK_INT(b->backoff_max_ms, 900000);
+	b = config_backend(&config, "jetson");
+	CHECK(b && b->kind == KIND_OPENAI);
+	CHECK_STR(b->openai.base_url, "http://192.168.55.1:8080");
+	CHECK_STR(b->openai.health_path, "/health");
+	CHECK_INT(b->openai.timeout_ms, 300000);
+	CHECK_INT(config.n_route, 3);
+}
+
+TEST(drop_in_wins)
+{
+	CHECK(mkdir(in_tmp("pageferry.conf.d"), 0700) == 0);
+	put("pageferry.conf.d/10-lite.conf", "[Backend sydney]\nModel=amazon.nova-lite-v1:0\n");
+	CHECK_INT(read_text("[Route]\nBackends=sydney\n[Backend sydney]\nKind=bedrock\nTimeout=90s\n"), 0);
+	CHECK_STR(config.backends[1].bedrock.model, "amazon.nova-lite-v1:0");
+	CHECK_INT(config.backends[1].bedrock.timeout_ms, 90000);
+}
+
+TEST(route_names_backends)
+{
+	refused("[Route]\nBackends=sydney ocr\n", 2, "there is no [Backend sydney]");
+	refused("[Route]\nBackends=ocr ocr\n", 2, "different");
+	refused("[Route]\nBackends=\n", 2, "Backends=");
+}
+
+TEST(kind_is_needed_and_right)
+{
+	refused("[Backend sydney]\nModel=amazon.nova-pro-v1:0\n", 2, "Kind= is missing");
+	refused("[Backend sydney]\nKind=gpt\n", 2, "bedrock");
+}
+
+TEST(key_of_another_kind_is_an_error)
+{
+	refused("[Backend sydney]\nKind=bedrock\nURL=http://10.0.0.1\n", 3, "kind bedrock has no such key");
+	refused("[Backend ocr]\nModel=x\n", 2, "kind ocr has no such key");
+	refused("[Backend j]\nKind=openai\nURL=http://10.0.0.1:8080\nCredential=aws\n", 4, "kind openai has no such key");
+}
+
+TEST(laboratory_keys_need_lab)
+{
+	refused("[Backend sydney]\nKind=bedrock\nConnectTo=127.0.0.1:8443\n", 3, "Lab=yes");
+	refused("[Backend sydney]\nKind=bedrock\nCAFile=/tmp/ca.pem\n", 3, "Lab=yes");
+	CHECK_INT(read_text("[Service]\nLab=yes\n[Backend sydney]\nKind=bedrock\nConnectTo=127.0.0.1:8443\nCAFile=/tmp/ca.pem\n"), 0);
+	CHECK_STR(config.backends[1].bedrock.connect_to, "127.0.0.1:8443");
+}
+
+TEST(residency_is_checked_before_anything_runs)
+{
+	refused("[Backend x]\nKind=bedrock\nRegion=us-east-1\n", 0, "[Backend x]");
+	refused("[Backend x]\nKind=bedrock\nEndpoint=https://bedrock-runtime.us-east-1.amazonaws.com\n", 3, "Endpoint=");
+	refused("[Backend x]\nKind=bedrock\nModel=us.amazon.nova-pro-v1:0\n", 0, "[Backend x]");
+	refused("[Backend x]\nKind=openai\nURL=http://8.8.8.8:8080\n", 3, "URL=");
+	refused("[Backend x]\nKind=bedrock\nRegion=ap-southeast-4\n", 0, "[Backend x]");
+}
+
+TEST(melbourne_is_a_choice)
+{
+	refused("[Residency]\nRegions=melbourne\n", 2, "sydney");
+	refused("[Residency]\nRegions=sydney singapore\n", 2, "sydney");
+	CHECK_INT(read_text("[Residency]\nRegions=sydney melbourne\n"), 0);
+	CHECK(config.melbourne);
+}
+
+TEST(all_problems_are_told)
+{
+	refused("[Route]\nBackends=a b\n[Backend ocr]\nURL=http://10.0.0.1\n[Backend c]\nKind=openai\n", 0, "[Backend a]");
+	CHECK(strstr(errors_text, "[Backend b]") && strstr(errors_text, "URL=") && strstr(errors_text, "URL= or Socket="));
+}
+
+TEST(ranges_are_checked)
+{
+	refused("[Capture]\nMaxSide=255\n", 2, "MaxSide");
+	refused("[Capture]\nMaxSide=8193\n", 2, "MaxSide");
+	refused("[Backend ocr]\nConcurrency=9\n", 2, "Concurrency");
+	refused("[Backend ocr]\nBackoff=1h\nBackoffMax=1min\n", 3, "less than Backoff=");
+	refused("[Capture]\nType=../x\n", 2, "Type");
+}
+
+TEST(too_many_backends)
+{
+	char text[1024] = "";
+
+	for (int i = 0; i < BACKENDS_MAX; i++)
+		CHECK(str_format(text + strlen(text), sizeof(text) - strlen(text), "[Backend j%d]\nKind=openai\nURL=http://10.0.0.1\n",
+			      i) > 0);
+	refused(text, 0, "backends");
+}
+
+TEST(api_key_is_one_line_of_a_file)
+{
+	struct backend_config b = {.api_key_file = ""};
+	char key[128], why[320];
+
+	CHECK_INT(config_api_key(&b, key, sizeof(key), why, sizeof(why)), 0);
+	CHECK_STR(key, "");
+	put("key", "sk-local\n");
+	CHECK(str_copy(b.api_key_file, sizeof(b.api_key_file), in_tmp("key")) > 0);
+	CHECK_INT(config_api_key(&b, key, sizeof(key), why, sizeof(why)), 0);
+	CHECK_STR(key, "sk-local");
+	put("key", "two\nlines\n");
+	CHECK_INT(config_api_key(&b, key, sizeof(key), why, sizeof(why)), -EBADMSG);
+	CHECK(!strstr(why, "two"));
+	put("key", "");
+	CHECK(config_api_key(&b, key, sizeof(key), why, sizeof(why)) < 0);
+}
+
+TEST(api_key_credential_needs_the_folder)
+{
+	struct backend_config b = {.api_key_credential = "jetson"};
+	char key[128], why[320];
+
+	unsetenv("CREDENTIALS_DIRECTORY");
+	CHECK_INT(config_api_key(&b, key, sizeof(key), why, sizeof(why)), -ENOKEY);
+	put("jetson", "abc");
+	setenv("CREDENTIALS_DIRECTORY", test_tmpdir(), 1);
+	CHECK_INT(config_api_key(&b, key, sizeof(key), why, sizeof(why)), 0);
+	CHECK_STR(key, "abc");
+	unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+TEST(help_is_itself_a_right_configuration)
+{
+	_cleanup_buf_ struct buf text = {0};
+
+	CHECK_INT(config_help(&text), 0);
+	CHECK(strstr(buf_str(&text), "#MaxSide=2048") && strstr(buf_str(&text), "[Backend NAME]"));
+	CHECK_INT(read_text(buf_str(&text)), 0);
+}
+
+TEST(sample_is_right)
+{
+	_cleanup_buf_ struct buf errors = {0};
+	char path[512];
+
+	CHECK(str_format(path, sizeof(path), "%s../../configs/pageferry.conf", test_data()) > 0);
+	CHECK_INT(config_read(path, false, &config, &errors), 0);
+	CHECK_STR(config.route[0], "ocr");
+}

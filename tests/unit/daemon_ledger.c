@@ -1,0 +1,510 @@
+#include "base/json.h"
+#include "daemon/delivery.h"
+#include "daemon/ledger.h"
+#include "tests/unit/daemon_fixture.h"
+
+#define HASH "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static struct attempt_open open_of(const struct page_row *p, int64_t reserved)
+{
+	return (struct attempt_open){
+		.page = p,
+		.backend = "sydney",
+		.model = "amazon.nova-pro-v1:0",
+		.region = "ap-southeast-2",
+		.host = "bedrock-runtime.ap-southeast-2.amazonaws.com",
+		.body_sha256 = HASH,
+		.reserved_pusd = reserved,
+	};
+}
+
+/* One exchange, from beginning to end, with what the tests vary. */
+struct exchange {
+	struct page_row page;
+	struct attempt_open open;
+	struct verdict verdict;
+	struct attempt_close close;
+	int64_t version;
+};
+
+static void exchange_open(struct fixture *f, struct exchange *x, int64_t seq, int64_t reserved)
+{
+	*x = (struct exchange){};
+	CHECK_INT(spool_page_get(f->spool, seq, &x->page), 0);
+	x->open = open_of(&x->page, reserved);
+	x->close = (struct attempt_close){
+		.attempt = ledger_open(f->spool, &x->open),
+		.page = &x->page,
+		.open = &x->open,
+		.verdict = &x->verdict,
+		.settled_pusd = reserved / 2,
+		.state = STATE_QUEUED,
+	};
+	CHECK(x->close.attempt > 0);
+	verdict_set(&x->verdict, PAGE_RETRY, BACKEND_OK, "truncated", "cut");
+	x->verdict.billed = true;
+	x->verdict.usage = (struct usage){.input = 1500, .output = 90, .reported = true};
+}
+
+static int exchange_answer(struct fixture *f, struct exchange *x, bool authoritative)
+{
+	static const char raw[] = "{\"word\": \"hello\"}";
+	struct answer *a;
+	int r;
+
+	CHECK_INT(answer_parse(f->job->types->types[0], raw, strlen(raw), &a), 0);
+	verdict_set(&x->verdict, PAGE_DONE, BACKEND_OK, "", "%s", "");
+	x->close.answer = a;
+	x->close.raw = raw;
+	x->close.authoritative = authoritative;
+	x->close.state = authoritative ? STATE_DONE : STATE_PROVISIONAL;
+	r = ledger_close(f->spool, &x->close, &x->version);
+	answer_free(a);
+	return r;
+}
+
+static void row(struct fixture *f, int64_t seq, struct page_row *ret)
+{
+	CHECK_INT(spool_page_get(f->spool, seq, ret), 0);
+}
+
+static void check_chain(struct fixture *f, int64_t want)
+{
+	int64_t bad = 0;
+
+	CHECK_INT(receipt_verify(f->spool, &bad), want);
+}
+
+TEST(an_attempt_is_reserved_before_it_is_sent)
+{
+	int64_t pusd, possibly;
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 5000);
+	CHECK_INT(fixture_sql(&f,
+			  "SELECT count(*) FROM attempts WHERE closed_ms IS NULL AND reserved_pusd = 5000"),
+		1);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM receipts WHERE kind = 'sent'"), 1);
+	CHECK_INT(ledger_spent(f.spool, FIXTURE_NOW, &pusd, &possibly), 0);
+	CHECK_INT(pusd, 5000);
+	CHECK_INT(possibly, 0);
+	/* an open one counts, whenever it was opened */
+	CHECK_INT(ledger_spent(f.spool, FIXTURE_NOW + 86400000, &pusd, NULL), 0);
+	CHECK_INT(pusd, 5000);
+	CHECK_INT(ledger_page_cost(f.spool, p.seq, &pusd), 0);
+	CHECK_INT(pusd, 5000);
+	x.open.reserved_pusd = -1;
+	CHECK_INT(ledger_open(f.spool, &x.open), -ERANGE);
+	x.open.reserved_pusd = INT64_MAX;
+	CHECK_INT(ledger_open(f.spool, &x.open), -ERANGE);
+	check_chain(&f, 1);
+	fixture_end(&f);
+}
+
+TEST(an_answer_is_one_commit)
+{
+	_cleanup_json_ cJSON *results = cJSON_CreateArray();
+	const cJSON *j;
+	int64_t pusd;
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 5000);
+	CHECK_INT(exchange_answer(&f, &x, true), 0);
+	CHECK_INT(x.version, 1);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_DONE);
+	CHECK_INT(p.version, 1);
+	CHECK_INT(p.tries, 0);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL"), 1);
+	CHECK_INT(ledger_spent(f.spool, FIXTURE_NOW, &pusd, NULL), 0);
+	CHECK_INT(pusd, 2500);
+	check_chain(&f, 2);
+
+	CHECK_INT(ledger_results_json(f.spool, p.seq, results), 0);
+	CHECK_INT(cJSON_GetArraySize(results), 1);
+	j = cJSON_GetArrayItem(results, 0);
+	CHECK_INT(json_get_i64(j, "version", &pusd), 0);
+	CHECK_STR(json_get_string(j, "page"), p.id);
+	CHECK_STR(json_get_string(j, "document"), p.id);
+	CHECK_STR(json_get_string(j, "asked_type"), "auto");
+	CHECK_STR(json_get_string(j, "type"), "universal");
+	CHECK_STR(json_get_string(j, "state"), "complete");
+	CHECK_STR(json_get_string(j, "backend"), "sydney");
+	CHECK_STR(json_get_string(j, "answered"), "2030-01-02T03:04:05Z");
+	CHECK_STR(json_get_string(j, "content_sha256"), p.sha256);
+	CHECK_STR(json_get_string(j, "cost_pico_usd"), "2500");
+	CHECK_STR(json_get_string(json_get(json_get(j, "fields"), "word"), "value"), "hello");
+	CHECK_INT(json_get_i64(json_get(j, "tokens"), "input", &pusd), 0);
+	CHECK_INT(pusd, 1500);
+	CHECK(cJSON_IsTrue(json_get(j, "authoritative")));
+
+	/* a second time, and of an attempt that is not there */
+	CHECK_INT(exchange_answer(&f, &x, true), -EALREADY);
+	x.close.attempt = 77;
+	CHECK_INT(exchange_answer(&f, &x, true), -ENOENT);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM results"), 1);
+	check_chain(&f, 2);
+	fixture_end(&f);
+}
+
+/* Whatever fails in the transaction, nothing of it is there. */
+TEST(an_answer_that_cannot_be_kept_changes_nothing)
+{
+#define TRIGGER(what) "CREATE TEMP TRIGGER no BEFORE " what " BEGIN SELECT raise(ABORT, 'no'); END"
+	static const char *const triggers[] = {TRIGGER("INSERT ON main.results"),
+		TRIGGER("INSERT ON main.deliveries"), TRIGGER("UPDATE ON main.attempts"),
+		TRIGGER("INSERT ON main.receipts"), TRIGGER("UPDATE ON main.pages")};
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 5000);
+	for (size_t i = 0; i < ARRAY_SIZE(triggers); i++) {
+		CHECK_INT(db_exec(spool_db(f.spool), triggers[i], ""), 0);
+		CHECK_INT(exchange_answer(&f, &x, true), -EEXIST);
+		CHECK_INT(
+			fixture_sql(&f,
+				"SELECT (SELECT count(*) FROM results) + (SELECT count(*) FROM deliveries)"),
+			0);
+		CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM attempts WHERE closed_ms IS NULL"), 1);
+		CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM receipts"), 1);
+		CHECK_INT(
+			fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'queued' AND version = 0"),
+			1);
+		CHECK_INT(db_exec(spool_db(f.spool), "DROP TRIGGER no", ""), 0);
+	}
+	CHECK_INT(exchange_answer(&f, &x, true), 0);
+	check_chain(&f, 2);
+	fixture_end(&f);
+}
+
+TEST(a_try_that_counts)
+{
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 100);
+	x.close.charged = true;
+	f.now += 60000;
+	CHECK_INT(ledger_close(f.spool, &x.close, &x.version), 0);
+	CHECK_INT(x.version, 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_QUEUED);
+	CHECK_INT(p.tries, 1);
+	CHECK_INT(p.tried_ms, FIXTURE_NOW + 60000);
+	CHECK(p.tried_this_boot);
+	CHECK_INT(p.tried_boot_ms, 5000);
+	/* one that does not count leaves the stamp */
+	exchange_open(&f, &x, p.seq, 100);
+	f.now += 60000;
+	CHECK_INT(ledger_close(f.spool, &x.close, &x.version), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.tries, 1);
+	CHECK_INT(p.tried_ms, FIXTURE_NOW + 60000);
+	/* on to the next backend: its tries start at 0 */
+	exchange_open(&f, &x, p.seq, 100);
+	x.close.charged = true;
+	x.close.rung = 1;
+	CHECK_INT(ledger_close(f.spool, &x.close, &x.version), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.rung, 1);
+	CHECK_INT(p.tries, 0);
+	/* and held */
+	exchange_open(&f, &x, p.seq, 100);
+	x.close.rung = 1;
+	x.close.state = STATE_HELD;
+	x.close.hold_reason = "no-access: ask the administrator";
+	CHECK_INT(ledger_close(f.spool, &x.close, &x.version), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_HELD);
+	CHECK_STR(p.reason, "no-access: ask the administrator");
+	check_chain(&f, 8);
+	fixture_end(&f);
+}
+
+TEST(what_is_billed)
+{
+	int64_t pusd, possibly;
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 1000); /* usage reported: billed for sure */
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	exchange_open(&f, &x, p.seq, 1000); /* no reply to be seen: possibly */
+	x.verdict.usage.reported = false;
+	x.close.settled_pusd = 1000;
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	exchange_open(&f, &x, p.seq, 1000); /* never connected */
+	x.verdict.usage.reported = false;
+	x.verdict.billed = false;
+	x.close.settled_pusd = 0;
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	exchange_open(&f, &x, p.seq, 0); /* costs nothing */
+	x.verdict.usage.reported = false;
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	CHECK_INT(fixture_sql(&f, "SELECT billed = 'yes' FROM attempts WHERE id = 1"), 1);
+	CHECK_INT(fixture_sql(&f, "SELECT billed = 'possibly' FROM attempts WHERE id = 2"), 1);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM attempts WHERE billed = 'no'"), 2);
+	CHECK_INT(ledger_spent(f.spool, FIXTURE_NOW, &pusd, &possibly), 0);
+	CHECK_INT(pusd, 1500);
+	CHECK_INT(possibly, 1000);
+	CHECK_INT(ledger_spent(f.spool, FIXTURE_NOW + 1, &pusd, &possibly), 0);
+	CHECK_INT(pusd, 0);
+	fixture_end(&f);
+}
+
+TEST(a_later_result_supersedes)
+{
+	_cleanup_json_ cJSON *results = cJSON_CreateArray();
+	struct exchange x, y;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 0);
+	CHECK_INT(exchange_answer(&f, &x, false), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_PROVISIONAL);
+	CHECK_INT(p.version, 1);
+	/* two are out at once; the authoritative one is back first */
+	exchange_open(&f, &x, p.seq, 0);
+	exchange_open(&f, &y, p.seq, 0);
+	CHECK_INT(exchange_answer(&f, &x, true), 0);
+	CHECK_INT(x.version, 2);
+	CHECK_INT(exchange_answer(&f, &y, false), 0);
+	CHECK_INT(y.version, 0); /* kept, but not the current one */
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_DONE);
+	CHECK_INT(p.version, 2);
+	CHECK_INT(ledger_results_json(f.spool, p.seq, results), 0);
+	CHECK_INT(cJSON_GetArraySize(results), 3);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM deliveries"), 2);
+	fixture_end(&f);
+}
+
+/* ---- what a person does meanwhile ------------------------------------------------------------ */
+
+TEST(held_meanwhile_stays_held)
+{
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 0);
+	CHECK_INT(spool_page_hold(f.spool, p.seq, "by a person"), 0);
+	CHECK_INT(exchange_answer(&f, &x, false), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_HELD);
+	CHECK_STR(p.reason, "by a person");
+	CHECK_INT(p.version, 1);
+	/* the final answer is the end of it */
+	exchange_open(&f, &x, p.seq, 0);
+	CHECK_INT(exchange_answer(&f, &x, true), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_DONE);
+	CHECK_STR(p.reason, "");
+	fixture_end(&f);
+}
+
+TEST(retried_meanwhile_is_not_held)
+{
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET tries = 2, rung = 1", ""), 0);
+	exchange_open(&f, &x, p.seq, 0);
+	x.close.charged = true;
+	x.close.rung = 1;
+	x.close.state = STATE_HELD;
+	x.close.hold_reason = "enough";
+	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_QUEUED);
+	CHECK_INT(p.tries, 0);
+	CHECK_INT(p.rung, 0);
+	fixture_end(&f);
+}
+
+/* ---- crashes --------------------------------------------------------------------------------- */
+
+/* The service ends with a request out, and starts again. */
+static void crash(struct fixture *f)
+{
+	fixture_reopen(f);
+	fixture_reconcile(f);
+}
+
+TEST(a_crash_counts_as_spent_and_is_no_try)
+{
+	int64_t pusd, possibly;
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 5000);
+	crash(&f);
+	CHECK_INT(spool_reconciled(f.spool)->attempts_crashed, 1);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_QUEUED);
+	CHECK_INT(p.tries, 0);
+	CHECK_INT(fixture_sql(&f, "SELECT outcome = 'crashed' AND billed = 'possibly' AND settled_pusd = "
+				  "5000 FROM attempts"),
+		1);
+	CHECK_INT(ledger_spent(f.spool, FIXTURE_NOW, &pusd, &possibly), 0);
+	CHECK_INT(pusd, 5000);
+	CHECK_INT(possibly, 5000);
+	check_chain(&f, 2);
+	CHECK_INT(fixture_sql(&f, "SELECT body LIKE '%\"kind\":\"crashed\"%\"body\":\"" HASH
+				  "\"%' FROM receipts WHERE seq = 2"),
+		1);
+	/* an answer after that is not possible */
+	CHECK_INT(exchange_answer(&f, &x, true), -EALREADY);
+	fixture_end(&f);
+}
+
+TEST(a_crash_of_what_is_free_costs_nothing)
+{
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 0);
+	crash(&f);
+	CHECK_INT(fixture_sql(&f, "SELECT billed = 'no' AND settled_pusd = 0 FROM attempts"), 1);
+	fixture_end(&f);
+}
+
+TEST(an_attempt_of_this_run_is_left_alone)
+{
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, 0);
+	fixture_reopen(&f);
+	exchange_open(&f, &x, p.seq, 0);
+	fixture_reconcile(&f);
+	CHECK_INT(spool_reconciled(f.spool)->attempts_crashed, 1);
+	CHECK_INT(exchange_answer(&f, &x, true), 0);
+	check_chain(&f, 4);
+	fixture_end(&f);
+}
+
+TEST(three_crashes_in_a_row_hold_the_page)
+{
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	for (int i = 0; i < 2; i++) {
+		exchange_open(&f, &x, p.seq, 0);
+		crash(&f);
+	}
+	exchange_open(&f, &x, p.seq, 0); /* one that ends well begins the count again */
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		row(&f, p.seq, &p);
+		CHECK_INT(p.state, STATE_QUEUED);
+		exchange_open(&f, &x, p.seq, 0);
+		crash(&f);
+	}
+	row(&f, p.seq, &p);
+	CHECK_INT(p.state, STATE_HELD);
+	CHECK(starts_with(p.reason, "crashed 3 times"));
+	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	fixture_end(&f);
+}
+
+/* ---- as JSON --------------------------------------------------------------------------------- */
+
+TEST(attempts_as_the_control_interface_says)
+{
+	static const char *const required[] = {"backend", "opened", "reservedPicoUsd"};
+	_cleanup_json_ cJSON *array = cJSON_CreateArray();
+	const struct reply reply = {.status = 200, .sent_ms = 1000, .done_ms = 3500};
+	const cJSON *a, *b;
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+	int64_t v;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	exchange_open(&f, &x, p.seq, INT64_C(9007199254740995)); /* more than a double holds */
+	x.close.reply = &reply;
+	x.close.settled_pusd = INT64_C(9007199254740993);
+	str_copy(x.verdict.request_id, sizeof(x.verdict.request_id), "req-1");
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	exchange_open(&f, &x, p.seq, 7);
+	CHECK_INT(ledger_attempts_json(f.spool, p.seq, array), 0);
+	CHECK_INT(cJSON_GetArraySize(array), 2);
+	a = cJSON_GetArrayItem(array, 0);
+	b = cJSON_GetArrayItem(array, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(required); i++)
+		CHECK(json_get_string(a, required[i]) && json_get_string(b, required[i]));
+	CHECK_STR(json_get_string(a, "settledPicoUsd"), "9007199254740993");
+	CHECK_STR(json_get_string(a, "opened"), "2030-01-02T03:04:05Z");
+	CHECK_STR(json_get_string(a, "outcome"), "retry");
+	CHECK_STR(json_get_string(a, "reason"), "truncated");
+	CHECK_STR(json_get_string(a, "requestId"), "req-1");
+	CHECK_INT(json_get_i64(a, "durationMs", &v), 0);
+	CHECK_INT(v, 2500);
+	CHECK_INT(json_get_i64(a, "httpStatus", &v), 0);
+	CHECK_INT(v, 200);
+	CHECK(!json_get(b, "outcome") && !json_get(b, "settledPicoUsd") && !json_get(b, "tokensInput"));
+	fixture_end(&f);
+}
+
+TEST(counts_follow_the_ledger)
+{
+	struct spool_counts kept, counted;
+	struct exchange x;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	for (int i = 0; i < 3; i++)
+		fixture_page(&f, &p);
+	CHECK_INT(spool_counts(f.spool, &kept), 0);
+	exchange_open(&f, &x, 1, 0);
+	CHECK_INT(exchange_answer(&f, &x, true), 0);
+	exchange_open(&f, &x, 2, 0);
+	CHECK_INT(exchange_answer(&f, &x, false), 0);
+	CHECK_INT(spool_counts(f.spool, &kept), 0);
+	spool_counts_forget(f.spool);
+	CHECK_INT(spool_counts(f.spool, &counted), 0);
+	CHECK(memcmp(&kept, &counted, sizeof(kept)) == 0);
+	CHECK_INT(kept.done + kept.provisional * 10 + kept.queued * 100 + kept.undelivered * 1000, 2111);
+	fixture_end(&f);
+}
