@@ -15,7 +15,7 @@ static int judge_silence(const struct reply *r, struct verdict *v)
 {
 	const char *reason = r->error == TRANSPORT_TIMEOUT ? "timeout" : "connection-lost";
 
-	/* only when the whole page was out can the page be the reason: it has no part in a link that fails on the way */
+	/* only when the whole page was out can it be the reason: it has no part in a link that fails on the way */
 	if (r->sent_all)
 		return verdict_set(v, PAGE_RETRY, BACKEND_DOWN, reason, "no whole answer came: %s", r->detail);
 	return verdict_set(

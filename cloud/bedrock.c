@@ -19,9 +19,9 @@
 /* ---- the question ------------------------------------------------------------------------------------------------ */
 
 /*
- * Never less than what the model counts. Nova's published estimates are 1.5 to 2 tokens a thousand pixels (900x450:
- * 800, 1300x1300: 2600): two a thousand and a thousand more holds for all of them. Text: no tokenizer makes more tokens than
- * bytes.
+ * Meant never to be less than what the model counts. Nova's published estimates are 1.5 to 2 tokens a thousand pixels
+ * (900x450: 800, 1300x1300: 2600): two a thousand and a thousand more holds for all of them. Text: no tokenizer makes
+ * more tokens than bytes.
  */
 static uint64_t image_tokens(const struct job_image *i)
 {

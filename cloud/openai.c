@@ -110,8 +110,8 @@ static int add_start(const struct openai_config *c, struct buf *b)
 	}
 	return e < 0 ? e
 		     : buf_adds(b,
-			       "\"messages\":[{\"role\":\"system\",\"content\":\"You read scanned pages and answer with one JSON "
-			       "object.\"},{\"role\":\"user\",\"content\":[");
+			       "\"messages\":[{\"role\":\"system\",\"content\":\"You read scanned pages and answer "
+			       "with one JSON object.\"},{\"role\":\"user\",\"content\":[");
 }
 
 static int add_body(const struct openai_config *c, const struct job *j, int64_t max_tokens, struct request *r)
@@ -128,7 +128,8 @@ static int add_body(const struct openai_config *c, const struct job *j, int64_t 
 		e = json_quote(&b, t->prompt, strlen(t->prompt));
 	if (e >= 0)
 		e = buf_addf(&b,
-			"}]}],\"max_tokens\":%lld,\"temperature\":0,\"seed\":%llu,\"stream\":false,\"cache_prompt\":true",
+			"}]}],\"max_tokens\":%lld,\"temperature\":0,\"seed\":%llu,"
+			"\"stream\":false,\"cache_prompt\":true",
 			(long long)max_tokens, 1ULL + j->tries);
 	if (e >= 0)
 		e = add_format(c, t, &b);

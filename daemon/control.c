@@ -11,7 +11,7 @@
 
 #define BACKLOG 32
 
-static const char interface_text[] =
+static const char interface_text[] = ""
 #include "io.pageferry.varlink.h"
 	;
 /* varlink.org, "Service": what every service answers. */

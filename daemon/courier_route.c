@@ -1,5 +1,5 @@
-/* The rules of docs/architecture.md, "Routes". Index 0 is the authoritative backend; the page's rung moves on only when the
- * one it stands on cannot ever do the page. */
+/* Index 0 of a route is the authoritative backend. A page stands on a rung, and that moves on only when the backend there
+ * cannot ever do the page; an answer from further down is provisional. */
 #include "daemon/courier_route.h"
 
 size_t route_first(const enum rung_state *rungs, size_t n, size_t rung)

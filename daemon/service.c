@@ -11,6 +11,7 @@
 #include "daemon/intake.h"
 
 #define RECONCILE_AGAIN_MS 30000
+#define STATUS_EVERY_MS    1000
 
 /* ---- what happened ---------------------------------------------------------------------------------------------------------- */
 
@@ -35,16 +36,26 @@ const char *event_kind_name(enum event_kind k)
 	return names[k];
 }
 
-static void tell_status(struct service *s, const struct spool_counts *n)
+static int on_status(sd_event_source *source, uint64_t us, void *ud)
 {
+	struct service *s = ud;
 	char status[sizeof(s->status)], line[sizeof(s->status) + 8];
 
-	if (str_format(status, sizeof(status), "%" PRIi64 " pages waiting, %" PRIi64 " held%s", n->queued + n->provisional, n->held,
-		    s->state.offline ? ", offline" : "") < 0 || streq(status, s->status))
-		return;
+	s->status_pending = false;
+	if (s->stopping || str_format(status, sizeof(status), "%u pages waiting, %u held%s", s->state.waiting, s->state.held,
+				   s->state.offline ? ", offline" : "") < 0 || streq(status, s->status))
+		return 0;
 	str_copy(s->status, sizeof(s->status), status);
 	if (str_format(line, sizeof(line), "STATUS=%s", status) > 0)
 		loop_notify(line);
+	return 0;
+}
+
+/* Once a second is enough for people, and spares the service manager. */
+static void tell_status(struct service *s)
+{
+	if (!s->status_pending)
+		s->status_pending = loop_timer(s->event, &s->status_timer, STATUS_EVERY_MS, on_status, s) >= 0;
 }
 
 void service_lights(struct service *s)
@@ -61,7 +72,7 @@ void service_lights(struct service *s)
 	r = spool_room(s->spool, why, sizeof(why));
 	s->state.no_room = r == -ENOSPC || r == -EDQUOT;
 	s->state.offline = s->courier && courier_offline(s->courier);
-	tell_status(s, &n);
+	tell_status(s);
 	now = lights_for(&s->state);
 	if (now.captured == s->lights.captured && now.safe == s->lights.safe && now.delivered == s->lights.delivered)
 		return;
@@ -324,6 +335,7 @@ void service_clear(struct service *s)
 	sd_event_source_disable_unref(s->reconcile_timer);
 	sd_event_source_disable_unref(s->stop_timer);
 	sd_event_source_disable_unref(s->stop_check);
+	sd_event_source_disable_unref(s->status_timer);
 	clock_free(s->clock);
 	sd_event_unref(s->event);
 }

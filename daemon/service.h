@@ -55,10 +55,11 @@ struct service {
 	bool stopping;
 	/* service.c's own */
 	struct loop_watchdog *watchdog;
-	sd_event_source *reconcile, *reconcile_timer, *stop_timer, *stop_check;
+	sd_event_source *reconcile, *reconcile_timer, *stop_timer, *stop_check, *status_timer;
 	bool spool_reconciled;
 	int64_t delivery_cursor;
 	char status[96];             /* as last told to the service manager */
+	bool status_pending;
 };
 
 /* Opens everything in order: `why` names what failed. service_clear() also takes a half-built one. */

@@ -17,10 +17,9 @@ int phrase_scores(const struct layout *l, const struct label_set *s, struct phra
 {
 	_cleanup_(label_hits_free) struct label_hits hits = {};
 	_cleanup_free_ bool *seen = calloc(s->n + 1, sizeof(*seen));
-	int r = seen ? label_find(l, s, 0, l->n, &hits) : -ENOMEM;
 
-	if (r < 0)
-		return r;
+	if (!seen || label_find(l, s, 0, l->n, &hits) < 0)
+		return -ENOMEM;
 	memset(scores, 0, n * sizeof(*scores));
 	for (size_t i = 0; i < hits.n; i++) {
 		const struct label_hit *h = &hits.hits[i];

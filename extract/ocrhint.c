@@ -45,7 +45,7 @@ static int segment_height(const struct layout *l, size_t first, size_t end)
 }
 
 /* Taken, a label, or mostly words of "not". */
-static bool is_excluded(const struct hint *h, const struct label_hits * not, size_t first, size_t end)
+static bool is_excluded(const struct hint *h, const struct label_hits *others, size_t first, size_t end)
 {
 	size_t words = 0;
 
@@ -55,22 +55,22 @@ static bool is_excluded(const struct hint *h, const struct label_hits * not, siz
 	for (size_t i = 0; i < h->hits->n; i++)
 		if (h->hits->hits[i].first == first)
 			return true;
-	for (size_t i = 0; i < not ->n; i++)
-		if (not ->hits[i].first >= first && not ->hits[i].end <= end)
-			words += not ->hits[i].end - not ->hits[i].first;
+	for (size_t i = 0; i < others->n; i++)
+		if (others->hits[i].first >= first && others->hits[i].end <= end)
+			words += others->hits[i].end - others->hits[i].first;
 	return words * 2 >= end - first;
 }
 
 static int largest(const struct hint *h)
 {
 	_cleanup_(label_set_free) struct label_set set = {};
-	_cleanup_(label_hits_free) struct label_hits not = {};
+	_cleanup_(label_hits_free) struct label_hits others = {};
 	struct layout *l = h->l;
 	struct ocr_value best = {};
 	int best_height = 0, r = label_set_add(&set, json_get_array(h->json, "not"), 0);
 	int bottom = l->n_rows > 0 ? l->rows[0].y + l->height * TOP_PERCENT / 100 : 0;
 
-	if (r < 0 || label_find(l, &set, 0, l->n, &not ) < 0)
+	if (r < 0 || label_find(l, &set, 0, l->n, &others) < 0)
 		return -ENOMEM;
 	for (size_t row = 0; row < l->n_rows && l->rows[row].y <= bottom; row++)
 		for (size_t i = l->rows[row].first, end; i < l->rows[row].end; i = end) {
@@ -81,7 +81,7 @@ static int largest(const struct hint *h)
 			height = segment_height(l, i, end);
 			/* A sixth larger than what stands above it: printing and reading vary by less. */
 			if (end - i > NAME_WORDS || height * 6 <= best_height * 7 ||
-				is_excluded(h, &not, i, end))
+				is_excluded(h, &others, i, end))
 				continue;
 			r = ocr_value_read(l, h->f, "[[:alpha:]]{2}", i, end, &v);
 			if (r < 0) {

@@ -97,16 +97,32 @@ static int take_row(struct items *t, size_t row)
 	return e <= 0 ? e : add_item(t, r, &text, &amount);
 }
 
-/* The first row that begins with the label of a money field: what follows are totals. */
-static size_t totals_row(const struct layout *l, const struct doctype *type, const struct label_hits *scalars)
+/* The first row that begins with a hit, of a money field where `type` is given; from there on there are
+ * totals. */
+static size_t first_row(const struct layout *l, const struct label_hits *hits, const struct doctype *type)
 {
-	for (size_t i = 0; i < scalars->n; i++) {
-		const struct label_hit *h = &scalars->hits[i];
+	for (size_t i = 0; i < hits->n; i++) {
+		const struct label_hit *h = &hits->hits[i];
 
-		if (type->fields[h->owner].kind == FIELD_MONEY && h->first == l->rows[h->row].first)
+		if ((!type || type->fields[h->owner].kind == FIELD_MONEY) &&
+			h->first == l->rows[h->row].first)
 			return h->row;
 	}
 	return l->n_rows;
+}
+
+/* What ends the items: a total, or by the hint "until" what has no field ("Subtotal"). */
+static int totals_row(const struct layout *l, const struct doctype *type, const struct field_spec *f,
+	const struct label_hits *scalars, size_t *ret)
+{
+	_cleanup_(label_set_free) struct label_set set = {};
+	_cleanup_(label_hits_free) struct label_hits hits = {};
+
+	if (label_set_add(&set, json_get_array(json_get_object(type->ocr, f->name), "until"), 0) < 0 ||
+		label_find(l, &set, 0, l->n, &hits) < 0)
+		return -ENOMEM;
+	*ret = MIN(first_row(l, scalars, type), first_row(l, &hits, NULL));
+	return 0;
 }
 
 int ocr_items_read(struct layout *l, const struct doctype *type, const struct field_spec *f,
@@ -116,11 +132,14 @@ int ocr_items_read(struct layout *l, const struct doctype *type, const struct fi
 		.text = column_of(f, FIELD_TEXT, false),
 		.amount = column_of(f, FIELD_MONEY, true),
 		.above = SIZE_MAX};
-	size_t end = totals_row(l, type, scalars);
+	size_t end = 0;
 	int r = 0;
 
 	if (!t.text || !t.amount)
 		return 0;
+	r = totals_row(l, type, f, scalars, &end);
+	if (r < 0)
+		return r;
 	t.rows = (struct ocr_rows){.json = cJSON_CreateArray(), .confidence = 100};
 	if (!t.rows.json)
 		return -ENOMEM;

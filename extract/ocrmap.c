@@ -25,6 +25,14 @@ static void map_free(struct map *m)
 	layout_free(m->l);
 }
 
+static int map_start(struct map *m, const struct doctype *t, const struct ocr_words *w)
+{
+	m->t = t;
+	m->found = calloc(t->n_fields + 1, sizeof(*m->found));
+	m->rows = calloc(t->n_fields + 1, sizeof(*m->rows));
+	return m->found && m->rows ? layout_new(w, &m->l) : -ENOMEM;
+}
+
 /* ---- what was found, as JSON -------------------------------------------------------------------------- */
 
 /* The box around words[first..end) as they lie on the page. */
@@ -106,16 +114,14 @@ static int find_all(struct map *m)
 
 int ocr_map(const struct doctype *t, const struct ocr_words *w, cJSON **ret_answer, cJSON **ret_evidence)
 {
-	_cleanup_(map_free) struct map m = {.t = t};
+	_cleanup_(map_free) struct map m = {};
 	_cleanup_json_ cJSON *answer = cJSON_CreateObject();
 	_cleanup_json_ cJSON *evidence = cJSON_CreateObject();
 	int r;
 
-	m.found = calloc(t->n_fields + 1, sizeof(*m.found));
-	m.rows = calloc(t->n_fields + 1, sizeof(*m.rows));
-	if (!answer || !evidence || !m.found || !m.rows)
+	if (!answer || !evidence)
 		return -ENOMEM;
-	r = layout_new(w, &m.l);
+	r = map_start(&m, t, w);
 	if (r >= 0)
 		r = find_all(&m);
 	for (size_t i = 0; r >= 0 && i < t->n_fields; i++)

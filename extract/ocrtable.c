@@ -4,8 +4,9 @@
 
 #define CELLS_MAX     24
 #define ROWS_MAX      200
-#define STRANGE_MAX   3 /* lines that are no rows, before the first one and between two */
-#define GAP_LINES_MAX 7 /* heights of a line from one row to the next */
+#define STRANGE_MAX   3  /* lines that are no rows, before the first one and between two */
+#define GAP_LINES_MAX 7  /* heights of a line from one row to the next */
+#define SURE          50 /* a word in the head that is read worse is a smudge */
 #define NO_COLUMN     SIZE_MAX
 
 /* One cell of the head: a column of the type, or one the type does not know, whose words are nobody's. */
@@ -102,7 +103,7 @@ static void make_cells(struct table *t, const struct label_hits *hits)
 
 		for (end = h ? h->end : i + 1; !h && end < segment && !hit_at(hits, end); end++)
 			;
-		if (h || *t->l->words[i].norm)
+		if (h || (*t->l->words[i].norm && layout_confidence(t->l, i, end) >= SURE))
 			add_cell(t, h ? h->owner : NO_COLUMN, i, end);
 	}
 }
@@ -221,21 +222,37 @@ static size_t value_between(
 	return l->n;
 }
 
-/* A column that the head should have between cells i and i + 1, for most rows have a value there. */
-static bool find_column(const struct table *t, size_t rows_end, size_t i, struct cell *ret)
+/* Where a head's word may have been lost: between two cells, or outside the first and the last. */
+struct gap {
+	size_t at; /* the lost cell's place in cells[] */
+	size_t column;
+	int from, to; /* x */
+};
+
+/* Does the gap before cells[at] lack exactly one column of the type? */
+static bool lacks_column(const struct table *t, size_t at, struct gap *ret)
 {
-	const struct field_spec *column = &t->f->columns[t->cells[i].column + 1];
-	struct cell c = {.column = t->cells[i].column + 1, .guessed = true, .x0 = INT32_MAX};
+	const struct cell *left = at > 0 ? &t->cells[at - 1] : NULL;
+	const struct cell *right = at < t->n_cells ? &t->cells[at] : NULL;
+	size_t column = left ? left->column + 1 : 0;
+
+	if ((left && left->column == NO_COLUMN) || (right && right->column == NO_COLUMN))
+		return false;
+	if (column + 1 != (right ? right->column : t->f->n_columns))
+		return false;
+	*ret = (struct gap){at, column, left ? left->x1 : INT32_MIN, right ? right->x0 : INT32_MAX};
+	return t->f->columns[column].kind != FIELD_TEXT;
+}
+
+/* The column is there if most rows have a value of its kind in the gap. */
+static bool find_column(const struct table *t, size_t rows_end, const struct gap *g, struct cell *ret)
+{
+	struct cell c = {.column = g->column, .guessed = true, .x0 = INT32_MAX};
 	size_t rows = 0, with = 0;
 
-	if (column->kind == FIELD_TEXT)
-		return false;
-	for (size_t k = t->head + 1; k < rows_end; k++) {
-		size_t w;
+	for (size_t k = t->head + 1; k < rows_end && !ocr_row_label(t->l, k, t->scalars); k++) {
+		size_t w = value_between(t, k, &t->f->columns[g->column], g->from, g->to);
 
-		if (ocr_row_label(t->l, k, t->scalars))
-			break;
-		w = value_between(t, k, column, t->cells[i].x1, t->cells[i + 1].x0);
 		rows++;
 		if (w == t->l->n)
 			continue;
@@ -247,18 +264,16 @@ static bool find_column(const struct table *t, size_t rows_end, size_t i, struct
 	return with > 0 && with * 2 >= rows;
 }
 
-/* Where the head's word was not read at all. */
 static void add_lost_cells(struct table *t, size_t rows_end)
 {
-	for (size_t i = 0; i + 1 < t->n_cells && t->n_cells < CELLS_MAX; i++) {
+	for (size_t i = 0; i <= t->n_cells && t->n_cells < CELLS_MAX; i++) {
 		struct cell lost;
+		struct gap g;
 
-		if (t->cells[i].column == NO_COLUMN || t->cells[i + 1].column == NO_COLUMN ||
-			t->cells[i].column + 2 != t->cells[i + 1].column ||
-			!find_column(t, rows_end, i, &lost))
+		if (!lacks_column(t, i, &g) || !find_column(t, rows_end, &g, &lost))
 			continue;
-		memmove(&t->cells[i + 2], &t->cells[i + 1], (t->n_cells - i - 1) * sizeof(*t->cells));
-		t->cells[i + 1] = lost;
+		memmove(&t->cells[i + 1], &t->cells[i], (t->n_cells - i) * sizeof(*t->cells));
+		t->cells[i] = lost;
 		t->n_cells++;
 	}
 }

@@ -186,7 +186,7 @@ int ocr_value_find(const struct layout *l, const struct field_spec *f, const cha
 		for (size_t i = first; i < end; i++)
 			for (size_t k = MIN(end, i + RUN_WORDS_MAX); k > i; k--) {
 				r = ocr_value_read(l, f, like, i, k, ret);
-				if (r < 0 || (r > 0 && ret->repaired <= repaired))
+				if (r < 0 || (r > 0 && (repaired || !ret->repaired)))
 					return r;
 				if (r > 0)
 					ocr_value_free(ret);

@@ -22,36 +22,51 @@ static int paper_of(const struct grey *g)
 	return v;
 }
 
-/* Marks in `dark` where the mean around a pixel is below `limit`. `columns` has room for one row of sums. */
-static void mark_dark(const struct grey *g, int radius, int limit, uint32_t *columns, uint8_t *dark)
+static uint8_t *row_at(const struct grey *g, int y)
 {
-	int rows = 0;
+	return g->data + (size_t)y * (size_t)g->width;
+}
+
+/* One row of marks from the sums of `rows` pixels in each column. */
+static void mark_row(const uint32_t *columns, int width, int radius, uint32_t limit, uint8_t *dark)
+{
+	uint32_t sum = 0, n = 0;
+
+	for (int x = 0; x < MIN(radius, width); x++, n++)
+		sum += columns[x];
+	for (int x = 0; x < width; x++) {
+		if (x + radius < width) {
+			sum += columns[x + radius];
+			n++;
+		}
+		if (x > radius) {
+			sum -= columns[x - radius - 1];
+			n--;
+		}
+		dark[x] = sum < limit * n;
+	}
+}
+
+/* Marks in `dark` where the mean around a pixel is below `limit`. `columns` is zero and has room for one row.
+ */
+static void mark_dark(const struct grey *g, int radius, uint32_t limit, uint32_t *columns, uint8_t *dark)
+{
+	uint32_t rows = 0;
 
 	for (int y = -radius; y < g->height; y++) {
-		uint32_t sum = 0;
-		int n = 0;
-
-		for (int x = 0; y + radius < g->height && x < g->width; x++)
-			columns[x] += g->data[(size_t)(y + radius) * (size_t)g->width + (size_t)x];
-		rows += y + radius < g->height;
-		if (y < 0)
-			continue;
-		for (int x = 0; y > radius && x < g->width; x++)
-			columns[x] -= g->data[(size_t)(y - radius - 1) * (size_t)g->width + (size_t)x];
-		rows -= y > radius;
-		for (int x = -radius; x < g->width; x++) {
-			if (x + radius < g->width) {
-				sum += columns[x + radius];
-				n++;
-			}
-			if (x > radius) {
-				sum -= columns[x - radius - 1];
-				n--;
-			}
-			if (x >= 0)
-				dark[(size_t)y * (size_t)g->width + (size_t)x] =
-					sum < (uint32_t)limit * (uint32_t)n * (uint32_t)rows;
+		if (y + radius < g->height) {
+			for (int x = 0; x < g->width; x++)
+				columns[x] += row_at(g, y + radius)[x];
+			rows++;
 		}
+		if (y > radius) {
+			for (int x = 0; x < g->width; x++)
+				columns[x] -= row_at(g, y - radius - 1)[x];
+			rows--;
+		}
+		if (y >= 0)
+			mark_row(
+				columns, g->width, radius, limit * rows, dark + (size_t)y * (size_t)g->width);
 	}
 }
 
@@ -68,12 +83,12 @@ static bool is_edge(const struct grey *g, const uint8_t *dark, int x, int y)
 int grey_flatten(struct grey *g)
 {
 	_cleanup_free_ uint32_t *columns = calloc((size_t)g->width, sizeof(*columns));
-	_cleanup_free_ uint8_t *dark = malloc((size_t)g->width * (size_t)g->height);
+	_cleanup_free_ uint8_t *dark = calloc((size_t)g->width, (size_t)g->height);
 	int paper = paper_of(g), radius = MAX(MAX(g->width, g->height) / RADIUS_DIVISOR, 4);
 
 	if (!columns || !dark)
 		return -ENOMEM;
-	mark_dark(g, radius, paper * 55 / 100, columns, dark);
+	mark_dark(g, radius, (uint32_t)paper * 55 / 100, columns, dark);
 	for (int y = 0; y < g->height; y++)
 		for (int x = 0; x < g->width; x++) {
 			size_t at = (size_t)y * (size_t)g->width + (size_t)x;
@@ -112,5 +127,5 @@ void grey_erase(struct grey *g, int x, int y, int w, int h)
 	uint8_t paper = paper_around(g, x0, y0, x1, y1);
 
 	for (int row = y0; row <= y1; row++)
-		memset(g->data + (size_t)row * (size_t)g->width + (size_t)x0, paper, (size_t)(x1 - x0 + 1));
+		memset(row_at(g, row) + x0, paper, (size_t)x1 - (size_t)x0 + 1);
 }

@@ -124,8 +124,22 @@ def test_cut_and_garbage_replies():
 
 
 def test_truncated_answer_is_no_answer():
-    attempts = failing_first(["truncated", "malformed-tool"])
-    assert [a["outcome"] for a in attempts] == ["retry", "retry", "done"], attempts
+    for behaviour in ("truncated", "malformed-tool"):
+        attempts = failing_first([behaviour])
+        assert [a["outcome"] for a in attempts] == ["retry", "done"], attempts
+        assert attempts[0]["billed"] == "yes" and attempts[0]["settled_pusd"] > 0, attempts
+
+
+def test_page_that_never_fits_is_held_with_reason_and_cost():
+    with Setup() as (aws, s):
+        aws.default = "truncated"
+        ids = s.submit(sample("receipt-1"), "receipt")
+        page = s.wait_states(ids, {"held"})[ids[0]]
+        assert page["reason"] and int(page["costPicoUsd"]) > 0 and 1 <= page["tries"] <= 5, page
+        assert len(aws.requests) <= 5
+        aws.default = "ok"
+        assert s.call("Retry", pages=ids)["pages"] == ids
+        s.wait_states(ids, {"done"})
 
 
 def test_huge_reply_is_cut_short():

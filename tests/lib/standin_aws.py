@@ -86,6 +86,7 @@ class BedrockStandin:
         self.stop()
 
     def start(self):
+        self.release.clear()
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(("127.0.0.1", self.port))
@@ -107,7 +108,7 @@ class BedrockStandin:
             connections = list(self.connections)
         for c in connections:
             try:
-                c.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(c, socket.SHUT_RDWR)  # the TCP connection, without a farewell by TLS
             except OSError:
                 pass
 
@@ -125,19 +126,23 @@ class BedrockStandin:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, raw):
-        with self.lock:
-            self.connections.add(raw)
         try:
-            with self.tls.wrap_socket(raw, server_side=True) as s:
-                stream = s.makefile("rb")
-                while self._one(s, stream):
-                    pass
-        except (OSError, ssl.SSLError, ValueError):
+            s = self.tls.wrap_socket(raw, server_side=True)  # takes the descriptor over
+        except OSError:
+            raw.close()
+            return
+        with self.lock:
+            self.connections.add(s)
+        try:
+            stream = s.makefile("rb")
+            while self._one(s, stream):
+                pass
+        except (OSError, ValueError):
             pass
         finally:
             with self.lock:
-                self.connections.discard(raw)
-            raw.close()
+                self.connections.discard(s)
+            s.close()
 
     # ---- one request ------------------------------------------------------------------------------------------------
 

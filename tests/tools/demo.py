@@ -30,7 +30,8 @@ def main():
     try:
         if not s.start():
             sys.exit("demo: pageferryd did not start:\n" + s.read_log())
-        run = subprocess.run([os.path.join(args.build, "pageferryctl"), "--socket", s.socket, "extract", *files], stdin=subprocess.DEVNULL, check=False)
+        run = subprocess.run([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "extract",
+                              *(os.path.relpath(f, ROOT) for f in files)], cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
         pages = s.pages()
         s.wait(lambda: s.call("Status")["counts"]["undelivered"] == 0)
     finally:

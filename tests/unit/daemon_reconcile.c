@@ -76,11 +76,10 @@ TEST(open_raises_the_clocks_floor)
 /* ---- damage to the database ------------------------------------------------------------------ */
 
 /* Pages of a lost database are held: what they were charged is no longer known. */
-static void check_rebuilt(struct fixture *f, const struct page_row *p)
+static void check_held(struct fixture *f, const struct page_row *p)
 {
 	struct page_row q;
 
-	CHECK_INT(fixture_sql(f, "SELECT value FROM meta WHERE key = 'rebuilt'"), 1);
 	fixture_reconcile(f);
 	CHECK_INT(fixture_sql(f, "SELECT value FROM meta WHERE key = 'rebuilt'"), 0);
 	CHECK_INT(spool_page_find(f->spool, p->id, &q), 0);
@@ -95,6 +94,12 @@ static void check_rebuilt(struct fixture *f, const struct page_row *p)
 	CHECK_INT((int64_t)q.job->n_route, 2);
 	CHECK_STR(q.job->json, p->job->json);
 	CHECK_INT(spool_page_retry(f->spool, q.seq), 0);
+}
+
+static void check_rebuilt(struct fixture *f, const struct page_row *p)
+{
+	CHECK_INT(fixture_sql(f, "SELECT value FROM meta WHERE key = 'rebuilt'"), 1);
+	check_held(f, p);
 }
 
 static void start_with(struct fixture *f, struct page_row *p)
@@ -162,11 +167,11 @@ TEST(damage_inside_the_file_is_noted)
 	CHECK_INT(fixture_open_spool(&f, 0), 0);
 	while ((r = spool_reconcile(f.spool)) > 0)
 		;
-	if (r == -EUCLEAN)
-		CHECK(fixture_exists("", "damaged", ""));
+	CHECK(r == 0 || (r == -EUCLEAN && fixture_exists("", "damaged", "")));
 	fixture_reopen(&f);
 	p.job = f.job;
-	check_rebuilt(&f, &p);
+	/* found when it was opened, or by the walk and set aside at the next start */
+	check_held(&f, &p);
 	fixture_end(&f);
 }
 

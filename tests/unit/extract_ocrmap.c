@@ -230,6 +230,20 @@ TEST(column_whose_head_was_not_read)
 		"A\",\"quantity\":\"14\",\"unit_price\":\"10.00\",\"amount\":\"140.00\"}]}");
 }
 
+TEST(last_column_whose_head_was_not_read)
+{
+	check_page("invoice",
+		"Description                      Qty     Unit price\n"
+		"Copper pipe 15 mm                  2         $50.00       $100.00\n"
+		"Safety switch 20 A                14         $10.00       $140.00\n",
+		0,
+		"{\"lines\":[{\"description\":\"Copper pipe 15 "
+		"mm\",\"quantity\":\"2\",\"unit_price\":\"50.00\","
+		"\"amount\":\"100.00\"},{\"description\":\"Safety switch 20 "
+		"A\",\"quantity\":\"14\",\"unit_price\":\"10.00\","
+		"\"amount\":\"140.00\"}]}");
+}
+
 TEST(statement_rows)
 {
 	check_page("bank-statement",
