@@ -215,11 +215,11 @@ static const struct row rows[] = {
 	{503, NULL, NULL, PAGE_UNTOUCHED, BACKEND_BUSY, 5000, "busy", "the server is busy"},
 	{429, NULL, NULL, PAGE_UNTOUCHED, BACKEND_BUSY, 5000, "busy", "the server is busy"},
 	{401, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "api-key",
-		"the server wants another key; check ApiKey="},
-	{403, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "api-key", "the server refuses us; check ApiKey="},
+		"the server wants another key; check APIKeyFile="},
+	{403, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "api-key", "the server refuses us; check APIKeyFile="},
 	{404, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model",
-		"the server has no such route or model; check Url= and Model="},
-	{405, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model", "the server has no such route; check Url="},
+		"the server has no such route or model; check URL= and Model="},
+	{405, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model", "the server has no such route; check URL="},
 	{501, NULL, NULL, PAGE_UNTOUCHED, BACKEND_DOWN, 60000, "no-model",
 		"the server cannot do this; check its start options"},
 	{0, "exceed_context_size_error", NULL, PAGE_NEXT, BACKEND_OK, 0, "too-large",
@@ -264,6 +264,7 @@ static int judge_status(const struct reply *r, const cJSON *body, struct verdict
 	w = find_row(r->status, type ? type : "", message ? message : "");
 	text_safe_copy(said, sizeof(said), message ? message : "");
 	v->delay_ms = w->delay_ms;
+	v->backend_fault = w->backend == BACKEND_DOWN && w != &other;
 	return verdict_set(
 		v, w->page, w->backend, w->reason, "%s (%d%s%s)", w->advice, r->status, *said ? ": " : "", said);
 }

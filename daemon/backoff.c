@@ -56,6 +56,12 @@ void breaker_ok(struct breaker *b)
 	*b = (struct breaker){.state = BREAKER_CLOSED};
 }
 
+void breaker_alive(struct breaker *b)
+{
+	b->state = BREAKER_CLOSED;
+	b->until_ms = 0;
+}
+
 /* A throttle is a sign of life: the backend is not down, and a wait that is already longer is kept. */
 void breaker_busy(struct breaker *b, int64_t now_ms, int64_t delay_ms)
 {

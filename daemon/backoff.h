@@ -20,5 +20,7 @@ bool breaker_allows(struct breaker *b, int64_t now_ms);
 /* Milliseconds until it may allow: 0 now, -1 only after a result (a probe is out). */
 int64_t breaker_wait_ms(const struct breaker *b, int64_t now_ms);
 void breaker_ok(struct breaker *b);
+/* Closed again by a probe that is no page: failures still count on until a page is answered. */
+void breaker_alive(struct breaker *b);
 void breaker_busy(struct breaker *b, int64_t now_ms, int64_t delay_ms);
 void breaker_down(struct breaker *b, int64_t now_ms, int64_t delay_ms);

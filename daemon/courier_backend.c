@@ -116,7 +116,7 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 		.seq = seq,
 		.page = v ? v->page : PAGE_DONE,
 		.backend = v ? v->backend : BACKEND_OK,
-		.ambiguous = ambiguous(reply),
+		.ambiguous = ambiguous(reply) && !(v && v->backend_fault),
 		.hint_ms = v ? v->delay_ms : 0,
 		.base_ms = b->config->backoff_ms,
 		.cap_ms = b->config->backoff_max_ms,

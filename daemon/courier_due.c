@@ -81,5 +81,5 @@ int64_t due_time_ms(const struct due_page *p, const struct due_when *w)
 	ago = w->now_real_ms - p->tried_ms;
 	if (!w->clock_believed || ago < 0)
 		return w->started_ms + delay;
-	return MIN(w->now_boot_ms - ago, w->now_boot_ms) + delay;
+	return w->now_boot_ms - ago + delay;
 }

@@ -137,7 +137,12 @@ enum page_outcome health_end(struct health *h, int64_t now_ms, const struct heal
 		breaker_busy(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
 		return e->page;
 	}
-	breaker_ok(&h->breaker);
+	/* A probe that is no page proves that somebody is there, not that pages are answered (a server without its vision part
+	 * is "healthy"): the count goes on, so that probe, page, failure in turn slow down. */
+	if (e->seq == 0)
+		breaker_alive(&h->breaker);
+	else
+		breaker_ok(&h->breaker);
 	if (e->seq == h->solo_seq)
 		solo_clear(h);
 	else if (h->solo_seq)

@@ -46,8 +46,9 @@ static void run_end(struct intake_run *r, const char *reason, const char *messag
 	if (r == i->scan) {
 		i->scan = NULL;
 	} else {
-		memmove(&i->files[0], &i->files[1], (i->n_files - 1) * sizeof(i->files[0]));
 		i->n_files--;
+		for (size_t k = 0; k < i->n_files; k++)
+			i->files[k] = i->files[k + 1];
 	}
 	if (r->name) {
 		text_safe_copy(name, sizeof(name), r->name);

@@ -79,7 +79,8 @@ static void universal_first(struct typeset *s)
 		if (streq(s->types[i]->name, "universal")) {
 			struct doctype *t = s->types[i];
 
-			memmove(&s->types[1], &s->types[0], i * sizeof(t));
+			for (; i > 0; i--)
+				s->types[i] = s->types[i - 1];
 			s->types[0] = t;
 			return;
 		}
@@ -90,11 +91,12 @@ int types_load(const struct config *c, struct typeset **ret, struct buf *errors)
 	struct typeset *s = calloc(1, sizeof(*s));
 	int r, e;
 
-	if (!s)
+	if (!s || !(s->types = calloc(TYPESET_MAX, sizeof(struct doctype *)))) {
+		free(s);
 		return -ENOMEM;
-	s->types = calloc(TYPESET_MAX, sizeof(struct doctype *));
-	r = s->types ? load_folder(c->documents, false, s, errors) : -ENOMEM;
-	e = s->types ? load_folder(c->documents_local, true, s, errors) : 0;
+	}
+	r = load_folder(c->documents, false, s, errors);
+	e = load_folder(c->documents_local, true, s, errors);
 	if (r >= 0)
 		r = e;
 	if (r >= 0 && !typeset_find(s, "universal")) {

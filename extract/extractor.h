@@ -148,6 +148,7 @@ struct verdict {
 	char *answer;       /* owned, NUL-ended raw text for answer_parse(); NULL unless PAGE_DONE */
 	cJSON *evidence;    /* owned; for answer_add_evidence(); may be NULL */
 	bool clock_wrong;   /* the server said that our clock is off: learn from reply.date_ms, then again */
+	bool backend_fault; /* with BACKEND_DOWN: whatever the page, this backend cannot (its set-up, not this request) */
 	bool creds_wrong;   /* refresh credentials before the next try */
 };
 void verdict_clear(struct verdict *v); /* frees what it owns */

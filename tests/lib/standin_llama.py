@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import re
+import socket
 import threading
 import time
 
@@ -16,6 +17,7 @@ class LlamaStandin:
         self.key = key
         self.default, self.script = "ok", []  # ok, loading, does-not-match, no-vision, overflow, length, cut
         self.requests = []
+        self.connections = set()
         self.port = 0
         self.server = None
 
@@ -31,6 +33,14 @@ class LlamaStandin:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                standin.connections.add(self.connection)
+
+            def finish(self):
+                standin.connections.discard(self.connection)
+                super().finish()
 
             def log_message(self, *_):
                 pass
@@ -52,6 +62,11 @@ class LlamaStandin:
             self.server.shutdown()
             self.server.server_close()
             self.server = None
+        for c in list(self.connections):
+            try:
+                c.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     @staticmethod
     def reply(h, status, value):

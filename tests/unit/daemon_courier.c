@@ -263,6 +263,22 @@ TEST(good_probe_brings_it_back)
 	CHECK(health_rung(&h, 1, 5100, FALLBACK_MS, true) == RUNG_READY);
 }
 
+TEST(good_probe_proves_no_page)
+{
+	struct health h = {0};
+
+	/* A server that is "healthy" and fails every page: the delays must grow all the same. */
+	for (uint32_t i = 1; i <= 4; i++) {
+		ends(&h, 100 * i, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+		CHECK_INT(h.breaker.failures, i);
+		health_begin(&h, 100000 * i);
+		ends(&h, 100000 * i, 0, PAGE_DONE, BACKEND_OK, false);
+		CHECK(health_state(&h, 100000 * i) == BACKEND_OK);
+	}
+	ends(&h, 500000, 1, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(h.breaker.failures, 0);
+}
+
 TEST(throttle_slows_and_never_falls_through)
 {
 	struct health h = {0};
