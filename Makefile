@@ -12,7 +12,8 @@ DESTDIR  ?=
 PREFIX   ?= /usr
 V        ?= 0
 Q        := $(if $(filter 1,$(V)),,@)
-say       = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) '$(2)')
+silent   := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say       = $(if $(filter 1,$(V))$(silent),,@printf '  %-7s %s\n' $(1) '$(2)')
 
 PKG_CONFIG ?= pkg-config
 ifneq ($(ARCH),$(HOSTARCH))
@@ -140,12 +141,9 @@ layering:
 	$(Q)tests/tools/layering.py
 size: all
 	$(Q)size $(PROGRAMS)
-lint: layering
-	$(Q)tests/tools/lint.sh
+lint: layering $(GEN)
+	$(Q)tests/tools/lint.sh $(filter-out -D_FORTIFY_SOURCE=2 -g,$(ALLCFLAGS))
 format:
 	$(Q)clang-format -i $(CSOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
 clean:
 	rm -rf build
-.PHONY: print-cflags
-print-cflags:
-	@echo '$(filter-out -D_FORTIFY_SOURCE=2 -g,$(ALLCFLAGS))'

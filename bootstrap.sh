@@ -40,6 +40,7 @@ setup() {
 	fi
 	echo "bootstrap: installing with apt-get: $want"
 	log=$(mktemp)
+	# shellcheck disable=SC2086 # a list of names
 	if ! { $sudo apt-get update && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $want; } \
 		>"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2

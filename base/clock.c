@@ -91,11 +91,6 @@ void clock_raise_floor(struct clock *c, int64_t realtime_ms)
 	c->floor_ms = MAX(c->floor_ms, realtime_ms);
 }
 
-int64_t clock_floor_ms(const struct clock *c)
-{
-	return c->floor_ms;
-}
-
 void clock_learn_skew(struct clock *c, int64_t skew_ms)
 {
 	c->server_offset_ms = clock_realtime_ms(c) + skew_ms - clock_boottime_ms(c);

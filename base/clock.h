@@ -29,7 +29,6 @@ int64_t clock_realtime_ms(const struct clock *c); /* milliseconds since 1970 */
 enum time_trust clock_trust(const struct clock *c);
 /* Raises the floor (a stamp read back from the spool); never lowers it. */
 void clock_raise_floor(struct clock *c, int64_t realtime_ms);
-int64_t clock_floor_ms(const struct clock *c);
 /* What a server's Date over verified TLS taught: server minus ours, in ms. Used for signing only. It is kept against
  * boottime: when realtime is stepped by N ms later, the skew is N ms less. Under a minute it also confirms our clock. */
 void clock_learn_skew(struct clock *c, int64_t skew_ms);

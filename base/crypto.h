@@ -28,5 +28,5 @@ size_t base64_encode(const void *data, size_t len, char *out);
 int base64_decode(const char *s, size_t len, struct buf *out);
 /* getrandom(); never fails on a booted system (aborts if it does). */
 void random_bytes(void *out, size_t len);
-/* Overwrites in a way the compiler keeps. */
+/* Overwrites with zeroes in a way that the compiler keeps. */
 void wipe(void *p, size_t len);

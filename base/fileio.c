@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define READ_STEP  ((size_t)64 << 10)
-#define TEMP_TRIES 1000
+#define READ_STEP ((size_t)64 << 10)
 
 int write_all(int fd, const void *data, size_t len)
 {
@@ -166,48 +165,6 @@ int replace_durable(int from_dirfd, const char *from, int to_dirfd, const char *
 	if (renameat(from_dirfd, from, to_dirfd, to) < 0)
 		return -errno;
 	return fsync_both(from_dirfd, from, to_dirfd, to);
-}
-
-/* A new file beside `name` (rename works within one file system only). The descriptor, or negative errno. */
-static int temp_create(int dirfd, const char *name, unsigned int mode, char *ret, size_t size)
-{
-	const char *slash = strrchr(name, '/');
-	size_t prefix = slash ? (size_t)(slash - name) + 1 : 0;
-
-	if (prefix >= size)
-		return -ENAMETOOLONG;
-	memcpy(ret, name, prefix);
-	for (unsigned int i = 0; i < TEMP_TRIES; i++) {
-		int fd;
-
-		if (str_format(ret + prefix, size - prefix, ".pageferry-%ld-%u.tmp", (long)getpid(), i) < 0)
-			return -ENAMETOOLONG;
-		fd = openat(dirfd, ret, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
-		if (fd >= 0 || errno != EEXIST)
-			return fd < 0 ? -errno : fd;
-	}
-	return -EEXIST;
-}
-
-int file_write_durable(int dirfd, const char *name, const void *data, size_t len, unsigned int mode)
-{
-	_cleanup_close_ int fd = -1;
-	char temp[PATH_MAX];
-	int r;
-
-	fd = temp_create(dirfd, name, mode, temp, sizeof(temp));
-	if (fd < 0)
-		return fd;
-	r = write_all(fd, data, len);
-	if (r == 0)
-		r = fsync_retry(fd);
-	if (r == 0 && renameat(dirfd, temp, dirfd, name) < 0)
-		r = -errno;
-	if (r < 0) {
-		unlinkat(dirfd, temp, 0);
-		return r;
-	}
-	return fsync_parent(dirfd, name);
 }
 
 int unlink_durable(int dirfd, const char *name)

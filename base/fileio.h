@@ -16,8 +16,6 @@ int fsync_dir(int dirfd);
 int rename_durable(int from_dirfd, const char *from, int to_dirfd, const char *to);
 /* Like rename_durable() but replaces what is there: for exports that can be made again. */
 int replace_durable(int from_dirfd, const char *from, int to_dirfd, const char *to);
-/* Writes a whole small file under a temporary name, fsyncs it, and replaces `name`. mode as for open(). */
-int file_write_durable(int dirfd, const char *name, const void *data, size_t len, unsigned int mode);
 /* unlinkat() and fsync of the directory; a missing file is no error. */
 int unlink_durable(int dirfd, const char *name);
 /* mkdirat() if missing, then opens it (O_DIRECTORY, no links). The descriptor, or negative errno. */

@@ -91,8 +91,7 @@ static const char *what_is_wrong(int error)
 	}
 }
 
-/* ---- sections
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- sections ------------------------------------------------------------------------------------------ */
 
 static const struct ini_key *row_of_section(
 	const struct ini_table *t, const char *name, const char **ret_name)
@@ -225,9 +224,7 @@ static void open_section(struct reading *x, const char *raw)
 	x->refused = false;
 }
 
-/* ---- keys
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- keys ---------------------------------------------------------------------------------------------- */
 
 static void unknown_key(struct reading *x, const char *section, const char *key)
 {
@@ -302,8 +299,7 @@ static void set_key(struct reading *x, const char *key, const char *value)
 			&(struct ini_where){.file = x->file, .line = x->line.number});
 }
 
-/* ---- libinih
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- libinih ------------------------------------------------------------------------------------------- */
 
 /*
  * What libinih does with a line depends on its version: 55 cuts it at 199 bytes and takes the rest for a new
@@ -402,9 +398,7 @@ int ini_read_text(
 	return r;
 }
 
-/* ---- files
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 /* Links are followed: an administrator may keep the file elsewhere, or mask a drop-in with a link to
  * /dev/null. */
@@ -507,8 +501,7 @@ int ini_read(const struct ini_table *t, const char *file, bool optional, struct 
 	return r < 0 ? r : e;
 }
 
-/* ---- defaults
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- defaults ------------------------------------------------------------------------------------------ */
 
 static void set_default(const struct ini_key *k, void *target)
 {

@@ -16,11 +16,6 @@ void log_set_level(enum log_level max)
 	level_max = max;
 }
 
-enum log_level log_get_level(void)
-{
-	return level_max;
-}
-
 void log_set_sink(log_sink_fn sink)
 {
 	sink_now = sink;

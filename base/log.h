@@ -15,12 +15,11 @@ struct log_field {
 	const char *value;
 };
 
-/* What a line is handed to; `message_id` is a 32-digit hex id of docs/messages.md or NULL. */
+/* What a line is handed to; `message_id` is a 32-digit hex id, or NULL. */
 typedef void (*log_sink_fn)(enum log_level level, const char *message_id, const struct log_field *fields, size_t n,
 	const char *text);
 
 void log_set_level(enum log_level max);
-enum log_level log_get_level(void);
 /* NULL goes back to standard error. */
 void log_set_sink(log_sink_fn sink);
 /* Does $JOURNAL_STREAM name what standard error is? */

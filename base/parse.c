@@ -227,17 +227,18 @@ struct date {
 	int year, month, day, hour, minute, second;
 };
 
-static bool date_valid(const struct date *d)
+bool date_exists(int year, int month, int day)
 {
 	static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = (d->year % 4 == 0 && d->year % 100 != 0) || d->year % 400 == 0;
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 
-	if (d->month < 1 || d->month > 12 || d->day < 1)
-		return false;
-	if (d->day > lengths[d->month - 1] + (leap && d->month == 2))
-		return false;
-	return d->hour < 24 && d->minute < 60 &&
-	       d->second <= 60; /* 60: a leap second counts as the next one */
+	return month >= 1 && month <= 12 && day >= 1 && day <= lengths[month - 1] + (month == 2 && leap);
+}
+
+/* Second 60: a leap second counts as the next one. */
+static bool date_valid(const struct date *d)
+{
+	return date_exists(d->year, d->month, d->day) && d->hour < 24 && d->minute < 60 && d->second <= 60;
 }
 
 /* Days since 1970-01-01 in the proleptic Gregorian calendar; the year starts in March, so that the leap day

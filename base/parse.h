@@ -13,6 +13,8 @@ int parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 int parse_duration(const char *s, int64_t min_ms, int64_t max_ms, int64_t *ret_ms);
 /* A decimal like "-1234.50" times 10^scale as an exact integer ("0.84", 6 -> 840000); more digits than scale: -EINVAL. */
 int parse_decimal(const char *s, unsigned int scale, int64_t *ret);
+/* A day of the Gregorian calendar. */
+bool date_exists(int year, int month, int day);
 /* ISO 8601 / RFC 3339 in UTC or with offset ("2026-11-21T00:00:00Z") to milliseconds since 1970. */
 int parse_timestamp(const char *s, int64_t *ret_ms);
 /* RFC 9110 IMF-fixdate ("Sat, 21 Nov 2026 00:00:00 GMT") to milliseconds since 1970. */

@@ -83,6 +83,7 @@ static const char *first_string(const cJSON *j, const char *const names[])
 	return NULL;
 }
 
+/* Header x-amzn-errortype, else body code / Code / __type; cut at ':' and after '#'. "" if none. */
 static void parse_type(const struct reply *r, const cJSON *body, char *out, size_t size)
 {
 	static const char *const names[] = {"code", "Code", "__type", NULL};
@@ -100,16 +101,6 @@ static void parse_type(const struct reply *r, const cJSON *body, char *out, size
 		t = hash + 1;
 	}
 	snprintf(out, size, "%.*s", (int)MIN(len, size - 1), t);
-}
-
-void aws_error_type(const struct reply *r, char *out, size_t size)
-{
-	_cleanup_json_ cJSON *body = NULL;
-
-	if (!size)
-		return;
-	(void)json_parse(r->body ? r->body : "", r->len, &body, NULL);
-	parse_type(r, body, out, size);
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */

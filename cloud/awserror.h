@@ -6,8 +6,6 @@
 
 #include "extract/extractor.h"
 
-/* The error type: header x-amzn-errortype, else body code / Code / __type; cut at ':' and after '#'. "" if none. */
-void aws_error_type(const struct reply *r, char *out, size_t size);
 /* Judges every reply that is not a 200: sets page, backend, billed, delay, reason, message, clock_wrong, creds_wrong. */
 int aws_error_judge(const struct reply *r, struct verdict *ret);
 /* Transport errors alone, for every HTTP extractor. Returns 1 if it judged, 0 if there is a status to look at. */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/parse.h"
 #include "base/text.h"
 #include "cloud/awserror.h"
 #include "cloud/sigv4.h"
@@ -65,14 +66,6 @@ static int set_url(const struct bedrock_config *c, struct request *r)
 	return r->url ? 0 : -ENOMEM;
 }
 
-static int take_literal(struct request *r, struct buf *b)
-{
-	size_t len = b->len;
-	char *text = buf_take(b);
-
-	return text ? request_add_literal_take(r, text, len) : -ENOMEM;
-}
-
 /* ..."content":[ {"image":...BASE64...}, {"image":...}, {"text": */
 static int add_images(const struct job *j, struct request *r, struct buf *b)
 {
@@ -81,7 +74,7 @@ static int add_images(const struct job *j, struct request *r, struct buf *b)
 	for (size_t i = 0; e >= 0 && i < j->n_images; i++) {
 		e = buf_adds(b, "{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"");
 		if (e >= 0)
-			e = take_literal(r, b);
+			e = request_add_literal_take(r, b);
 		if (e >= 0)
 			e = request_add_file(r, SEGMENT_FILE_BASE64, j->images[i].fd, j->images[i].bytes);
 		if (e >= 0)
@@ -124,7 +117,7 @@ static int add_body(const struct job *j, int64_t max_tokens, struct request *r)
 			"}}}],\"toolChoice\":{\"tool\":{\"name\":\"" TOOL_NAME "\"}}},"
 			"\"inferenceConfig\":{\"maxTokens\":%lld,\"temperature\":0,\"topK\":1}}",
 			(long long)max_tokens);
-	return e < 0 ? e : take_literal(r, &b);
+	return e < 0 ? e : request_add_literal_take(r, &b);
 }
 
 static int check_job(const struct bedrock_config *c, const struct job *j)
@@ -210,14 +203,9 @@ static int64_t count(const cJSON *usage, const char *const names[])
 static int64_t header_count(const struct reply *r, const char *name)
 {
 	const char *s = reply_header(r, name);
-	char *end;
-	long long v;
+	int64_t v;
 
-	if (!s || *s < '0' || *s > '9')
-		return -1;
-	errno = 0;
-	v = strtoll(s, &end, 10);
-	return errno || *end ? -1 : v;
+	return s && parse_i64(s, 0, INT64_MAX, &v) == 0 ? v : -1;
 }
 
 /* Body and headers both count; where they differ the larger is believed, so that no cost is lost. */

@@ -28,7 +28,6 @@ void creds_clear(struct creds *c)
 		free(c->token);
 	}
 	wipe(c, sizeof(*c));
-	memset(c, 0, sizeof(*c));
 }
 
 bool creds_fresh(const struct creds *c, int64_t now_ms)

@@ -7,13 +7,6 @@
 #include "cloud/guard_internal.h"
 #include "cloud/url.h"
 
-const char *guard_answer_name(enum guard_answer a)
-{
-	static const char *const names[] = {"allow", "deny", "needs-resolve"};
-
-	return (size_t)a < ARRAY_SIZE(names) ? names[a] : "unknown";
-}
-
 void guard_say(const struct guard_why *w, const char *fmt, ...)
 {
 	char text[512];
@@ -102,11 +95,12 @@ static bool path_names_model(const struct url *u, const char *model)
 	static const char *const actions[] = {
 		"/invoke", "/converse", "/invoke-with-response-stream", "/converse-stream", "/count-tokens"};
 	_cleanup_buf_ struct buf label = BUF_MAX(4096);
-	const char *start = u->path + 7, *slash;
+	const char *start, *slash;
 	size_t rest;
 
 	if (u->path_len <= 7 || memcmp(u->path, "/model/", 7) != 0 || u->query)
 		return false;
+	start = u->path + 7;
 	slash = memchr(start, '/', u->path_len - 7);
 	if (!slash || url_decode(start, (size_t)(slash - start), &label) < 0 || !streq(buf_str(&label), model))
 		return false;

@@ -36,4 +36,3 @@ struct guard_question {
 
 /* `why` always gets a sentence: what is allowed or denied, for what reason, and the nearest allowed choice. */
 enum guard_answer guard_check(const struct guard_policy *p, const struct guard_question *q, char *why, size_t why_size);
-const char *guard_answer_name(enum guard_answer a);

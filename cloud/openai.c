@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/crypto.h"
 #include "base/text.h"
 #include "cloud/awserror.h"
 #include "cloud/toolschema.h"
@@ -35,11 +36,14 @@ static int set_url(const struct openai_config *c, const char *path, struct reque
 static int add_key(const struct openai_config *c, struct request *r)
 {
 	char value[sizeof(c->api_key) + 8];
+	int e;
 
 	if (!*c->api_key)
 		return 0;
 	snprintf(value, sizeof(value), "Bearer %s", c->api_key);
-	return request_add_header(r, "authorization", value);
+	e = request_add_header(r, "authorization", value);
+	wipe(value, sizeof(value));
+	return e;
 }
 
 static void set_limits(const struct openai_config *c, struct request *r)
@@ -53,14 +57,6 @@ static void set_limits(const struct openai_config *c, struct request *r)
 	r->ca_file = *c->ca_file ? c->ca_file : NULL;
 }
 
-static int take_literal(struct request *r, struct buf *b)
-{
-	size_t len = b->len;
-	char *text = buf_take(b);
-
-	return text ? request_add_literal_take(r, text, len) : -ENOMEM;
-}
-
 static int add_images(const struct job *j, struct request *r, struct buf *b)
 {
 	int e = 0;
@@ -68,7 +64,7 @@ static int add_images(const struct job *j, struct request *r, struct buf *b)
 	for (size_t i = 0; e >= 0 && i < j->n_images; i++) {
 		e = buf_adds(b, "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/jpeg;base64,");
 		if (e >= 0)
-			e = take_literal(r, b);
+			e = request_add_literal_take(r, b);
 		if (e >= 0)
 			e = request_add_file(r, SEGMENT_FILE_BASE64, j->images[i].fd, j->images[i].bytes);
 		if (e >= 0)
@@ -135,7 +131,7 @@ static int add_body(const struct openai_config *c, const struct job *j, int64_t 
 		e = add_format(c, t, &b);
 	if (e >= 0)
 		e = buf_adds(&b, "}");
-	return e < 0 ? e : take_literal(r, &b);
+	return e < 0 ? e : request_add_literal_take(r, &b);
 }
 
 static int fill_request(const struct openai_config *c, const struct job *j, struct request *r)

@@ -9,6 +9,7 @@
 
 #define CANONICAL_MAX ((size_t)64 << 10)
 #define QUERY_MAX     64
+#define SCOPE_SIZE    160
 
 /* Intermediaries may change these, or curl sets them itself. Source: the SDKs' lists of unsignable headers. */
 static const char *const never_signed[] = {
@@ -46,13 +47,6 @@ int sigv4_date(int64_t seconds, char out[static SIGV4_DATE_SIZE])
 	if (seconds < 0 || seconds > INT64_C(253402300799) || (int64_t)t != seconds || !gmtime_r(&t, &tm))
 		return -EINVAL;
 	return strftime(out, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", &tm) == SIGV4_DATE_SIZE - 1 ? 0 : -EINVAL;
-}
-
-int sigv4_scope(const struct sigv4_params *p, const char *date, char *out, size_t size)
-{
-	int r = str_format(out, size, "%.8s/%s/%s/aws4_request", date, p->region, p->service);
-
-	return r < 0 ? r : 0;
 }
 
 /* ---- headers ----------------------------------------------------------------------------------------------------- */
@@ -298,7 +292,7 @@ int sigv4_canonical_request(const struct request *req, bool single_encode, struc
 	return buf_addf(out, "\n%s\n%s", buf_str(ret_signed), hash);
 }
 
-int sigv4_string_to_sign(const char *date, const char *scope, const struct buf *canonical, struct buf *out)
+static int string_to_sign(const char *date, const char *scope, const struct buf *canonical, struct buf *out)
 {
 	char hash[SHA256_HEX_SIZE];
 
@@ -306,7 +300,7 @@ int sigv4_string_to_sign(const char *date, const char *scope, const struct buf *
 	return buf_addf(out, "AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, hash);
 }
 
-void sigv4_signature(const struct sigv4_params *p, const struct creds *c, const char *date, const struct buf *to_sign,
+static void sign(const struct sigv4_params *p, const struct creds *c, const char *date, const struct buf *to_sign,
 	char out[static SHA256_HEX_SIZE])
 {
 	char start[4 + sizeof(c->secret_key)];
@@ -366,17 +360,19 @@ static int add_authorization(const struct sigv4_params *p, const struct creds *c
 {
 	_cleanup_(buf_wipe) struct buf canonical = BUF_MAX(CANONICAL_MAX); /* holds the session token */
 	_cleanup_buf_ struct buf names = BUF_MAX(4096), to_sign = BUF_MAX(4096), value = BUF_MAX(8192);
-	char scope[SIGV4_SCOPE_SIZE], signature[SHA256_HEX_SIZE];
+	char scope[SCOPE_SIZE], signature[SHA256_HEX_SIZE];
 	int r;
 
-	r = sigv4_scope(p, date, scope, sizeof(scope));
+	r = str_format(scope, sizeof(scope), "%.8s/%s/%s/aws4_request", date, p->region, p->service);
+	if (r >= 0) /* in one block: growing would leave copies of the session token behind */
+		r = buf_reserve(&canonical, CANONICAL_MAX, NULL);
 	if (r >= 0)
 		r = sigv4_canonical_request(req, p->single_encode, &canonical, &names);
 	if (r >= 0)
-		r = sigv4_string_to_sign(date, scope, &canonical, &to_sign);
+		r = string_to_sign(date, scope, &canonical, &to_sign);
 	if (r < 0)
 		return r;
-	sigv4_signature(p, c, date, &to_sign, signature);
+	sign(p, c, date, &to_sign, signature);
 	r = buf_addf(&value, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", c->access_key, scope,
 		buf_str(&names), signature);
 	return r < 0 ? r : request_add_header(req, "authorization", buf_str(&value));

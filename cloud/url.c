@@ -25,12 +25,6 @@ static unsigned int hex_value(char c)
 	return (unsigned int)((c | 0x20) - 'a' + 10);
 }
 
-bool url_unreserved(unsigned char c)
-{
-	return is_lower((char)(c | 0x20)) ? c < 0x80
-					  : is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
-
 static int fail(char *why, size_t size, const char *text)
 {
 	if (why && size)
@@ -308,6 +302,13 @@ int url_decode(const char *s, size_t len, struct buf *out)
 	return 0;
 }
 
+/* RFC 3986, 2.3 */
+static bool unreserved(unsigned char c)
+{
+	return is_lower((char)(c | 0x20)) ? c < 0x80
+					  : is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
 int url_encode(const char *s, size_t len, const char *keep, struct buf *out)
 {
 	static const char hex[] = "0123456789ABCDEF";
@@ -317,7 +318,7 @@ int url_encode(const char *s, size_t len, const char *keep, struct buf *out)
 		char esc[3] = {'%', hex[c >> 4], hex[c & 15]};
 		int r;
 
-		if (url_unreserved(c) || (c && strchr(keep, c)))
+		if (unreserved(c) || (c && strchr(keep, c)))
 			r = buf_add(out, &c, 1);
 		else
 			r = buf_add(out, esc, sizeof(esc));

@@ -35,7 +35,5 @@ int url_split_literal(const char *text, struct url *ret);
 bool url_is_loopback(const struct url *u);
 /* Decodes %XX; -EINVAL when a byte is 0. Appends to out. */
 int url_decode(const char *s, size_t len, struct buf *out);
-/* A-Z a-z 0-9 - . _ ~ (RFC 3986, 2.3). */
-bool url_unreserved(unsigned char c);
-/* Appends s with every byte but the unreserved ones and those in `keep` as %XX, upper case. */
+/* Appends s with every byte but A-Z a-z 0-9 - . _ ~ (RFC 3986, 2.3) and those in `keep` as %XX, upper case. */
 int url_encode(const char *s, size_t len, const char *keep, struct buf *out);

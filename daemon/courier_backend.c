@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/messages.h"
 
 static int64_t now_ms(const struct backend *b)
 {
@@ -69,6 +70,14 @@ enum rung_state backend_rung(const struct backend *b, int64_t seq)
 	return s == RUNG_READY && b->in_flight >= (size_t)b->config->concurrency ? RUNG_WAIT : s;
 }
 
+/* Overloaded is no event of its own: it passes. */
+static const char *message_id(enum backend_state state, const char *reason)
+{
+	if (state != BACKEND_DOWN)
+		return NULL;
+	return streq(reason, "residency") ? MESSAGE_RESIDENCY_DENIED : MESSAGE_BACKEND_DOWN;
+}
+
 /* Says what changed, once: the same trouble again is only counted. */
 static void tell(struct backend *b, enum backend_state state, const char *reason, const char *message)
 {
@@ -81,9 +90,10 @@ static void tell(struct backend *b, enum backend_state state, const char *reason
 	if (same)
 		return;
 	if (state == BACKEND_OK)
-		log_event(LOG_LEVEL_NOTICE, NULL, fields, ARRAY_SIZE(fields), "backend %s is well", b->config->name);
+		log_event(LOG_LEVEL_NOTICE, MESSAGE_BACKEND_UP, fields, ARRAY_SIZE(fields), "backend %s is well", b->config->name);
 	else
-		log_event(state == BACKEND_DOWN ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, NULL, fields, ARRAY_SIZE(fields),
+		log_event(state == BACKEND_DOWN ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, message_id(state, reason), fields,
+			ARRAY_SIZE(fields),
 			"backend %s is %s: %s: %s", b->config->name, backend_state_name(state), reason, message);
 	service_event(b->courier->service, &(struct event){
 		.kind = EVENT_BACKEND,

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/step.h"
 #include "base/text.h"
+#include "daemon/messages.h"
 
 #define DATA_MAX    ((uint64_t)64 << 10)
 #define CAPTURE_MAX 16384 /* bytes of JSON kept about how a page was made */
@@ -127,7 +128,8 @@ static void announce(struct intake_run *r, const struct page_row *row)
 	const struct log_field fields[] = {{"PAGE_ID", row->id}};
 
 	r->accepted++;
-	log_event(LOG_LEVEL_INFO, NULL, fields, ARRAY_SIZE(fields), "page %s accepted (%lld bytes)", row->id, (long long)row->bytes);
+	log_event(LOG_LEVEL_INFO, MESSAGE_PAGE_ACCEPTED, fields, ARRAY_SIZE(fields), "page %s accepted (%lld bytes)", row->id,
+		(long long)row->bytes);
 	service_event(r->service, &(struct event){
 		.kind = EVENT_PAGE_ACCEPTED,
 		.page = row,

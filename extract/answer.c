@@ -40,7 +40,7 @@ int answer_new(const struct doctype *t, struct answer **ret)
 	return 0;
 }
 
-struct field_value *answer_field_mutable(struct answer *a, const char *name)
+struct field_value *answer_field(const struct answer *a, const char *name)
 {
 	for (size_t i = 0; i < a->n_fields; i++)
 		if (streq(a->fields[i].spec->name, name))
@@ -48,13 +48,7 @@ struct field_value *answer_field_mutable(struct answer *a, const char *name)
 	return NULL;
 }
 
-const struct field_value *answer_field(const struct answer *a, const char *name)
-{
-	return answer_field_mutable((struct answer *)a, name);
-}
-
-/* ---- problems
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- problems ------------------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 4, 0))) static int problem_append(
 	char **text, const char *sep, size_t max, const char *fmt, va_list ap)
@@ -96,8 +90,7 @@ int answer_problem(struct answer *a, const char *fmt, ...)
 	return e;
 }
 
-/* ---- evidence
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- evidence ------------------------------------------------------------------------------------------ */
 
 static void take_box(struct field_value *f, const cJSON *box)
 {
@@ -139,7 +132,7 @@ int answer_add_evidence(struct answer *a, const cJSON *evidence)
 	if (!cJSON_IsObject(evidence))
 		return 0;
 	cJSON_ArrayForEach (e, evidence) {
-		struct field_value *f = answer_field_mutable(a, e->string);
+		struct field_value *f = answer_field(a, e->string);
 
 		if (f)
 			take_evidence(f, e);
@@ -147,8 +140,7 @@ int answer_add_evidence(struct answer *a, const cJSON *evidence)
 	return 0;
 }
 
-/* ---- score and names
- * ----------------------------------------------------------------------------------------------- */
+/* ---- score and names ----------------------------------------------------------------------------------- */
 
 enum answer_state answer_score(const struct answer *a)
 {
@@ -188,8 +180,7 @@ const char *answer_state_name(enum answer_state s)
 	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
 }
 
-/* ---- the result's JSON
- * --------------------------------------------------------------------------------------------- */
+/* ---- the result's JSON --------------------------------------------------------------------------------- */
 
 static int add_proven_columns(cJSON *obj, const struct field_value *f)
 {

@@ -40,7 +40,7 @@ int answer_parse(const struct doctype *t, const char *raw, size_t len, struct an
 void answer_free(struct answer *a);
 /* Evidence of extract/ocrmap.h: {"FIELD": {"text":..., "box":[x,y,w,h], "confidence": 0.93}, ...} -> supported, boxes. */
 int answer_add_evidence(struct answer *a, const cJSON *evidence);
-const struct field_value *answer_field(const struct answer *a, const char *name);
+struct field_value *answer_field(const struct answer *a, const char *name);
 const char *proof_name(enum proof p); /* "unproven", "supported", "verified" */
 
 enum answer_state {

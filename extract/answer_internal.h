@@ -10,7 +10,6 @@
 
 /* An answer in which every field is absent. 0 or -ENOMEM. */
 int answer_new(const struct doctype *t, struct answer **ret);
-struct field_value *answer_field_mutable(struct answer *a, const char *name);
 /* Adds to a field's problem ("; " between), to the answer's problems (a line each). Made safe; past the cap,
  * dropped. */
 int field_problem(struct field_value *f, const char *fmt, ...) _printf_(2, 3);

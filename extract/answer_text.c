@@ -10,8 +10,7 @@
 #define JSON_TRIES_MAX 64
 #define LINE_ROWS_MAX  1000
 
-/* ---- JSON inside text
- * ---------------------------------------------------------------------------------------------- */
+/* ---- JSON inside text ---------------------------------------------------------------------------------- */
 
 static size_t members_known(const struct doctype *t, const cJSON *obj)
 {
@@ -53,9 +52,7 @@ static cJSON *find_object(const struct doctype *t, const char *text, size_t len)
 	return best;
 }
 
-/* ---- lines
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lines --------------------------------------------------------------------------------------------- */
 
 struct line {
 	size_t indent;
@@ -262,8 +259,7 @@ int answer_take_lines(struct answer *a, const char *text, size_t len)
 	return e < 0 ? e : s.found;
 }
 
-/* ---- the whole
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* Invalid bytes become U+FFFD and NULs blanks, so that the rest of a damaged answer is still read. */
 static int clean_text(const char *raw, size_t len, struct buf *out)

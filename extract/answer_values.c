@@ -8,8 +8,7 @@
 #define WRAP_DEPTH 4
 #define KEY_MAX    96
 
-/* ---- which field
- * ------------------------------------------------------------------------------------------------- */
+/* ---- which field --------------------------------------------------------------------------------------- */
 
 static bool key_equals(const char *key, const char *name)
 {
@@ -52,8 +51,7 @@ static int match_member(const struct doctype *t, const char *name)
 	return field_match(t->fields, t->n_fields, name, strlen(name));
 }
 
-/* ---- one value
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- one value ----------------------------------------------------------------------------------------- */
 
 /* {"value": V, ...} is V. */
 static const cJSON *unwrap(const cJSON *value)
@@ -105,9 +103,7 @@ static enum taken take_scalar(
 	return field_value_parse(f, text, ret, why, why_size) < 0 ? TAKEN_BAD : TAKEN_VALUE;
 }
 
-/* ---- rows
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 struct rows {
 	struct answer *a;
@@ -223,8 +219,7 @@ static int take_rows(struct answer *a, struct field_value *f, const cJSON *value
 	return e;
 }
 
-/* ---- fields
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------------------------------------- */
 
 static void take_confidence(struct field_value *f, const cJSON *value)
 {
@@ -261,8 +256,7 @@ int answer_take_value(struct answer *a, size_t field, const cJSON *value)
 	return 0;
 }
 
-/* ---- objects
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------------------------------------- */
 
 static const cJSON *wrapped_object(const cJSON *member)
 {

@@ -51,9 +51,7 @@ static const char *money(int64_t cents, char out[24])
 	return out;
 }
 
-/* ---- abn
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- abn ----------------------------------------------------------------------------------------------- */
 
 /* Weights of the Australian Business Register; the first digit counts less one. */
 bool abn_valid(const char *s)
@@ -88,13 +86,11 @@ void rule_abn(const struct answer *a, const struct check_arg *args, struct check
 		outcome_fails(ret, "%.11s is not a valid ABN", f->value->valuestring);
 }
 
-/* ---- gst
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- gst ----------------------------------------------------------------------------------------------- */
 
-static int64_t magnitude(int64_t n)
+static uint64_t magnitude(int64_t n)
 {
-	return n < 0 ? -n : n;
+	return n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
 }
 
 /* GST is at most an eleventh of what it is part of (a cent of rounding allowed), and of the same sign. */
@@ -121,7 +117,7 @@ static void gst_with_net(int64_t net, int64_t gst, int64_t total, struct check_o
 static void gst_of_total(
 	struct field_value *f, int64_t gst, int64_t total, bool mixed, struct check_outcome *ret)
 {
-	int64_t off = magnitude(gst * 11 - total);
+	uint64_t off = magnitude(gst * 11 - total);
 	char g[24], t[24];
 
 	if (gst != 0 && off <= 5) {
@@ -151,9 +147,7 @@ void rule_gst(const struct answer *a, const struct check_arg *args, struct check
 	}
 }
 
-/* ---- sum
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- sum ----------------------------------------------------------------------------------------------- */
 
 static bool names_amount(const struct field_spec *f, const char *key)
 {
@@ -195,7 +189,7 @@ void rule_sum(const struct answer *a, const struct check_arg *args, struct check
 {
 	struct field_value *rows = args[0].field, *total = args[2].field, *plus = args[3].field,
 			   *minus = args[4].field;
-	int64_t want, sum = 0, cents, more = 0, less = 0;
+	int64_t want, sum, cents, more = 0, less = 0;
 	unsigned int terms = 0;
 	bool summary = false;
 	const cJSON *row;
@@ -204,10 +198,11 @@ void rule_sum(const struct answer *a, const struct check_arg *args, struct check
 	if (!cJSON_IsArray(rows->value) || !rows->value->child || !field_cents(total, &want) ||
 		(plus && !field_cents(plus, &more)) || (minus && !field_cents(minus, &less)))
 		return;
+	sum = more - less;
 	cJSON_ArrayForEach (row, rows->value) {
-		if (!value_cents(cell(rows, row, args[1].column), &cents))
+		if (!value_cents(cell(rows, row, args[1].column), &cents) ||
+			__builtin_add_overflow(sum, cents, &sum))
 			return;
-		sum += cents;
 		terms += cents != 0;
 		summary |= is_summary_row(a, rows, row);
 	}
@@ -215,9 +210,9 @@ void rule_sum(const struct answer *a, const struct check_arg *args, struct check
 	tie(ret, total, 0);
 	tie(ret, plus, 0);
 	tie(ret, minus, 0);
-	if (sum + more - less != want)
+	if (sum != want)
 		outcome_fails(ret, "the rows' %s %s %s is not %s", rows->spec->columns[args[1].column].name,
-			plus || minus ? "with the rest" : "sum", money(sum + more - less, s), money(want, w));
+			plus || minus ? "with the rest" : "sum", money(sum, s), money(want, w));
 	else /* one amount equal to another may be the same figure read twice; a zero takes part in no sum */
 		ret->result = terms > 0 && terms + (more != 0) + (less != 0) >= 2 && want != 0 && !summary &&
 					      (!plus || more != 0) && (!minus || less != 0)
@@ -225,9 +220,7 @@ void rule_sum(const struct answer *a, const struct check_arg *args, struct check
 				      : CHECK_HOLDS;
 }
 
-/* ---- lines
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lines --------------------------------------------------------------------------------------------- */
 
 enum line {
 	LINE_ABSENT, /* not all three there */
@@ -239,7 +232,8 @@ enum line {
 /* quantity in millionths, price and amount in cents */
 static enum line line_holds(int64_t quantity, int64_t price, int64_t amount)
 {
-	int64_t product, off, slack;
+	int64_t product;
+	uint64_t off, slack;
 
 	if (__builtin_mul_overflow(quantity, price, &product) || magnitude(amount) > INT64_MAX / 4000000 ||
 		magnitude(product) > INT64_MAX / 4)
@@ -288,8 +282,7 @@ void rule_lines(const struct answer *a, const struct check_arg *args, struct che
 		ret->result = CHECK_PROVES;
 }
 
-/* ---- balance
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- balance ------------------------------------------------------------------------------------------- */
 
 struct statement {
 	struct field_value *rows, *opening, *closing;
@@ -333,7 +326,7 @@ static bool walk_row(const struct statement *s, const cJSON *row, struct walk *w
 	}
 	if (w->known && w->balance + moved != after) {
 		outcome_fails(ret, "row %u: %s %s %s is not %s", w->n, money(w->balance, b),
-			moved < 0 ? "-" : "+", money(magnitude(moved), m), money(after, e));
+			moved < 0 ? "-" : "+", money((int64_t)magnitude(moved), m), money(after, e));
 		return false;
 	}
 	w->gap |= !w->known;

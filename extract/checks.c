@@ -56,9 +56,7 @@ static const struct check *check_find(const char *name)
 	return NULL;
 }
 
-/* ---- lint
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lint ---------------------------------------------------------------------------------------------- */
 
 struct lint {
 	const struct doctype *type;
@@ -167,9 +165,7 @@ int checks_lint(const struct doctype *t, char *why, size_t why_size)
 	return 0;
 }
 
-/* ---- run
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- run ----------------------------------------------------------------------------------------------- */
 
 static void resolve(
 	struct answer *a, const cJSON *j, const struct check *c, struct check_arg args[CHECK_ARGS_MAX])
@@ -181,7 +177,7 @@ static void resolve(
 		const char *name = json_get_string(j, p->name);
 
 		if (p->kind == PARAM_FIELD && name)
-			args[i].field = answer_field_mutable(a, name);
+			args[i].field = answer_field(a, name);
 		else if (p->kind == PARAM_COLUMN && name && args[0].field)
 			args[i].column = column_index(args[0].field->spec, name);
 		else if (p->kind == PARAM_BOOL && json_get_bool(j, p->name, &args[i].flag) < 0)

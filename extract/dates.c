@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "base/text.h"
+#include "base/parse.h"
 
 #define DATE_TOKENS 6
 
@@ -26,14 +26,6 @@ struct tokens {
 	struct token t[DATE_TOKENS];
 	size_t n;
 };
-
-bool date_exists(int year, int month, int day)
-{
-	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return month >= 1 && month <= 12 && day >= 1 && day <= days[month - 1] + (month == 2 && leap);
-}
 
 bool date_is_iso(const char *s)
 {
@@ -218,18 +210,6 @@ static bool arrange(const struct token t[3], int *ret_year, int *ret_month, int 
 	return true;
 }
 
-static int refuse_date(char *why, size_t why_size, const char *what, const char *text)
-{
-	char safe[64];
-
-	if (why_size > 0) {
-		text_safe_copy(safe, sizeof(safe), text);
-		if (snprintf(why, why_size, "%s: %s", what, safe) < 0)
-			why[0] = 0;
-	}
-	return -EINVAL;
-}
-
 int date_parse(const char *text, char out[11], char *why, size_t why_size)
 {
 	_cleanup_free_ char *norm = NULL;
@@ -237,11 +217,11 @@ int date_parse(const char *text, char out[11], char *why, size_t why_size)
 	int year, month, day;
 
 	if (strlen(text) > 256 || !(norm = text_normalise(text, strlen(text))))
-		return refuse_date(why, why_size, "not a date", text);
+		return value_refuse(why, why_size, "not a date", text);
 	if (tokenize(norm, &tokens) < 0 || tokens.n != 3 || !arrange(tokens.t, &year, &month, &day))
-		return refuse_date(why, why_size, "not a date", text);
+		return value_refuse(why, why_size, "not a date", text);
 	if (year < 1900 || year > 2199 || !date_exists(year, month, day))
-		return refuse_date(why, why_size, "no such date", text);
+		return value_refuse(why, why_size, "no such date", text);
 	str_format(out, 11, "%04d-%02d-%02d", year, month, day);
 	return 0;
 }

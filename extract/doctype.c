@@ -65,8 +65,7 @@ static int fail(const struct reader *r, const char *path, const char *fmt, ...)
 	return -EBADMSG;
 }
 
-/* ---- fields
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------------------------------------- */
 
 static bool name_valid(const char *s)
 {
@@ -297,8 +296,7 @@ static int read_fields(const struct reader *r, const char *path, const cJSON *ar
 	return lint_object(r, path, schema, ret);
 }
 
-/* ---- the type
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the type ------------------------------------------------------------------------------------------ */
 
 static int read_head(const struct reader *r, const cJSON *j)
 {

@@ -59,11 +59,10 @@ struct typeset {
 
 #define TYPESET_MAX 64
 
-/* A typeset from its JSON array (as frozen in the spool) and back (canonical text: the bytes that are hashed). */
+/* A typeset from its JSON array (as frozen in the spool). */
 int typeset_parse(const char *text, size_t len, struct typeset **ret, char *why, size_t why_size);
-int typeset_print(const struct typeset *s, struct buf *out);
 void typeset_free(struct typeset *s);
 const struct doctype *typeset_find(const struct typeset *s, const char *name); /* NULL if none */
-/* The canonical JSON array for a job of type `name`: "auto" is every type of `all` with "universal" first, else the one.
+/* The canonical JSON array (the bytes that are hashed) for a job of type `name`: "auto" is every type of `all` with "universal" first, else the one.
  * -ENOENT if `all` has no such type. */
 int typeset_select(const struct typeset *all, const char *name, struct buf *out);

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/crypto.h"
 #include "base/text.h"
 
-/* ---- requests
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------------------ */
 
 void request_free(struct request *r)
 {
@@ -16,6 +16,7 @@ void request_free(struct request *r)
 	free(r->url);
 	for (size_t i = 0; i < r->n_headers; i++) {
 		free(r->headers[i].name);
+		wipe(r->headers[i].value, strlen(r->headers[i].value));
 		free(r->headers[i].value);
 	}
 	for (size_t i = 0; i < r->n_segments; i++)
@@ -73,24 +74,17 @@ static int request_add_segment(struct request *r, struct segment s)
 	return 0;
 }
 
-/* Takes data also on failure. */
-int request_add_literal_take(struct request *r, char *data, size_t len)
+int request_add_literal_take(struct request *r, struct buf *b)
 {
-	int e = request_add_segment(
-		r, (struct segment){.kind = SEGMENT_LITERAL, .data = data, .fd = -1, .len = len});
+	size_t len = b->len;
+	char *data = buf_take(b);
+	int e = data ? request_add_segment(
+			       r, (struct segment){.kind = SEGMENT_LITERAL, .data = data, .fd = -1, .len = len})
+		     : -ENOMEM;
 
 	if (e < 0)
 		free(data);
 	return e;
-}
-
-int request_add_literal(struct request *r, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	return request_add_literal_take(r, copy, strlen(copy));
 }
 
 int request_add_file(struct request *r, enum segment_kind kind, int fd, uint64_t len)
@@ -125,8 +119,7 @@ uint64_t request_body_length(const struct request *r)
 	return sum;
 }
 
-/* ---- replies and verdicts
- * ------------------------------------------------------------------------------------------ */
+/* ---- replies and verdicts ------------------------------------------------------------------------------ */
 
 const char *reply_header(const struct reply *r, const char *name)
 {
@@ -162,28 +155,7 @@ int verdict_set(struct verdict *v, enum page_outcome page, enum backend_state ba
 	return 0;
 }
 
-/* ---- names
- * ---------------------------------------------------------------------------------------------------------
- */
-
-const char *transport_error_name(enum transport_error e)
-{
-	static const char *const names[] = {
-		[TRANSPORT_OK] = "ok",
-		[TRANSPORT_RESOLVE] = "resolve",
-		[TRANSPORT_CONNECT] = "connect",
-		[TRANSPORT_TLS] = "tls",
-		[TRANSPORT_TIMEOUT] = "timeout",
-		[TRANSPORT_BROKEN] = "broken",
-		[TRANSPORT_TOO_LARGE] = "too-large",
-		[TRANSPORT_REDIRECT] = "redirect",
-		[TRANSPORT_DENIED] = "denied",
-		[TRANSPORT_LOCAL] = "local",
-		[TRANSPORT_CANCELLED] = "cancelled",
-	};
-
-	return (size_t)e < ARRAY_SIZE(names) ? names[e] : "unknown";
-}
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 const char *page_outcome_name(enum page_outcome o)
 {

@@ -72,10 +72,11 @@ struct request {
 	uint64_t max_output_tokens;
 };
 
-void request_free(struct request *r); /* frees what it owns; the struct is the caller's */
+/* Frees what it owns, header values (keys, tokens) wiped first; the struct is the caller's. */
+void request_free(struct request *r);
 int request_add_header(struct request *r, const char *name, const char *value);
-int request_add_literal_take(struct request *r, char *data, size_t len);
-int request_add_literal(struct request *r, const char *text);
+/* Takes the buffer's content, also on failure: the buffer is empty after. */
+int request_add_literal_take(struct request *r, struct buf *b);
 int request_add_file(struct request *r, enum segment_kind kind, int fd, uint64_t len);
 const char *request_header(const struct request *r, const char *name); /* NULL if none; case ignored */
 /* Bytes on the wire. */
@@ -96,7 +97,6 @@ enum transport_error {
 	TRANSPORT_LOCAL,    /* our own trouble (memory, a page file that cannot be read, helper could not start) */
 	TRANSPORT_CANCELLED,
 };
-const char *transport_error_name(enum transport_error e);
 
 struct reply {
 	enum transport_error error;

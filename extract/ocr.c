@@ -13,17 +13,13 @@ static int add_head(const struct ocr_config *c, uint64_t bytes, struct request *
 {
 	_cleanup_json_ cJSON *head = cJSON_CreateObject();
 	_cleanup_buf_ struct buf line = {};
-	size_t len;
 	int r = head ? json_add_string(head, "type", "request") : -ENOMEM;
 
 	r = r < 0 ? r : json_add_string(head, "verb", "ocr");
 	r = r < 0 ? r : json_add_string(head, "language", c->language);
 	r = r < 0 ? r : json_add_i64(head, "max_pixels", c->max_pixels);
 	r = r < 0 ? r : frame_format(head, bytes, &line);
-	if (r < 0)
-		return r;
-	len = line.len;
-	return request_add_literal_take(req, buf_take(&line), len);
+	return r < 0 ? r : request_add_literal_take(req, &line);
 }
 
 static int ocr_build(const struct extractor *x, const struct job *j, struct request *ret)

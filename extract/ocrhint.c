@@ -129,12 +129,14 @@ static int any(const struct hint *h)
 		for (size_t i = l->rows[row].first, end; i < l->rows[row].end; i = end) {
 			int r;
 
-			for (end = i; end < l->rows[row].end && !l->words[end].claimed; end++)
+			for (end = i;
+				end < MIN(l->rows[row].end, i + OCR_FIND_WORDS_MAX) && !l->words[end].claimed;
+				end++)
 				;
 			r = find_within(h, i, end);
 			if (r != 0)
 				return MIN(r, 0);
-			end += end < l->rows[row].end;
+			end += end < l->rows[row].end && l->words[end].claimed;
 		}
 	return 0;
 }

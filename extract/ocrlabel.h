@@ -6,7 +6,7 @@
 
 #include "extract/ocrlayout.h"
 
-#define LABEL_HITS_MAX 4096
+#define LABEL_HITS_MAX 1024
 #define LABEL_EXACT    1000
 
 struct label {

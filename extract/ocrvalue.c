@@ -15,18 +15,6 @@ void ocr_value_free(struct ocr_value *v)
 	*v = (struct ocr_value){};
 }
 
-bool ocr_like(const char *like, const char *text)
-{
-	regex_t re;
-	bool matches;
-
-	if (regcomp(&re, like, REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
-	matches = regexec(&re, text, 0, NULL, 0) == 0;
-	regfree(&re);
-	return matches;
-}
-
 /* What stands between a label and its value, or is a smudge at a value's end. */
 static size_t clutter(const char *s)
 {
@@ -145,14 +133,23 @@ static int try_number(const struct field_spec *f, const char *text, struct ocr_v
 	return f->kind == FIELD_MONEY && repair_point(s) && try_text(f, s, &v->json);
 }
 
-int ocr_value_read(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
+static bool run_has_digit(const struct layout *l, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++)
+		if (has_digit(l->words[i].text))
+			return true;
+	return false;
+}
+
+/* words[first..end) as one value; `like` may be NULL. */
+static int read_run(const struct layout *l, const struct field_spec *f, const regex_t *like, size_t first,
 	size_t end, struct ocr_value *ret)
 {
 	_cleanup_(ocr_value_free) struct ocr_value v = {.first = first, .end = end};
 	_cleanup_buf_ struct buf text = {.max = TEXT_MAX};
 	int r;
 
-	if (first >= end || f->kind == FIELD_ROWS)
+	if (first >= end || f->kind == FIELD_ROWS || (is_number(f->kind) && !run_has_digit(l, first, end)))
 		return 0;
 	r = layout_text(l, first, end, " ", &text);
 	if (r < 0)
@@ -161,7 +158,7 @@ int ocr_value_read(const struct layout *l, const struct field_spec *f, const cha
 	if (!v.text)
 		return -ENOMEM;
 	trim(v.text);
-	if (!*v.text || (like && !ocr_like(like, v.text)))
+	if (!*v.text || (like && regexec(like, v.text, 0, NULL, 0) != 0))
 		return 0;
 	r = is_number(f->kind) ? try_number(f, v.text, &v) : try_text(f, v.text, &v.json);
 	if (r <= 0)
@@ -171,25 +168,72 @@ int ocr_value_read(const struct layout *l, const struct field_spec *f, const cha
 	return 1;
 }
 
+/* First what needs no repair: "Total S5 $45.00". */
+static int find_run(const struct layout *l, const struct field_spec *f, const regex_t *like, size_t first,
+	size_t end, struct ocr_value *ret)
+{
+	struct ocr_value repaired = {};
+
+	for (size_t i = first; i < end; i++)
+		for (size_t k = MIN(end, i + RUN_WORDS_MAX); k > i; k--) {
+			struct ocr_value v = {};
+			int r = read_run(l, f, like, i, k, &v);
+
+			if (r < 0 || (r > 0 && !v.repaired)) {
+				ocr_value_free(&repaired);
+				*ret = v;
+				return r;
+			}
+			if (r > 0 && !repaired.json)
+				repaired = v;
+			else
+				ocr_value_free(&v);
+		}
+	*ret = repaired;
+	return repaired.json ? 1 : 0;
+}
+
+/* `like` (may be NULL) compiled into re, and *ret at it. False for an expression that is none: it matches
+ * nothing. */
+static bool compile(const char *like, regex_t *re, const regex_t **ret)
+{
+	*ret = NULL;
+	if (!like)
+		return true;
+	if (regcomp(re, like, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	*ret = re;
+	return true;
+}
+
+static void compiled_free(const regex_t **re)
+{
+	if (*re)
+		regfree((regex_t *)*re);
+}
+
+int ocr_value_read(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
+	size_t end, struct ocr_value *ret)
+{
+	_cleanup_(compiled_free) const regex_t *compiled = NULL;
+	regex_t re;
+
+	return compile(like, &re, &compiled) ? read_run(l, f, compiled, first, end, ret) : 0;
+}
+
 int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
 	size_t end, struct ocr_value *ret)
 {
+	_cleanup_(compiled_free) const regex_t *compiled = NULL;
+	regex_t re;
 	int r;
 
+	if (!compile(like, &re, &compiled))
+		return 0;
 	if (!is_number(f->kind)) {
-		r = ocr_value_read(l, f, like, first, end, ret);
+		r = read_run(l, f, compiled, first, end, ret);
 		if (r != 0 || (f->kind == FIELD_TEXT && !like))
 			return r;
 	}
-	/* First what needs no repair: "Total S5 $45.00" */
-	for (int repaired = 0; repaired < 2; repaired++)
-		for (size_t i = first; i < end; i++)
-			for (size_t k = MIN(end, i + RUN_WORDS_MAX); k > i; k--) {
-				r = ocr_value_read(l, f, like, i, k, ret);
-				if (r < 0 || (r > 0 && (repaired || !ret->repaired)))
-					return r;
-				if (r > 0)
-					ocr_value_free(ret);
-			}
-	return 0;
+	return find_run(l, f, compiled, first, MIN(end, first + OCR_FIND_WORDS_MAX), ret);
 }

@@ -3,6 +3,10 @@
 
 #include "extract/ocrlayout.h"
 
+/* Words beyond are not looked at: no line of a page has more, and a hostile one must not take the loop's
+ * time. */
+#define OCR_FIND_WORDS_MAX 24
+
 struct ocr_value {
 	cJSON *json;       /* owned, as field_value_parse() makes it */
 	char *text;        /* owned: as read on the page */
@@ -19,5 +23,3 @@ int ocr_value_read(const struct layout *l, const struct field_spec *f, const cha
 int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
 	size_t end, struct ocr_value *ret);
 void ocr_value_free(struct ocr_value *v);
-/* Does text match the extended regular expression? An expression that is none matches nothing. */
-bool ocr_like(const char *like, const char *text);

@@ -80,11 +80,6 @@ static int print_types(const struct doctype *const *types, size_t n, struct buf 
 	return e < 0 ? e : buf_addc(out, ']');
 }
 
-int typeset_print(const struct typeset *s, struct buf *out)
-{
-	return print_types((const struct doctype *const *)s->types, s->n_types, out);
-}
-
 const struct doctype *typeset_find(const struct typeset *s, const char *name)
 {
 	for (size_t i = 0; i < s->n_types; i++)

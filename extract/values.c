@@ -12,9 +12,7 @@
 /* No typed value is written with more bytes than this. */
 #define VALUE_MAX 256
 
-/* ---- text
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 static bool is_blank(uint32_t c)
 {
@@ -88,10 +86,9 @@ bool text_is_nothing(const char *s)
 	return false;
 }
 
-/* ---- numbers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
-static int refuse(char *why, size_t why_size, const char *what, const char *text)
+int value_refuse(char *why, size_t why_size, const char *what, const char *text)
 {
 	char safe[64];
 
@@ -253,23 +250,23 @@ int money_parse(const char *text, int64_t *ret_cents, char *why, size_t why_size
 	int64_t cents;
 
 	if (!value_text(text, value))
-		return refuse(why, why_size, "not an amount", text);
+		return value_refuse(why, why_size, "not an amount", text);
 	money_prefix(&p, &s);
 	if (number_parse(&p, &num) < 0)
-		return refuse(why, why_size, "not an amount", text);
+		return value_refuse(why, why_size, "not an amount", text);
 	skip_blanks(&p);
 	money_suffix(&p, &s);
 	if (*p || !money_signs_agree(&s))
-		return refuse(why, why_size, "not an amount", text);
+		return value_refuse(why, why_size, "not an amount", text);
 	if (strlen(num.part) > 2)
-		return refuse(why, why_size, "not an amount in whole cents", text);
+		return value_refuse(why, why_size, "not an amount in whole cents", text);
 	for (whole = num.whole; *whole == '0'; whole++)
 		;
 	if (strlen(whole) > MONEY_MAX_DIGITS)
-		return refuse(why, why_size, "amount too large", text);
+		return value_refuse(why, why_size, "amount too large", text);
 	str_format(digits, sizeof(digits), "%s%s%s", *whole ? whole : "0", num.part[0] ? "." : "", num.part);
 	if (parse_decimal(digits, 2, &cents) < 0)
-		return refuse(why, why_size, "not an amount", text);
+		return value_refuse(why, why_size, "not an amount", text);
 	*ret_cents = s.minus || s.open || s.debit ? -cents : cents;
 	return 0;
 }
@@ -302,18 +299,18 @@ int decimal_parse(const char *text, char out[24], char *why, size_t why_size)
 	size_t n;
 
 	if (!value_text(text, value))
-		return refuse(why, why_size, "not a number", text);
+		return value_refuse(why, why_size, "not a number", text);
 	minus = take_word(&p, "-");
 	if (!minus)
 		take_word(&p, "+");
 	if (number_parse(&p, &num) < 0 || *p)
-		return refuse(why, why_size, "not a number", text);
+		return value_refuse(why, why_size, "not a number", text);
 	for (whole = num.whole; *whole == '0'; whole++)
 		;
 	for (n = strlen(num.part); n > 0 && num.part[n - 1] == '0'; n--)
 		num.part[n - 1] = 0;
 	if (strlen(whole) > 9 || n > 6)
-		return refuse(why, why_size, "number too long", text);
+		return value_refuse(why, why_size, "number too long", text);
 	minus = minus && (*whole || n);
 	str_format(out, 24, "%s%s%s%s", minus ? "-" : "", *whole ? whole : "0", n ? "." : "", num.part);
 	return 0;
@@ -328,15 +325,15 @@ int integer_parse(const char *text, int64_t *ret, char *why, size_t why_size)
 	bool minus;
 
 	if (!value_text(text, value))
-		return refuse(why, why_size, "not an integer", text);
+		return value_refuse(why, why_size, "not an integer", text);
 	minus = take_word(&p, "-");
 	if (!minus)
 		take_word(&p, "+");
 	if (number_parse(&p, &num) < 0 || *p || !num.whole[0] || strspn(num.part, "0") != strlen(num.part))
-		return refuse(why, why_size, "not an integer", text);
+		return value_refuse(why, why_size, "not an integer", text);
 	str_format(digits, sizeof(digits), "%s%s", minus ? "-" : "", num.whole);
 	if (parse_i64(digits, -max, max, ret) < 0)
-		return refuse(why, why_size, "integer too large", text);
+		return value_refuse(why, why_size, "integer too large", text);
 	return 0;
 }
 
@@ -347,7 +344,7 @@ int abn_parse(const char *text, char out[12], char *why, size_t why_size)
 	size_t n = 0;
 
 	if (!value_text(text, value))
-		return refuse(why, why_size, "not an ABN", text);
+		return value_refuse(why, why_size, "not an ABN", text);
 	if (take_word(&p, "A.B.N.") || take_word(&p, "ABN")) {
 		take_word(&p, ":");
 		take_word(&p, "-");
@@ -356,17 +353,16 @@ int abn_parse(const char *text, char out[12], char *why, size_t why_size)
 		if (isdigit((unsigned char)*p) && n < 11)
 			digits[n++] = *p;
 		else if ((*p != ' ' && *p != '-') || n == 0 || n == 11)
-			return refuse(why, why_size, "not an ABN of 11 digits", text);
+			return value_refuse(why, why_size, "not an ABN of 11 digits", text);
 	}
 	if (n != 11)
-		return refuse(why, why_size, "not an ABN of 11 digits", text);
+		return value_refuse(why, why_size, "not an ABN of 11 digits", text);
 	digits[n] = 0;
 	memcpy(out, digits, 12);
 	return 0;
 }
 
-/* ---- fields
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------------------------------------- */
 
 static int parse_money_field(
 	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
@@ -442,7 +438,7 @@ static int parse_enum_field(
 			return 0;
 		}
 	}
-	return refuse(why, why_size, "not one of the allowed values", text);
+	return value_refuse(why, why_size, "not one of the allowed values", text);
 }
 
 static int parse_text_field(
@@ -451,7 +447,7 @@ static int parse_text_field(
 	_cleanup_free_ char *norm = text_normalise(text, strlen(text));
 
 	if (norm && !*norm)
-		return refuse(why, why_size, "empty", "");
+		return value_refuse(why, why_size, "empty", "");
 	*ret = norm ? cJSON_CreateString(norm) : NULL;
 	return 0;
 }
@@ -459,7 +455,7 @@ static int parse_text_field(
 static int parse_rows_field(
 	const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size)
 {
-	return refuse(why, why_size, "not rows", text);
+	return value_refuse(why, why_size, "not rows", text);
 }
 
 struct why {
@@ -495,7 +491,7 @@ int field_value_parse(const struct field_spec *f, const char *text, cJSON **ret,
 	if (e < 0)
 		return e;
 	if (!value)
-		return refuse(why, why_size, "out of memory", "");
+		return value_refuse(why, why_size, "out of memory", "");
 	if (f->schema && schema_validate(f->schema, value, keep_first, &w) != 0)
 		return -EINVAL;
 	*ret = take_ptr(value);

@@ -27,7 +27,9 @@ int abn_parse(const char *text, char out[12], char *why, size_t why_size);
 int date_parse(const char *text, char out[11], char *why, size_t why_size);
 /* YYYY-MM-DD and a day that exists (1000 to 9999). */
 bool date_is_iso(const char *s);
-bool date_exists(int year, int month, int day);
+
+/* "WHAT: TEXT" into why; returns -EINVAL. What the parsers here end in. */
+int value_refuse(char *why, size_t why_size, const char *what, const char *text);
 
 /* Trimmed, runs of blanks (also Unicode's) made one, control characters and invalid bytes dropped; owned,
  * NULL: no memory. */

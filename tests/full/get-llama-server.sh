@@ -23,8 +23,10 @@ if [ ! -x "$w/root/usr/bin/llama-server" ]; then
 	EOF
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri sid main" >"$w/apt/sources.list"
 	export APT_CONFIG="$w/apt/apt.conf"
-	apt-get update -qq >"$w/log" 2>&1 && apt-get install -y -qq --download-only llama.cpp-tools >>"$w/log" 2>&1 ||
-		{ echo "the llama.cpp-tools packages cannot be fetched: $(tail -n 1 "$w/log")"; exit 1; }
+	if ! { apt-get update -qq && apt-get install -y -qq --download-only llama.cpp-tools; } >"$w/log" 2>&1; then
+		echo "the llama.cpp-tools packages cannot be fetched: $(tail -n 1 "$w/log")"
+		exit 1
+	fi
 	for d in "$w"/apt/cache/archives/*.deb; do dpkg-deb -x "$d" "$w/root.part"; done
 	mv "$w/root.part" "$w/root"
 	rm -rf "$w/apt"

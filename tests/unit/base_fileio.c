@@ -16,7 +16,7 @@ static int tmp(void)
 
 static void put(int dir, const char *name, const char *text)
 {
-	CHECK_INT(file_write_durable(dir, name, text, strlen(text), 0644), 0);
+	test_write(dir, name, text, 0644);
 }
 
 static void check_content(int dir, const char *name, const char *want)
@@ -79,60 +79,13 @@ TEST(large_file)
 	_cleanup_close_ int d = tmp();
 	_cleanup_buf_ struct buf b = {};
 	_cleanup_free_ char *data = malloc(300000);
+	_cleanup_close_ int fd = openat(d, "big", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	for (int i = 0; i < 300000; i++)
 		data[i] = (char)(i * 7);
-	CHECK_INT(file_write_durable(d, "big", data, 300000, 0600), 0);
+	CHECK_INT(write_all(fd, data, 300000), 0);
 	CHECK_INT(file_read(d, "big", 300000, &b), 0);
 	CHECK(b.len == 300000 && memcmp(b.data, data, 300000) == 0);
-}
-
-TEST(write_replaces_whole)
-{
-	_cleanup_close_ int d = tmp();
-	struct stat st;
-
-	put(d, "f", "old and longer");
-	put(d, "f", "new");
-	check_content(d, "f", "new");
-	CHECK_INT(file_write_durable(d, "secret", "x", 1, 0600), 0);
-	CHECK(fstatat(d, "secret", &st, 0) == 0 && (st.st_mode & 0777) == 0600);
-}
-
-TEST(write_does_not_go_through_a_link)
-{
-	_cleanup_close_ int d = tmp();
-
-	put(d, "target", "safe");
-	CHECK_INT(symlinkat("target", d, "name"), 0);
-	put(d, "name", "mine");
-	check_content(d, "target", "safe");
-	check_content(d, "name", "mine");
-}
-
-TEST(write_with_a_left_over_temporary)
-{
-	_cleanup_close_ int d = tmp();
-	char temp[64];
-
-	str_format(temp, sizeof(temp), ".pageferry-%ld-0.tmp", (long)getpid());
-	put(d, "other", "left by a crash");
-	CHECK_INT(renameat(d, "other", d, temp), 0);
-	put(d, "f", "x");
-	check_content(d, "f", "x");
-	check_content(d, temp, "left by a crash"); /* not ours to remove */
-}
-
-TEST(write_failure_leaves_nothing)
-{
-	_cleanup_close_ int d = tmp();
-	char temp[64];
-
-	CHECK_INT(mkdirat(d, "dir", 0755), 0);
-	CHECK_INT(file_write_durable(d, "dir", "x", 1, 0644), -EISDIR);
-	str_format(temp, sizeof(temp), ".pageferry-%ld-0.tmp", (long)getpid());
-	CHECK(!exists(d, temp));
-	CHECK_INT(file_write_durable(d, "none/f", "x", 1, 0644), -ENOENT);
 }
 
 TEST(names_with_folders)

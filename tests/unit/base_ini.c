@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "base/fileio.h"
 #include "base/ini.h"
 
 struct backend {
@@ -336,7 +335,7 @@ static void put(const char *name, const char *text)
 	char p[200];
 
 	str_format(p, sizeof(p), "%s/%s", test_tmpdir(), name);
-	CHECK_INT(file_write_durable(AT_FDCWD, p, text, strlen(text), 0644), 0);
+	test_write(AT_FDCWD, p, text, 0644);
 }
 
 static int read_files(bool optional)

@@ -135,10 +135,15 @@ static void type_of(const char *header, const char *body, const char *want)
 {
 	struct header h = {(char *)"X-Amzn-Errortype", (char *)header};
 	struct reply r = {.status = 400, .headers = &h, .n_headers = header ? 1 : 0, .body = body, .len = strlen(body)};
-	char got[64];
+	struct verdict v = {};
+	char said[128];
+	const char *at;
 
-	aws_error_type(&r, got, sizeof(got));
-	CHECK_STR(got, want);
+	CHECK_INT(aws_error_judge(&r, &v), 0);
+	CHECK(str_format(said, sizeof(said), "(400%s%s", *want ? " " : "", want) > 0);
+	at = strstr(v.message, said);
+	if (!at || !strchr(":)", at[strlen(said)]))
+		test_fail(__FILE__, __LINE__, "\"%s\", want type \"%s\"", v.message, want);
 }
 
 TEST(error_types)

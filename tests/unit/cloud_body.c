@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/fileio.h"
 #include "cloud/body.h"
+#include "tests/unit/request_make.h"
 #include "tests/unit/test.h"
 
 static int make_file(size_t len)
@@ -24,10 +25,10 @@ static int make_file(size_t len)
 
 static void make_request(int fd, size_t len, struct request *r)
 {
-	CHECK(request_add_literal(r, "{\"a\":\"") == 0);
+	CHECK(add_text(r, "{\"a\":\"") == 0);
 	CHECK(request_add_file(r, SEGMENT_FILE_BASE64, fd, len) == 0);
-	CHECK(request_add_literal(r, "") == 0);
-	CHECK(request_add_literal(r, "\"}") == 0);
+	CHECK(add_text(r, "") == 0);
+	CHECK(add_text(r, "\"}") == 0);
 	CHECK(request_add_file(r, SEGMENT_FILE, fd, len) == 0);
 }
 

@@ -129,10 +129,10 @@ TEST(models)
 		enum guard_answer a = ask_model(&sydney, c->model, c->region), b;
 
 		if (a != c->strict || !*why || !strstr(why, c->why))
-			test_fail(__FILE__, __LINE__, "%s: %s: %s", c->model, guard_answer_name(a), why);
+			test_fail(__FILE__, __LINE__, "%s: %d: %s", c->model, a, why);
 		b = ask_model(&both, c->model, c->region);
 		if (b != c->melbourne)
-			test_fail(__FILE__, __LINE__, "%s with Melbourne: %s: %s", c->model, guard_answer_name(b), why);
+			test_fail(__FILE__, __LINE__, "%s with Melbourne: %d: %s", c->model, b, why);
 	}
 }
 

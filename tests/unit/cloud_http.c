@@ -15,6 +15,7 @@
 #include "cloud/http.h"
 #include "cloud/http_head.h"
 #include "cloud/http_peer.h"
+#include "tests/unit/request_make.h"
 #include "tests/unit/test.h"
 
 /* ---- a loop ------------------------------------------------------------------------------------------------------ */
@@ -212,7 +213,7 @@ static void make_request(struct request *r, const char *body)
 	r->connect_timeout_ms = 3000;
 	r->max_reply = 100000;
 	if (body)
-		CHECK(request_add_literal(r, body) == 0);
+		CHECK(add_text(r, body) == 0);
 }
 
 static void wait_done(void)
@@ -265,7 +266,7 @@ TEST(exactly_our_headers_and_body)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	CHECK(fd >= 0 && write_all(fd, "page", 4) == 0);
 	make_request(&r, "{\"p\":\"");
-	CHECK(request_add_file(&r, SEGMENT_FILE_BASE64, fd, 4) == 0 && request_add_literal(&r, "\"}") == 0);
+	CHECK(request_add_file(&r, SEGMENT_FILE_BASE64, fd, 4) == 0 && add_text(&r, "\"}") == 0);
 	CHECK(request_add_header(&r, "content-type", "application/json") == 0);
 	CHECK(request_add_header(&r, "authorization", "AWS4 x") == 0);
 	CHECK(request_add_header(&r, "x-empty", "") == 0);
@@ -392,15 +393,17 @@ static void serve_no_reading(int conn)
 
 TEST(a_body_that_did_not_go_out_whole_is_told)
 {
-	_cleanup_free_ char *big = calloc(1, 64 << 20);
+	_cleanup_buf_ struct buf big = {};
 	struct request r;
+	void *p;
 
-	CHECK(big);
-	memset(big, 'x', (64 << 20) - 1);
+	CHECK(buf_reserve(&big, (64 << 20) - 1, &p) == 0);
+	memset(p, 'x', (64 << 20) - 1);
+	big.len = (64 << 20) - 1;
 	start(serve_no_reading);
 	make_request(&r, NULL);
 	r.method = "POST";
-	CHECK(request_add_literal_take(&r, take_ptr(big), (64 << 20) - 1) == 0);
+	CHECK(request_add_literal_take(&r, &big) == 0);
 	r.timeout_ms = 300;
 	exchange(&r);
 	CHECK(seen.reply.error == TRANSPORT_TIMEOUT && seen.reply.sent && !seen.reply.sent_all);

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "cloud/body.h"
 #include "cloud/sigv4_internal.h"
+#include "tests/unit/request_make.h"
 #include "tests/unit/test.h"
 
 #define NOW INT64_C(1795219200) /* 20261121T000000Z */
@@ -24,7 +25,7 @@ static void request_from(const cJSON *v, struct request *r)
 	r->url = strdup(json_get_string(v, "url"));
 	cJSON_ArrayForEach (h, json_get_object(v, "headers"))
 		CHECK(request_add_header(r, h->string, h->valuestring) == 0);
-	CHECK(request_add_literal(r, json_get_string(v, "body")) == 0);
+	CHECK(add_text(r, json_get_string(v, "body")) == 0);
 	CHECK(body_hash(r) == 0);
 }
 

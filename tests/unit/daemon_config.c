@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "base/fileio.h"
 #include "tests/unit/test.h"
 
 static struct config config;
@@ -22,7 +21,7 @@ static const char *in_tmp(const char *name)
 
 static void put(const char *name, const char *text)
 {
-	CHECK_INT(file_write_durable(AT_FDCWD, in_tmp(name), text, strlen(text), 0600), 0);
+	test_write(AT_FDCWD, in_tmp(name), text, 0600);
 }
 
 static int read_text(const char *text)

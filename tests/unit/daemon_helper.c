@@ -36,7 +36,7 @@ static const char *script(const char *body)
 
 	CHECK(str_format(path, sizeof(path), "%s/helper", test_tmpdir()) > 0);
 	CHECK(str_format(text, sizeof(text), "#!/bin/sh\n%s\n", body) > 0);
-	CHECK_INT(file_write_durable(AT_FDCWD, path, text, strlen(text), 0700), 0);
+	test_write(AT_FDCWD, path, text, 0700);
 	return path;
 }
 
@@ -132,7 +132,7 @@ TEST(request_line_and_descriptor_arrive)
 
 	begin();
 	CHECK(str_format(path, sizeof(path), "%s/file", test_tmpdir()) > 0);
-	CHECK_INT(file_write_durable(AT_FDCWD, path, "content", 7, 0600), 0);
+	test_write(AT_FDCWD, path, "content", 0600);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	/* A shell cannot take a descriptor from a message; it can say what it read. */
@@ -234,7 +234,7 @@ TEST(program_that_cannot_be_run)
 
 	begin();
 	CHECK(str_format(path, sizeof(path), "%s/helper", test_tmpdir()) > 0);
-	CHECK_INT(file_write_durable(AT_FDCWD, path, "#!/nonexistent/interpreter\n", 27, 0700), 0);
+	test_write(AT_FDCWD, path, "#!/nonexistent/interpreter\n", 0700);
 	CHECK_INT(start(path, 10000, -1), 0);
 	loop();
 	CHECK_INT(run.error, -ENOEXEC);
@@ -279,12 +279,11 @@ static void send_request(const char *body, size_t input, size_t max_reply, int64
 {
 	struct helper_options o = {.program = script(body), .name = "test", .timeout_ms = timeout_ms};
 	struct request req = {.helper = "test", .max_reply = max_reply};
-	char *text = malloc(input + 1);
+	_cleanup_buf_ struct buf text = {};
 
-	CHECK(text);
-	memset(text, 'a', input);
-	text[input] = '\0';
-	CHECK_INT(request_add_literal_take(&req, text, input), 0);
+	for (size_t i = 0; i < input; i++)
+		CHECK_INT(buf_addc(&text, 'a'), 0);
+	CHECK_INT(request_add_literal_take(&req, &text), 0);
 	CHECK_INT(helper_send(run.event, &o, &req, on_reply, &run, &run.helper), 0);
 	loop();
 	request_free(&req);

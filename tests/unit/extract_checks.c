@@ -5,6 +5,8 @@
 #include "base/fileio.h"
 #include "extract/checks.h"
 
+#define MONEY "{\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,12}\\\\.[0-9]{2}$\",\"maxLength\":20}"
+
 static struct doctype *load(const char *name)
 {
 	_cleanup_buf_ struct buf b = {};
@@ -415,8 +417,6 @@ TEST(other_forms_of_sum_and_balance)
 		"{\"check\":\"balance\",\"rows\":\"r\",\"amount\":\"m\",\"balance\":\"b\",\"opening\":\"o\","
 		"\"closing\":\"c\"},"
 		"{\"check\":\"sum\",\"rows\":\"r\",\"column\":\"m\",\"minus\":\"fee\",\"total\":\"paid\"}]}";
-	static const char money[] =
-		"{\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,12}\\\\.[0-9]{2}$\",\"maxLength\":20}";
 	static const char said[] = "{\"o\":\"10.00\",\"c\":\"7.00\",\"fee\":\"1.00\",\"paid\":\"-4.00\","
 				   "\"r\":[{\"m\":\"-5.00\",\"b\":\"5.00\"},"
 				   "{\"m\":\"2.00\",\"b\":\"7.00\"}]}";
@@ -426,7 +426,7 @@ TEST(other_forms_of_sum_and_balance)
 
 	for (const char *s = json; *s; s++)
 		if (*s == 'M' && s[-1] == ':')
-			buf_adds(&b, money);
+			buf_adds(&b, MONEY);
 		else
 			buf_addc(&b, *s);
 	if (doctype_parse(buf_str(&b), b.len, &p.type, why, sizeof(why)) < 0)
@@ -437,6 +437,41 @@ TEST(other_forms_of_sum_and_balance)
 	PROOF(p, "r", PROOF_VERIFIED);
 	PROOF(p, "paid", PROOF_VERIFIED);
 	PROOF(p, "fee", PROOF_VERIFIED);
+	page_close(&p);
+}
+
+/* Numbers at the edges of 64 bits: the checks say nothing rather than something wrong. */
+TEST(figures_too_large_for_arithmetic_prove_nothing)
+{
+	static const char row[] = "{\"a\":\"999999999999.99\"},";
+	static const char json[] =
+		"{\"name\":\"t\",\"title\":\"T\",\"version\":1,\"prompt\":\"P\",\"schema\":{\"type\":\"object\","
+		"\"additionalProperties\":false,\"properties\":{\"t\":" MONEY ",\"r\":{\"type\":\"array\","
+		"\"maxItems\":1000000,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":"
+		"{\"a\":" MONEY "}}}}},\"fields\":[{\"name\":\"t\",\"title\":\"T\",\"kind\":\"money\"},"
+		"{\"name\":\"r\",\"title\":\"R\",\"kind\":\"rows\",\"columns\":[{\"name\":\"a\",\"title\":\"A\","
+		"\"kind\":\"money\"}]}],\"checks\":[{\"check\":\"sum\",\"rows\":\"r\",\"column\":\"a\","
+		"\"total\":\"t\"}]}";
+	_cleanup_buf_ struct buf said = {};
+	char why[300] = "";
+	struct page p = checked("invoice", /* 2^33 millionths times -2^30 cents is -2^63 */
+		"{\"lines\":[{\"description\":\"A\",\"quantity\":\"8589.934592\",\"unit_price\":\"-10737418.24\","
+		"\"amount\":\"1.00\"}]}");
+
+	PROOF(p, "lines", PROOF_UNPROVEN);
+	PROBLEM(p, "lines", NULL);
+	page_close(&p);
+	if (doctype_parse(json, strlen(json), &p.type, why, sizeof(why)) < 0)
+		test_fail(__FILE__, __LINE__, "%s", why);
+	buf_adds(&said, "{\"t\":\"1.00\",\"r\":[");
+	for (int i = 0; i < 100000; i++)
+		buf_adds(&said, row);
+	said.len--;
+	buf_adds(&said, "]}");
+	CHECK(answer_parse(p.type, buf_str(&said), said.len, &p.answer) == 0);
+	CHECK(checks_run(p.answer) == 0);
+	PROOF(p, "r", PROOF_UNPROVEN);
+	PROBLEM(p, "r", NULL);
 	page_close(&p);
 }
 

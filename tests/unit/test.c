@@ -1,5 +1,6 @@
 #include "tests/unit/test.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdarg.h>
 
@@ -59,6 +60,16 @@ const char *test_data(void)
 	const char *d = getenv("TEST_DATA");
 
 	return d ? d : "tests/data/";
+}
+
+void test_write(int dirfd, const char *name, const char *text, unsigned int mode)
+{
+	_cleanup_close_ int fd = -1;
+
+	(void)unlinkat(dirfd, name, 0); /* not over it: a script may be running */
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		test_fail(__FILE__, __LINE__, "cannot write %s", name);
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)

@@ -17,6 +17,8 @@ void test_check_int(const char *file, int line, const char *expr, int64_t got, i
 const char *test_data(void);
 /* A fresh empty folder, removed after the test. */
 const char *test_tmpdir(void);
+/* Writes a file, in place of what is there; fails the test if it cannot. */
+void test_write(int dirfd, const char *name, const char *text, unsigned int mode);
 
 #define TEST(name)                                                                  \
 	static void test_##name(void);                                              \

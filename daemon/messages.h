@@ -1,0 +1,17 @@
+/*
+ * Message ids of the journal: stable, so that a watch on them survives a change of words. docs/messages.md is the catalog; a test
+ * keeps both the same. An id is never used again for something else. New ones: systemd-id128 new.
+ */
+#pragma once
+
+#define MESSAGE_READY            "632b2e64a0e847339db0e25064123749"
+#define MESSAGE_PAGE_ACCEPTED    "14c36d4e4ce944369ca94922e53f6104"
+#define MESSAGE_PAGE_HELD        "967611528f834d00b6439d9cf7fbd694"
+#define MESSAGE_PAGE_LOST        "e447c47f531541f995ae7b4a4f8b0f9b"
+#define MESSAGE_BACKEND_DOWN     "1453e900f0634a5c9d6163173c59a769"
+#define MESSAGE_BACKEND_UP       "e65ede5d0d0346ea997262612a091607"
+#define MESSAGE_STORAGE_FAILED   "e88b0d8ab452491089b0e7e293fb208c"
+#define MESSAGE_SPOOL_SET_ASIDE  "d8a0bca9489b46379abaf25b1da1cb80"
+#define MESSAGE_SCAN_REFUSED     "61ead62f391c442a8b2bf370be5af88a"
+#define MESSAGE_ATTEMPT_CRASHED  "81c0be89d47a4bf9b24c481d4b3cfd62"
+#define MESSAGE_RESIDENCY_DENIED "fc1600a2673c4f1d84a468e0ccb6c59f"
