@@ -134,6 +134,9 @@ install: all
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
 	install -D -m644 systemd/pageferry.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/pageferry.conf
 	install -D -m644 systemd/pageferry.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/pageferry.conf
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/*.1
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/*.5
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/*.8
 
 # ---- care -----------------------------------------------------------------------------------------------------------
 CSOURCES = $(wildcard $(addsuffix /*.c,$(FOLDERS)) tests/*.c tests/*/*.c)

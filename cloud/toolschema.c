@@ -7,6 +7,7 @@
 #define ARRAY_REPETITIONS 300  /* an item is several rules */
 
 typedef int (*copy_fn)(const cJSON *in, unsigned int depth, cJSON **ret);
+typedef int (*fill_fn)(const cJSON *in, unsigned int depth, cJSON *out);
 
 static int add_copy(cJSON *out, const char *name, const cJSON *item)
 {
@@ -40,7 +41,7 @@ static int copy_children(const cJSON *in, unsigned int depth, copy_fn copy, cJSO
 	return r;
 }
 
-static int copy_schema(const cJSON *in, unsigned int depth, copy_fn fill, cJSON **ret)
+static int copy_schema(const cJSON *in, unsigned int depth, fill_fn fill, cJSON **ret)
 {
 	cJSON *out;
 	int r;
@@ -50,7 +51,7 @@ static int copy_schema(const cJSON *in, unsigned int depth, copy_fn fill, cJSON 
 	out = cJSON_CreateObject();
 	if (!out)
 		return -ENOMEM;
-	r = fill(in, depth, &out);
+	r = fill(in, depth, out);
 	if (r < 0) {
 		cJSON_Delete(out);
 		return r;
@@ -60,20 +61,6 @@ static int copy_schema(const cJSON *in, unsigned int depth, copy_fn fill, cJSON 
 }
 
 /* ---- Nova -------------------------------------------------------------------------------------------------------- */
-
-/* One type: of ["string", "null"] the first that is not null. */
-static int add_type(cJSON *out, const cJSON *type)
-{
-	const cJSON *t;
-
-	if (!cJSON_IsArray(type))
-		return add_copy(out, "type", type);
-	cJSON_ArrayForEach (t, type) {
-		if (cJSON_IsString(t) && !streq(t->valuestring, "null"))
-			return add_copy(out, "type", t);
-	}
-	return 0;
-}
 
 static int add_values(cJSON *out, const cJSON *in)
 {
@@ -99,17 +86,17 @@ static int add_description(cJSON *out, const cJSON *in)
 
 static int nova(const cJSON *in, unsigned int depth, cJSON **ret);
 
-static int fill_nova(const cJSON *in, unsigned int depth, cJSON **out)
+static int fill_nova(const cJSON *in, unsigned int depth, cJSON *out)
 {
-	int r = add_type(*out, json_get(in, "type"));
+	int r = add_copy(out, "type", json_get(in, "type"));
 
 	if (r >= 0 && depth)
-		r = add_description(*out, in);
+		r = add_description(out, in);
 	if (r >= 0 && depth)
-		r = add_values(*out, in);
+		r = add_values(out, in);
 	if (r >= 0)
-		r = copy_children(in, depth, nova, *out);
-	return r < 0 ? r : add_copy(*out, "required", json_get_array(in, "required"));
+		r = copy_children(in, depth, nova, out);
+	return r < 0 ? r : add_copy(out, "required", json_get_array(in, "required"));
 }
 
 static int nova(const cJSON *in, unsigned int depth, cJSON **ret)
@@ -140,19 +127,6 @@ static bool pattern_usable(const char *p)
 	return true;
 }
 
-static bool has_type(const cJSON *in, const char *name)
-{
-	const cJSON *type = json_get(in, "type"), *t;
-
-	if (cJSON_IsString(type))
-		return streq(type->valuestring, name);
-	cJSON_ArrayForEach (t, type) {
-		if (cJSON_IsString(t) && streq(t->valuestring, name))
-			return true;
-	}
-	return false;
-}
-
 static int add_bound(cJSON *out, const cJSON *in, const char *name, int64_t without, int64_t most)
 {
 	int64_t v;
@@ -165,13 +139,13 @@ static int add_bound(cJSON *out, const cJSON *in, const char *name, int64_t with
 static int add_bounds(cJSON *out, const cJSON *in)
 {
 	static const char *const closed[] = {"enum", "const", "format"};
-	const char *pattern = json_get_string(in, "pattern");
+	const char *type = json_get_string(in, "type"), *pattern = json_get_string(in, "pattern");
 	int64_t least;
 	int r = 0;
 
-	if (has_type(in, "array"))
+	if (type && streq(type, "array"))
 		return add_bound(out, in, "maxItems", ARRAY_DEFAULT, ARRAY_REPETITIONS);
-	if (!has_type(in, "string"))
+	if (!type || !streq(type, "string"))
 		return 0;
 	if (pattern && pattern_usable(pattern))
 		return json_add_string(out, "pattern", pattern);
@@ -186,16 +160,16 @@ static int add_bounds(cJSON *out, const cJSON *in)
 
 static int llama(const cJSON *in, unsigned int depth, cJSON **ret);
 
-static int fill_llama(const cJSON *in, unsigned int depth, cJSON **out)
+static int fill_llama(const cJSON *in, unsigned int depth, cJSON *out)
 {
 	static const char *const kept[] = {"type", "enum", "const", "format", "required", "additionalProperties"};
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(kept); i++)
-		r = add_copy(*out, kept[i], json_get(in, kept[i]));
+		r = add_copy(out, kept[i], json_get(in, kept[i]));
 	if (r >= 0)
-		r = add_bounds(*out, in);
-	return r < 0 ? r : copy_children(in, depth, llama, *out);
+		r = add_bounds(out, in);
+	return r < 0 ? r : copy_children(in, depth, llama, out);
 }
 
 static int llama(const cJSON *in, unsigned int depth, cJSON **ret)

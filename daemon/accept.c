@@ -144,11 +144,6 @@ void spool_page_abort(struct spool_writer *w)
 	writer_free(w);
 }
 
-const char *spool_writer_id(const struct spool_writer *w)
-{
-	return w->row.id;
-}
-
 /* ---- begin ----------------------------------------------------------------------------------- */
 
 static int fill_row(struct spool_writer *w, const struct spool_meta *m)

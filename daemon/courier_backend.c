@@ -58,14 +58,14 @@ void backend_clear(struct backend *b)
 	wipe(b->openai.api_key, sizeof(b->openai.api_key));
 }
 
-bool backend_has_probe(const struct backend *b)
+static bool has_probe(const struct backend *b)
 {
 	return b->extractor.ops->probe;
 }
 
 enum rung_state backend_rung(const struct backend *b, int64_t seq)
 {
-	enum rung_state s = health_rung(&b->health, seq, now_ms(b), b->config->fallback_after_ms, backend_has_probe(b));
+	enum rung_state s = health_rung(&b->health, seq, now_ms(b), b->config->fallback_after_ms, has_probe(b));
 
 	return s == RUNG_READY && b->in_flight >= (size_t)b->config->concurrency ? RUNG_WAIT : s;
 }
@@ -202,7 +202,7 @@ void backend_probe_if_due(struct backend *b)
 	int64_t now = now_ms(b);
 	int r;
 
-	if (!backend_has_probe(b) || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
+	if (!has_probe(b) || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
 		return;
 	health_begin(&b->health, now);
 	r = probe_send(b);

@@ -103,7 +103,6 @@ int backend_init(struct courier *c, const struct backend_config *config);
 void backend_clear(struct backend *b);
 /* Its state for a page; no side effect. */
 enum rung_state backend_rung(const struct backend *b, int64_t seq);
-bool backend_has_probe(const struct backend *b);
 /* Starts its own probe when the time has come. */
 void backend_probe_if_due(struct backend *b);
 /* Something is wrong on our side of this backend (credentials, price, guard): down, and said once. */

@@ -420,14 +420,9 @@ bool stmt_null(struct stmt *s, int column)
 	return sqlite3_column_type(s->handle, column) == SQLITE_NULL;
 }
 
-const char *stmt_text_or_null(struct stmt *s, int column)
-{
-	return (const char *)sqlite3_column_text(s->handle, column);
-}
-
 const char *stmt_text(struct stmt *s, int column)
 {
-	const char *t = stmt_text_or_null(s, column);
+	const char *t = (const char *)sqlite3_column_text(s->handle, column);
 
 	return t ? t : "";
 }
@@ -435,11 +430,6 @@ const char *stmt_text(struct stmt *s, int column)
 int64_t db_last_id(struct db *d)
 {
 	return sqlite3_last_insert_rowid(d->handle);
-}
-
-int64_t db_changes(struct db *d)
-{
-	return sqlite3_changes(d->handle);
 }
 
 const char *db_error(struct db *d)

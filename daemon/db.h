@@ -36,11 +36,9 @@ static inline void stmt_donep(struct stmt **s)
 int64_t stmt_i64(struct stmt *s, int column);          /* 0 for null */
 bool stmt_null(struct stmt *s, int column);
 const char *stmt_text(struct stmt *s, int column);     /* "" for null; borrowed until the next step */
-const char *stmt_text_or_null(struct stmt *s, int column);
 /* The first column of the first row: 1 with *ret filled, 0 if there is no row, negative errno. */
 int db_get_i64(struct db *d, int64_t *ret, const char *sql, const char *types, ...);
 int64_t db_last_id(struct db *d);
-int64_t db_changes(struct db *d);
 const char *db_error(struct db *d); /* SQLite's message for the last failure */
 /* Was damage met since it was opened? (Then every call may fail with -EUCLEAN.) */
 bool db_damaged(const struct db *d);

@@ -7,8 +7,6 @@
 #include "base/text.h"
 #include "daemon/spool_internal.h"
 
-#define JOBS_OPEN_MAX 512 /* jobs with waiting pages that one call reports; more wait for the next */
-
 static void job_free(struct spool_job *j)
 {
 	if (!j)
@@ -325,38 +323,3 @@ int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job 
 	return r < 0 ? r : job_obtain(s, buf_str(&json), typeset, &types, ret);
 }
 
-/* ---- for the courier ------------------------------------------------------------------------- */
-
-int spool_jobs_open(struct spool *s, int (*fn)(void *ud, const struct spool_job *j), void *ud)
-{
-	int64_t ids[JOBS_OPEN_MAX];
-	struct stmt *st;
-	size_t n = 0;
-	int r;
-
-	/* A probe of the index each: jobs are few, pages are many. */
-	r = db_query(s->db, &st,
-		"SELECT id FROM jobs j WHERE"
-		" EXISTS (SELECT 1 FROM pages WHERE state = 'queued' AND lane = 0 AND job = j.id)"
-		" OR EXISTS (SELECT 1 FROM pages WHERE state = 'queued' AND lane = 1 AND job = j.id)"
-		" OR EXISTS (SELECT 1 FROM pages WHERE state = 'provisional' AND lane = 0 AND job = j.id)"
-		" OR EXISTS (SELECT 1 FROM pages WHERE state = 'provisional' AND lane = 1 AND job = j.id)"
-		" ORDER BY id",
-		"");
-	if (r < 0)
-		return r;
-	while (n < JOBS_OPEN_MAX && (r = stmt_next(st)) > 0)
-		ids[n++] = stmt_i64(st, 0);
-	if (n == JOBS_OPEN_MAX)
-		stmt_done(st);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		const struct spool_job *j = spool_job_by_id(s, ids[i]);
-
-		r = j ? fn(ud, j) : 0;
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}

@@ -229,19 +229,6 @@ ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct p
 	return r < 0 ? r : (ssize_t)n;
 }
 
-int spool_page_head(struct spool *s, enum page_state state, enum lane lane, int64_t job, int64_t rung,
-	int64_t tries, struct page_row *ret)
-{
-	struct stmt *st = NULL;
-	int r;
-
-	r = db_query(s->db, &st,
-		COLUMNS "WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
-			" ORDER BY p.tried_ms, p.seq LIMIT 1",
-		"siiii", page_state_name(state), (int64_t)lane, job, rung, tries);
-	return row_first(s, r, st, ret);
-}
-
 static int document_id(struct spool *s, const struct page_row *p, int64_t *ret)
 {
 	int r;

@@ -387,21 +387,6 @@ struct db *spool_db(struct spool *s)
 	return s->db;
 }
 
-struct clock *spool_clock(struct spool *s)
-{
-	return s->clock;
-}
-
-int spool_pages_dirfd(const struct spool *s)
-{
-	return s->pages;
-}
-
-int spool_results_dirfd(const struct spool *s)
-{
-	return s->results;
-}
-
 const char *spool_directory(const struct spool *s)
 {
 	return s->directory;

@@ -65,9 +65,6 @@ struct spool;
 int spool_open(const struct spool_options *o, struct spool **ret, char *why, size_t why_size);
 void spool_close(struct spool *s);
 struct db *spool_db(struct spool *s);
-struct clock *spool_clock(struct spool *s);
-int spool_pages_dirfd(const struct spool *s);
-int spool_results_dirfd(const struct spool *s);
 const char *spool_directory(const struct spool *s);
 const char *spool_boot_id(const struct spool *s); /* /proc/sys/kernel/random/boot_id */
 
@@ -84,8 +81,6 @@ const struct spool_reconciled *spool_reconciled(const struct spool *s);
 int spool_job_freeze(struct spool *s, const char *type, const char *const *route, size_t n_route,
 	const struct typeset *all, const struct spool_job **ret);
 const struct spool_job *spool_job_by_id(struct spool *s, int64_t id); /* NULL if unknown or unreadable */
-/* Calls fn for every job that has pages not done; for the courier. */
-int spool_jobs_open(struct spool *s, int (*fn)(void *ud, const struct spool_job *j), void *ud);
 
 /* Is there room for one more page? 0, or -ENOSPC / -EDQUOT / -EROFS / -EIO with a sentence for people. */
 int spool_room(struct spool *s, char *why, size_t why_size);
@@ -110,7 +105,6 @@ int spool_page_write(struct spool_writer *w, const void *data, size_t len);
 int spool_page_commit(struct spool_writer *w, uint32_t width, uint32_t height, const char *sha256_hex, const char *capture_json,
 	struct page_row *ret);
 void spool_page_abort(struct spool_writer *w); /* NULL is fine */
-const char *spool_writer_id(const struct spool_writer *w);
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------- */
 /* By id or an unambiguous start of one (at least 4 characters). 0, -ENOENT, -ENOTUNIQ. */
@@ -120,9 +114,6 @@ int spool_page_get(struct spool *s, int64_t seq, struct page_row *ret);
 ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct page_row *rows, size_t limit);
 /* Opens the page file for reading. The descriptor or negative errno. */
 int spool_page_open(struct spool *s, const struct page_row *p);
-/* The head of the due order in one lane for one (state, job, rung, tries): 1 and the row, 0 if none. O(log n). */
-int spool_page_head(struct spool *s, enum page_state state, enum lane lane, int64_t job, int64_t rung, int64_t tries,
-	struct page_row *ret);
 /* Held by a person's need, with a reason; or queued again with tries 0 and rung 0 (a result stays: provisional). -ENOENT: no
  * such page, or its file is missing; -EALREADY: it is done; -EBADMSG: its file or its job cannot be read. */
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason);

@@ -73,7 +73,6 @@ int varlink_server_listen_take(struct varlink_server *s, int fd);
 /* Serves one connected socket (taken, also on failure): what accept does, and tests. -EMFILE: over the
  * limits. */
 int varlink_server_add_take(struct varlink_server *s, int fd, struct varlink_conn **ret);
-size_t varlink_server_connections(const struct varlink_server *s);
 
 /* Answers the call in progress. `parameters` as in varlink_reply_format(). With `continues` more answers
  * follow. A peer that does not take its answers is dropped, silently for the caller. */

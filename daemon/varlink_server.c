@@ -486,11 +486,6 @@ void varlink_server_free(struct varlink_server *s)
 	free(s);
 }
 
-size_t varlink_server_connections(const struct varlink_server *s)
-{
-	return s->n;
-}
-
 int varlink_take_fd(struct varlink_conn *c)
 {
 	return c->passed_fd < 0 ? -ENODATA : take_fd(&c->passed_fd);

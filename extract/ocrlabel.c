@@ -2,6 +2,7 @@
 
 #define LABEL_BYTES_MAX 96
 #define LABEL_LOOKALIKE 950
+#define LABEL_SLACK     3 /* letters by which a label's length may differ */
 #define LABEL_NEAR      850
 
 int label_set_add(struct label_set *s, const cJSON *phrases, size_t owner)
@@ -95,13 +96,16 @@ int label_compare(const char *want, const char *got)
 
 	if (n == m && streq(want, got))
 		return LABEL_EXACT;
-	if (n < 3 || m >= LABEL_BYTES_MAX || n + 3 < m || m + 3 < n)
+	if (n < 3 || m >= LABEL_BYTES_MAX || n + LABEL_SLACK < m || m + LABEL_SLACK < n)
 		return 0;
 	fold(want, a);
 	fold(got, b);
 	if (streq(a, b))
 		return LABEL_LOOKALIKE;
-	return allowed > 0 && distance(a, b) <= allowed ? LABEL_NEAR : 0;
+	/* Both ends are seldom wrong at once, and most words are nothing like the label. */
+	if (allowed == 0 || !*b || (a[0] != b[0] && a[strlen(a) - 1] != b[strlen(b) - 1]))
+		return 0;
+	return distance(a, b) <= allowed ? LABEL_NEAR : 0;
 }
 
 /* ---- finding ------------------------------------------------------------------------------------------ */
@@ -142,9 +146,9 @@ static int find_at(
 	const struct layout *l, const struct label_set *s, size_t i, size_t end, struct label_hits *h)
 {
 	char text[LABEL_BYTES_MAX] = "";
-	size_t len = 0, since = h->n;
+	size_t len = 0, since = h->n, stop = layout_segment_end(l, i, end);
 
-	for (size_t k = i; k < layout_segment_end(l, i, end); k++) {
+	for (size_t k = i; k < stop; k++) {
 		size_t add = strlen(l->words[k].norm);
 
 		if (len + add >= sizeof(text))
@@ -154,7 +158,10 @@ static int find_at(
 		if (add == 0) /* a label does not end in a lone dash or colon */
 			continue;
 		for (size_t x = 0; x < s->n; x++) {
-			int score = label_compare(s->labels[x].norm, text);
+			size_t n = s->labels[x].len;
+			int score = len > n + LABEL_SLACK || n > len + LABEL_SLACK
+					    ? 0
+					    : label_compare(s->labels[x].norm, text);
 
 			if (score > 0 && add_better(h, since,
 						 (struct label_hit){i, k + 1, 0, s->labels[x].owner,

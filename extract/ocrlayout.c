@@ -2,7 +2,8 @@
 
 #include <ctype.h>
 
-#define SLOPE_MAX 0.1 /* six degrees; beyond it a line's slope is a mistake */
+#define SEGMENT_WORDS_MAX 64  /* no line of a page has more; segments are walked often */
+#define SLOPE_MAX         0.1 /* six degrees; beyond it a line's slope is a mistake */
 
 char *layout_norm(const char *text)
 {
@@ -285,6 +286,8 @@ static int by_place(const void *a, const void *b)
 
 static void mark_segments(struct layout *l, const struct layout_row *r)
 {
+	size_t start = r->first;
+
 	for (size_t i = r->first; i < r->end; i++) {
 		struct layout_word *w = &l->words[i];
 		int h = MIN(w->y1 - w->y0, r->h);
@@ -292,7 +295,10 @@ static void mark_segments(struct layout *l, const struct layout_row *r)
 		if (i > r->first)
 			h = MAX(h, MIN(w[-1].y1 - w[-1].y0, r->h));
 		h = MAX(h, r->h * 8 / 10);
-		w->segment_start = i == r->first || (w->x0 - w[-1].x1) * 10 > h * 14;
+		w->segment_start =
+			i == r->first || i - start >= SEGMENT_WORDS_MAX || (w->x0 - w[-1].x1) * 10 > h * 14;
+		if (w->segment_start)
+			start = i;
 	}
 }
 

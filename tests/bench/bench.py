@@ -30,23 +30,14 @@ def memory(pid):
     return fields["Pss"], fields["Private_Dirty"], fields["Rss"]
 
 
-def spent(command, stdin=None):
-    """CPU seconds and peak RSS in KiB of a command; measured in a fresh child so that the peak is its own."""
-    r, w = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(r)
-        ok = subprocess.run(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
-        u = resource.getrusage(resource.RUSAGE_CHILDREN)
-        os.write(w, ("%d %f %d" % (ok, u.ru_utime + u.ru_stime, u.ru_maxrss)).encode())
-        os._exit(0)
-    os.close(w)
-    with os.fdopen(r) as f:
-        code, cpu, peak = f.read().split()
-    os.waitpid(child, 0)
-    if code != "0":
-        raise SystemExit("bench: %s ended with %s" % (" ".join(command), code))
-    return float(cpu), int(peak)
+def spent(command, folder):
+    """CPU seconds and peak RSS in KiB of a command. The peak is taken by time(1): a child of this interpreter would inherit its size."""
+    peak = os.path.join(folder, "peak")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["time", "-f", "%M", "-o", peak] + command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with open(peak, encoding="ascii") as f:
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, int(f.read())
 
 
 PILLOW = ("import sys\nfrom PIL import Image, ImageOps\nim = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert('RGB')\n"
@@ -99,9 +90,11 @@ def main():
     capture, ocr = build + "/pageferry-capture", build + "/pageferry-ocr"
     for name in ("invoice-1", "invoice-5"):
         source, small = SAMPLES + "/%s.jpg" % name, folder + "/%s.jpg" % name
-        runs = [spent([capture, "transcode", source, small]) for _ in range(args.runs)]
+        runs = [spent([capture, "transcode", source, small], folder) for _ in range(args.runs)]
         print("capture %s: CPU %.0f ms, peak RSS %.1f MiB" % (name, 1000 * median([r[0] for r in runs]), max(r[1] for r in runs) / 1024))
-        runs = [spent([ocr, small]) for _ in range(3)]
+        said = subprocess.run([capture, "transcode", source, small], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=True).stdout
+        print("  by stage: " + said.split(": ", 1)[1].strip())
+        runs = [spent([ocr, small], folder) for _ in range(3)]
         print("ocr %s: CPU %.0f ms, peak RSS %.1f MiB" % (name, 1000 * median([r[0] for r in runs]), max(r[1] for r in runs) / 1024))
 
     print("\n## Against Pillow (LANCZOS to 2048, JPEG q85), whole processes, alternating; ratio is Pillow / pageferry-capture")
@@ -109,8 +102,8 @@ def main():
         source = SAMPLES + "/%s.jpg" % name
         ratios, peaks = [], [0, 0]
         for _ in range(args.runs):
-            ours = spent([capture, "transcode", source, folder + "/a.jpg"])
-            theirs = spent(["/usr/bin/python3", "-c", PILLOW, source, folder + "/b.jpg"])
+            ours = spent([capture, "transcode", source, folder + "/a.jpg"], folder)
+            theirs = spent(["/usr/bin/python3", "-c", PILLOW, source, folder + "/b.jpg"], folder)
             ratios.append(theirs[0] / ours[0])
             peaks = [max(peaks[0], ours[1]), max(peaks[1], theirs[1])]
         print("%s: CPU ratio %.1f (median of %d pairs), peak RSS %.1f against %.1f MiB, bytes %d against %d" % (

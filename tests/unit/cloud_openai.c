@@ -320,8 +320,8 @@ TEST(schemas_for_llama)
 		tool_schema_llama, "{\"type\":\"string\",\"title\":\"x\"}", "{\"type\":\"string\",\"maxLength\":500}");
 	check_schema(tool_schema_llama, "{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}",
 		"{\"type\":\"array\",\"maxItems\":200,\"items\":{\"type\":\"integer\"}}");
-	check_schema(tool_schema_llama, "{\"type\":[\"string\",\"null\"],\"minLength\":2,\"maxLength\":4000}",
-		"{\"type\":[\"string\",\"null\"],\"minLength\":2,\"maxLength\":1500}");
+	check_schema(tool_schema_llama, "{\"type\":\"string\",\"minLength\":2,\"maxLength\":4000}",
+		"{\"type\":\"string\",\"minLength\":2,\"maxLength\":1500}");
 	check_schema(tool_schema_llama, "{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}",
 		"{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}");
 	check_schema(tool_schema_llama,
@@ -337,7 +337,7 @@ TEST(schemas_for_nova)
 {
 	check_schema(tool_schema_nova,
 		"{\"type\":\"object\",\"description\":\"top\",\"additionalProperties\":false,\"properties\":{"
-		"\"a\":{\"type\":[\"null\",\"string\"],\"description\":\"d\",\"maxLength\":3},\"b\":{\"const\":\"x\"},\"c\":{\"type\":\"string\","
+		"\"a\":{\"type\":\"string\",\"description\":\"d\",\"maxLength\":3},\"b\":{\"const\":\"x\"},\"c\":{\"type\":\"string\","
 		"\"enum\":[\"p\"]}},\"required\":[\"a\"]}",
 		"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"description\":\"d\"},\"b\":{\"enum\":[\"x\"]},"
 		"\"c\":{\"type\":\"string\",\"enum\":[\"p\"]}},\"required\":[\"a\"]}");

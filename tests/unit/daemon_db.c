@@ -64,7 +64,6 @@ TEST(values_come_back_as_they_went)
 	CHECK_INT(
 		db_exec(d, "INSERT INTO t VALUES (?, ?, ?, ?)", "istn", INT64_MIN, "text", bytes, (size_t)3),
 		0);
-	CHECK_INT(db_changes(d), 1);
 	CHECK_INT(db_last_id(d), 1);
 	CHECK_INT(db_exec(d, "INSERT INTO t VALUES (?, ?, ?, ?)", "istn", INT64_MAX, NULL, bytes, (size_t)0),
 		0);
@@ -76,7 +75,6 @@ TEST(values_come_back_as_they_went)
 	CHECK(stmt_null(s, 3));
 	CHECK_INT(stmt_i64(s, 3), 0);
 	CHECK_STR(stmt_text(s, 3), "");
-	CHECK(!stmt_text_or_null(s, 3));
 	CHECK_INT(stmt_next(s), 1);
 	CHECK_INT(stmt_i64(s, 0), INT64_MAX);
 	CHECK(stmt_null(s, 1));

@@ -36,7 +36,7 @@ static void check_file(struct fixture *f, const struct page_row *p, int64_t vers
 	int64_t v;
 
 	str_format(name, sizeof(name), "%s.json", p->id);
-	CHECK_INT(file_read(spool_results_dirfd(f->spool), name, 4096, &text), 0);
+	CHECK_INT(file_read(f->spool->results, name, 4096, &text), 0);
 	CHECK(text.len > 0 && text.data[text.len - 1] == '\n');
 	CHECK_INT(json_parse(text.data, text.len, &j, NULL), 0);
 	CHECK_INT(json_get_i64(j, "version", &v), 0);
@@ -158,7 +158,7 @@ TEST(missing_exports_are_made_again)
 	CHECK_INT(delivery_run(f.spool, 10, count, &told), 0);
 	CHECK_INT(told, 2); /* nothing was missing */
 	str_format(name, sizeof(name), "%s.json", p.id);
-	CHECK_INT(unlinkat(spool_results_dirfd(f.spool), name, 0), 0);
+	CHECK_INT(unlinkat(f.spool->results, name, 0), 0);
 	cursor = 0;
 	while (delivery_reconcile(f.spool, &cursor) > 0)
 		slices++;

@@ -281,7 +281,7 @@ TEST(reconcile_a_row_without_its_file_is_lost)
 	fixture_page(&f, &p);
 	fixture_page(&f, &q);
 	page_file_name(p.id, name);
-	CHECK_INT(unlinkat(spool_pages_dirfd(f.spool), name, 0), 0);
+	CHECK_INT(unlinkat(f.spool->pages, name, 0), 0);
 	page_file_name(q.id, name);
 	fixture_put("pages", name, "cut", 3);
 	fixture_reopen(&f);
@@ -369,7 +369,7 @@ TEST(reconcile_sets_files_aside_that_cannot_be_explained)
 	fixture_page(&f, &p);
 	fixture_page(&f, &q);
 	page_file_name(p.id, name);
-	CHECK_INT(file_read(spool_pages_dirfd(f.spool), name, 1 << 20, &file), 0);
+	CHECK_INT(file_read(f.spool->pages, name, 1 << 20, &file), 0);
 	fixture_put("pages", "20300102T030405-zzzzzz.jpg", file.data, file.len);
 	CHECK_INT(db_exec(spool_db(f.spool), "DELETE FROM pages WHERE seq = ?", "i", q.seq), 0);
 	memcpy((char *)memmem(file.data, file.len, "\"typeset\":\"", 11) + 11, "0000", 4);

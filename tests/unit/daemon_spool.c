@@ -32,7 +32,7 @@ TEST(accept_a_page)
 	CHECK_INT(p.state, STATE_QUEUED);
 
 	page_file_name(p.id, name);
-	CHECK_INT(file_read(spool_pages_dirfd(f.spool), name, 1 << 20, &file), 0);
+	CHECK_INT(file_read(f.spool->pages, name, 1 << 20, &file), 0);
 	CHECK_INT((int64_t)file.len, p.bytes);
 	sha256_hex_of(file.data, file.len, hex);
 	CHECK_STR(p.sha256, hex);
@@ -45,7 +45,7 @@ TEST(accept_a_page)
 	/* without the comment it is the encoder's file again */
 	CHECK_INT((int64_t)(file.len - comment.len - 4), (int64_t)jpeg.len);
 	CHECK(memcmp(file.data + 20 + comment.len + 4, jpeg.data + 20, jpeg.len - 20) == 0);
-	CHECK_INT(fstatat(spool_pages_dirfd(f.spool), name, &st, 0), 0);
+	CHECK_INT(fstatat(f.spool->pages, name, &st, 0), 0);
 	CHECK_INT(st.st_mode & 07777, 0640 & ~022);
 
 	fixture_reopen(&f);
@@ -171,11 +171,11 @@ TEST(accept_never_replaces)
 	m = fixture_meta(&f);
 	fixture_jpeg(&jpeg, 10);
 	CHECK_INT(spool_page_begin(f.spool, &m, &w), 0);
-	page_file_name(spool_writer_id(w), name);
+	fixture_only_name("tmp", name, sizeof(name));
 	fixture_put("pages", name, "other", 5);
 	CHECK_INT(spool_page_write(w, jpeg.data, jpeg.len), 0);
 	CHECK_INT(spool_page_commit(w, 1, 1, NULL, NULL, NULL), -EEXIST);
-	CHECK_INT(file_read(spool_pages_dirfd(f.spool), name, 100, &got), 0);
+	CHECK_INT(file_read(f.spool->pages, name, 100, &got), 0);
 	CHECK_STR(buf_str(&got), "other");
 	CHECK_INT(fixture_files("tmp"), 0);
 	fixture_end(&f);
