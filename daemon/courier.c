@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "daemon/delivery.h"
 
-#define WINDOW_MAX        (BACKENDS_MAX * CONCURRENCY_MAX + 8) /* pages of a class looked at: all in flight and some more */
+/* Pages of a class looked at: some more than all that are in flight or were failed by a fallback, so that none hides the others. */
+#define WINDOW_MORE       8
+#define WINDOW_MAX        (BACKENDS_MAX * CONCURRENCY_MAX + PASSED_MAX + WINDOW_MORE)
 #define CLASSES_MAX       4096
 #define SENDS_A_TURN      16
 #define LOOK_AGAIN_MS     60000  /* even when nothing seems to come: the clock may have been set, a class was too long */
@@ -46,6 +48,15 @@ void courier_passed_note(struct courier *c, int64_t seq, size_t asked)
 		}
 	c->passed[c->passed_next] = (struct passed){.seq = seq, .mask = bit};
 	c->passed_next = (c->passed_next + 1) % PASSED_MAX;
+}
+
+static size_t passed_count(const struct courier *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < PASSED_MAX; i++)
+		n += c->passed[i].seq != 0;
+	return n;
 }
 
 /* A person's retry gives every backend another chance. */
@@ -135,6 +146,12 @@ static bool better(const struct backend *b, const struct pick *new, const struct
 	return new->seq < old->seq;
 }
 
+/* Where the backends end that may be asked: a provisional page is for better ones than the one that answered. */
+static size_t ask_until(const struct due_class *k, const struct spool_job *job, const struct due_page *p)
+{
+	return k->state == STATE_PROVISIONAL ? attempt_answered_index(job, p->answered) : job->n_route;
+}
+
 /* The page is noted for its backend if it is due, or when it will be. */
 static void consider(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p,
 	struct picks *picks)
@@ -147,7 +164,7 @@ static void consider(struct courier *c, const struct due_class *k, const struct 
 	int target;
 
 	attempt_rungs(c, job, p->seq, rungs);
-	target = route_target(rungs, job->n_route, (size_t)k->rung, attempt_answered_index(job, p->answered));
+	target = route_target(rungs, job->n_route, (size_t)k->rung, ask_until(k, job, p));
 	if (target < 0)
 		return;
 	b = backend_find(c, job->route[target]);
@@ -162,19 +179,21 @@ static void consider(struct courier *c, const struct due_class *k, const struct 
 		*old = new;
 }
 
-/* Pages whose job cannot be read, or whose backends are all gone from the configuration, need a person. */
+/* Pages whose job cannot be read, or of whose route nobody is left to ask in the configuration, need a person. */
 static bool hopeless(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p)
 {
 	struct page_row row = {.seq = p->seq};
-	bool known = false;
 
-	for (size_t i = (size_t)MAX(k->rung, 0); job && i < job->n_route; i++)
-		known |= backend_find(c, job->route[i]) != NULL;
-	if (job && job->types && known)
-		return false;
-	if (k->state == STATE_QUEUED)
-		courier_hold(c, &row, job && job->types ? "no-backend: the configuration has none of the backends of its route"
-							: "job: what was asked of it cannot be read");
+	if (!job) {
+		courier_hold(c, &row, "job: what was asked of it cannot be read");
+		return true;
+	}
+	for (size_t i = (size_t)MAX(k->rung, 0); i < ask_until(k, job, p); i++)
+		if (backend_find(c, job->route[i]))
+			return false;
+	courier_hold(c, &row, k->state == STATE_QUEUED
+		? "no-backend: the configuration has none of the backends of its route"
+		: "no-backend: it has a fallback's answer, and the configuration has no better backend of its route; retry takes what there is");
 	return true;
 }
 
@@ -182,7 +201,8 @@ static int look_at_class(struct courier *c, const struct due_class *k, struct pi
 {
 	const struct spool_job *job = spool_job_by_id(c->service->spool, k->job);
 	struct due_page pages[WINDOW_MAX];
-	ssize_t n = due_pages(c->service->spool, k, pages, MIN(c->n_attempts + 8, ARRAY_SIZE(pages)));
+	size_t window = c->n_attempts + passed_count(c) + WINDOW_MORE;
+	ssize_t n = due_pages(c->service->spool, k, pages, MIN(window, ARRAY_SIZE(pages)));
 
 	for (ssize_t i = 0; i < n; i++)
 		if (!in_flight(c, pages[i].seq) && !hopeless(c, k, job, &pages[i]))
@@ -193,13 +213,12 @@ static int look_at_class(struct courier *c, const struct due_class *k, struct pi
 static int look(struct courier *c, struct picks *picks)
 {
 	static const enum page_state states[] = {STATE_QUEUED, STATE_PROVISIONAL};
-	size_t classes = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
 		struct due_class k = {.state = states[i], .lane = -1};
-		int r;
+		int r = 0;
 
-		while (classes++ < CLASSES_MAX && (r = due_class_next(c->service->spool, &k)) > 0) {
+		for (size_t classes = 0; classes < CLASSES_MAX && (r = due_class_next(c->service->spool, &k)) > 0; classes++) {
 			r = look_at_class(c, &k, picks);
 			if (r < 0)
 				return r;

@@ -85,8 +85,8 @@ static void open_breaker(struct health *h, int64_t now_ms, const struct health_e
 {
 	int64_t first = h->solo_since_ms;
 
-	/* What was in flight when it opened tells nothing new. */
-	if (h->breaker.state == BREAKER_OPEN)
+	/* What was in flight when it opened tells nothing new; once its time has come, a failure opens it again. */
+	if (h->breaker.state == BREAKER_OPEN && now_ms < h->breaker.until_ms)
 		return;
 	breaker_down(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
 	if (first && first < h->breaker.down_since_ms)

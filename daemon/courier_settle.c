@@ -91,7 +91,8 @@ static void decide(struct attempt *a)
 		.n = a->row.job->n_route,
 		.rung = (size_t)a->row.rung,
 		.answered = answered_by(a),
-		.state = a->row.state,
+		/* Retried by a person, with an answer from before: that is not lost. */
+		.state = a->row.state == STATE_QUEUED && a->row.version > 0 ? STATE_PROVISIONAL : a->row.state,
 		.asked = a->asked,
 		.outcome = v->page,
 	};

@@ -314,7 +314,8 @@ int spool_page_retry(struct spool *s, int64_t seq)
 		return fd;
 	if (!p.job->types)
 		return -EBADMSG;
-	after = p.version > 0 ? STATE_PROVISIONAL : STATE_QUEUED;
+	/* Held with an answer: every backend is asked again, whoever gave it. */
+	after = p.state == STATE_PROVISIONAL ? STATE_PROVISIONAL : STATE_QUEUED;
 	r = db_exec(s->db,
 		"UPDATE pages SET state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = "
 		"NULL,"

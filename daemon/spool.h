@@ -114,7 +114,7 @@ int spool_page_get(struct spool *s, int64_t seq, struct page_row *ret);
 ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct page_row *rows, size_t limit);
 /* Opens the page file for reading. The descriptor or negative errno. */
 int spool_page_open(struct spool *s, const struct page_row *p);
-/* Held by a person's need, with a reason; or queued again with tries 0 and rung 0 (a result stays: provisional). -ENOENT: no
+/* Held by a person's need, with a reason; or queued again (a provisional page stays that) with tries 0 and rung 0. -ENOENT: no
  * such page, or its file is missing; -EALREADY: it is done; -EBADMSG: its file or its job cannot be read. */
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason);
 int spool_page_retry(struct spool *s, int64_t seq);

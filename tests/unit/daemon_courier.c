@@ -252,6 +252,19 @@ TEST(failed_probe_opens_again_even_with_one_page)
 	CHECK_INT(h.breaker.failures, 2);
 }
 
+/* No request has begun (the credentials have expired): it must not be ready again at once, for ever. */
+TEST(trouble_before_the_probe_opens_again)
+{
+	struct health h = {0};
+
+	ends(&h, 100, 0, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+	CHECK(health_rung(&h, 1, 1100, FALLBACK_MS, false) == RUNG_READY);
+	ends(&h, 1100, 0, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+	CHECK(health_rung(&h, 1, 1101, FALLBACK_MS, false) == RUNG_WAIT);
+	CHECK_INT(h.breaker.failures, 2);
+	CHECK_INT(h.breaker.down_since_ms, 100);
+}
+
 TEST(good_probe_brings_it_back)
 {
 	struct health h = {0};

@@ -158,20 +158,25 @@ TEST(accept_takes_back_only_its_own)
 	fixture_end(&f);
 }
 
+static void always_seven(void *out, size_t len)
+{
+	memset(out, 7, len);
+}
+
 /* A file that is already there under the name is neither replaced nor removed. */
 TEST(accept_never_replaces)
 {
 	_cleanup_buf_ struct buf jpeg = {}, got = {};
-	char name[PAGE_FILE_SIZE];
+	static const char name[] = "20300102T030405-777777.jpg";
 	struct spool_meta m;
 	struct spool_writer *w;
 	struct fixture f;
 
 	fixture_begin(&f);
+	f.spool->random = always_seven;
 	m = fixture_meta(&f);
 	fixture_jpeg(&jpeg, 10);
 	CHECK_INT(spool_page_begin(f.spool, &m, &w), 0);
-	fixture_only_name("tmp", name, sizeof(name));
 	fixture_put("pages", name, "other", 5);
 	CHECK_INT(spool_page_write(w, jpeg.data, jpeg.len), 0);
 	CHECK_INT(spool_page_commit(w, 1, 1, NULL, NULL, NULL), -EEXIST);
@@ -201,11 +206,6 @@ TEST(accept_ids_are_unique)
 	CHECK_STR(q.id, "20300102T030405-666666");
 	CHECK_INT(draws, 6);
 	fixture_end(&f);
-}
-
-static void always_seven(void *out, size_t len)
-{
-	memset(out, 7, len);
 }
 
 TEST(accept_gives_up_without_a_free_id)

@@ -393,6 +393,7 @@ TEST(server_limits_connections)
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);
 	turn(&f);
+	CHECK_INT(f.closed, (int)ARRAY_SIZE(fds) + 1);
 	teardown(&f);
 }
 

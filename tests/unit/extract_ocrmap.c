@@ -3,6 +3,7 @@
 #include "extract/ocrmap.h"
 
 #include <fcntl.h>
+#include <time.h>
 
 #include "base/fileio.h"
 #include "extract/answer.h"
@@ -348,6 +349,33 @@ TEST(types_by_their_phrases)
 		"Statement of account\nOpening balance   $5.00\nClosing balance   $6.00\n", "bank-statement");
 	check_type("Dear Ms Hart\nthank you for your letter.\n", "universal");
 	check_type("", "universal");
+}
+
+/* As many words as there may be, all in one line: the service's loop must not stand still for them. */
+TEST(endless_line)
+{
+	struct typeset *s = types_load();
+	struct ocr_words *w = calloc(1, sizeof(*w));
+	clock_t before = clock();
+
+	*w = (struct ocr_words){.words = calloc(OCR_WORDS_MAX, sizeof(*w->words)),
+		.n = OCR_WORDS_MAX,
+		.width = 90000,
+		.height = 400};
+	for (size_t i = 0; i < w->n; i++)
+		w->words[i] =
+			(struct ocr_word){i % 9 ? "12..3" : "Total", (int)i * 4, 100, 4, 20, 90, 1, 1, 1};
+	for (size_t i = 0; i < s->n_types; i++) {
+		cJSON *answer, *evidence;
+
+		CHECK_INT(ocr_map(s->types[i], w, &answer, &evidence), 0);
+		cJSON_Delete(answer);
+		cJSON_Delete(evidence);
+	}
+	CHECK((clock() - before) / CLOCKS_PER_SEC <
+		60); /* it takes 2 seconds; more than a minute without the limits */
+	ocr_words_free(w);
+	typeset_free(s);
 }
 
 /* ---- words read from sample pages --------------------------------------------------------------------- */
