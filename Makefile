@@ -41,7 +41,7 @@ VARFLAGS := -DPAGEFERRY_FAULTS
 endif
 ifeq ($(VARIANT),fuzz)
 CC       := clang
-VARFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE
+VARFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -U_FORTIFY_SOURCE
 endif
 
 # ---- what is built: a folder is a library, and a program if it has a main.c --------------------------------------------
@@ -64,8 +64,8 @@ NEED_daemon  := daemon hal cloud extract base
 NEED_ctl     := ctl base
 SYS_base     := -lcjson -linih -lmbedcrypto -lsystemd
 SYS_cloud    := -lcurl
-SYS_capture  := -ljpeg -lpng -lv4l2 -lm
-SYS_ocr      := -ltesseract -lleptonica -ljpeg
+SYS_capture  := -ljpeg -lpng -lm
+SYS_ocr      := -ltesseract -ljpeg
 SYS_daemon   := -lsqlite3 -lcurl
 link_libs     = $(foreach f,$(NEED_$(1)),$(call lib,$(f))) $(SYS_$(1)) $(SYS_base)
 

@@ -15,7 +15,7 @@ struct log_field {
 	const char *value;
 };
 
-/* What a line is handed to; `message_id` is a 32-digit hex id, or NULL. */
+/* What a line is handed to; `message_id` is a 32-digit hex id (docs/messages.md), or NULL. */
 typedef void (*log_sink_fn)(enum log_level level, const char *message_id, const struct log_field *fields, size_t n,
 	const char *text);
 

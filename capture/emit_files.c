@@ -16,6 +16,7 @@ struct emit_files {
 	int dirfd;        /* borrowed */
 	const char *name; /* borrowed, or NULL */
 	int fd;           /* the file being written, or -1 */
+	bool told;        /* what went wrong was said */
 	char target[NAME_SIZE], tmp[NAME_SIZE];
 	uint64_t bytes;
 };
@@ -33,7 +34,16 @@ static void drop(struct emit_files *f)
 	unlinkat(f->dirfd, f->tmp, 0);
 }
 
-/* a.jpg stays a.jpg; a.png becomes a.png.jpg, so that two pages never get the same name. */
+static int cannot_write(struct emit_files *f, const char *name, int r)
+{
+	char safe[NAME_SIZE];
+
+	f->told = true;
+	log_error("cannot write %s: %s", text_safe_copy(safe, sizeof(safe), name), errno_text(r));
+	return r;
+}
+
+/* a.jpg stays a.jpg; a.png becomes a.png.jpg, so that both may lie in one folder. */
 static int choose_names(struct emit_files *f, const char *page)
 {
 	const char *slash = strrchr(page, '/'), *base = slash ? slash + 1 : page, *dot = strrchr(base, '.');
@@ -51,22 +61,27 @@ static int choose_names(struct emit_files *f, const char *page)
 static int files_page(struct emit *e, const struct page_info *p)
 {
 	struct emit_files *f = files_of(e);
+	struct stat st;
 	int r = choose_names(f, p->name);
 
 	if (r < 0)
-		return r;
+		return cannot_write(f, f->name ? f->name : p->name, r);
+	/* An older result is replaced; a device (as root), link or folder of that name is not. */
+	if (fstatat(f->dirfd, f->target, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+		return cannot_write(f, f->target, S_ISDIR(st.st_mode) ? -EISDIR : -EEXIST);
 	drop(f);
 	f->bytes = 0;
 	f->fd = openat(f->dirfd, f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-	return f->fd < 0 ? -errno : 0;
+	return f->fd < 0 ? cannot_write(f, f->target, -errno) : 0;
 }
 
 static int files_data(struct emit *e, const void *data, size_t len)
 {
 	struct emit_files *f = files_of(e);
+	int r = write_all(f->fd, data, len);
 
 	f->bytes += len;
-	return write_all(f->fd, data, len);
+	return r < 0 ? cannot_write(f, f->target, r) : 0;
 }
 
 static int files_page_end(struct emit *e, const struct page_info *p)
@@ -78,7 +93,7 @@ static int files_page_end(struct emit *e, const struct page_info *p)
 		int r = -errno;
 
 		unlinkat(f->dirfd, f->tmp, 0);
-		return r;
+		return cannot_write(f, f->target, r);
 	}
 	printf("%s: %ux%u -> %ux%u, %" PRIu64 " KB, %" PRIi64 " ms (decode %" PRIi64 ", scale %" PRIi64
 	       ", encode %" PRIi64 "), processor %" PRIi64 " ms\n",
@@ -100,7 +115,7 @@ static int files_reject(struct emit *e, unsigned int index, const char *name, co
 
 static int files_end(struct emit *e, bool ok, const char *reason, const char *message)
 {
-	if (!ok)
+	if (!ok && !files_of(e)->told)
 		log_error("%s (%s)", message, reason);
 	return fflush(stdout) == 0 ? 0 : -errno;
 }

@@ -21,8 +21,9 @@ struct input {
 	int fd;             /* borrowed */
 	off_t offset;
 	void *ud;
-	uint8_t *buffer; /* owned, INPUT_BUFFER bytes; NULL for memory */
-	uint64_t total;  /* bytes read so far */
+	uint8_t *buffer;  /* owned, INPUT_BUFFER bytes; NULL for memory */
+	uint64_t total;   /* bytes read so far */
+	bool from_camera; /* a JPEG may have a few bytes of padding before its markers */
 };
 
 /* Reads with pread() from the start: a passed descriptor's position is shared with its sender and not to be

@@ -173,6 +173,7 @@ static int read_header(struct jpegdec *d, struct reject *why)
 	d->c.progress = &d->progress;
 	jpeg_set_marker_processor(&d->c, JPEG_APP0 + 1, on_app1);
 	jpeg_read_header(&d->c, TRUE);
+	d->exif_seen = true; /* between later scans it would come too late for the plan */
 	return check_header(d, why);
 }
 
@@ -327,6 +328,7 @@ int jpegdec_open(struct input *in, const struct image_limits *limits, struct ima
 	d->in = in;
 	d->limits = *limits;
 	d->c.err = jpeg_trouble_init(&d->trouble);
+	d->trouble.padded = in->from_camera;
 	r = read_header(d, why);
 	if (r < 0) {
 		jpegdec_close(&d->image);

@@ -16,6 +16,7 @@ static const struct {
 	{JERR_BAD_PRECISION, REJECT_UNSUPPORTED},
 	{JERR_ARITH_NOTIMPL, REJECT_UNSUPPORTED},
 	{JERR_NOT_COMPILED, REJECT_UNSUPPORTED},
+	{JERR_NOTIMPL, REJECT_UNSUPPORTED},
 	{JERR_COMPONENT_COUNT, REJECT_UNSUPPORTED},
 	{JERR_CONVERSION_NOTIMPL, REJECT_UNSUPPORTED},
 	{JERR_CCIR601_NOTIMPL, REJECT_UNSUPPORTED},
@@ -51,11 +52,30 @@ _Noreturn static void on_error(j_common_ptr c)
 	longjmp(t->leave, 1);
 }
 
-/* Warnings mean lost pixels, but for two that are about labels only. */
+/*
+ * Bytes between what was decoded and the next marker. Before the first scan they cost no pixel. After it they
+ * are what one flipped bit in twenty leaves as its only trace, so a file that has them is damaged. But common
+ * webcams (Logitech C270, C910) pad nearly every frame so, with up to 9 bytes: from a camera a few are taken.
+ */
+#define PADDING_MAX 16
+
+static bool harmless_bytes(j_common_ptr c)
+{
+	const struct jpeg_trouble *t = (const struct jpeg_trouble *)c->err;
+
+	return (c->is_decompressor && ((j_decompress_ptr)c)->input_scan_number == 0) ||
+	       (t->padded && c->err->msg_parm.i[0] <= PADDING_MAX);
+}
+
+/* Warnings mean lost pixels, but for bytes that no pixel is in and two that are about labels only. */
 static void on_message(j_common_ptr c, int level)
 {
-	if (level < 0 && c->err->msg_code != JWRN_ADOBE_XFORM && c->err->msg_code != JWRN_JFIF_MAJOR)
-		note(c);
+	int code = c->err->msg_code;
+
+	if (level >= 0 || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR ||
+		(code == JWRN_EXTRANEOUS_DATA && harmless_bytes(c)))
+		return;
+	note(c);
 }
 
 static void on_output(j_common_ptr c)
@@ -69,6 +89,7 @@ struct jpeg_error_mgr *jpeg_trouble_init(struct jpeg_trouble *t)
 	t->mgr.emit_message = on_message;
 	t->mgr.output_message = on_output;
 	t->bad = false;
+	t->padded = false;
 	t->error = 0;
 	return &t->mgr;
 }

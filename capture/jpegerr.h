@@ -13,6 +13,7 @@ struct jpeg_trouble {
 	jmp_buf leave;             /* set by whoever calls into libjpeg, each time */
 	struct reject why;         /* valid when `bad` */
 	bool bad;                  /* an error, or a warning that means damage, was met */
+	bool padded;               /* set by the user: see jpegerr.c */
 	int error;                 /* negative errno of our own reading or writing, or 0 */
 };
 

@@ -9,6 +9,7 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/text.h"
 #include "capture/helper.h"
 #include "capture/run.h"
 
@@ -50,6 +51,9 @@ struct cmdline {
 	bool max_side_given;
 	struct convert_options convert;
 };
+
+/* A word of the command line as it may be shown: a shell's * takes names of files as they are. */
+#define SHOWN(word) text_safe_copy((char[256]){}, 256, word)
 
 /* ---- options ------------------------------------------------------------------------------------- */
 static int set_source(struct cmdline *c, const char *v)
@@ -136,15 +140,20 @@ static int parse_options(int argc, char **argv, struct cmdline *c)
 		table[i] = (struct option){options[i].name, required_argument, NULL, (int)i};
 	table[ARRAY_SIZE(options)] = (struct option){"help", no_argument, NULL, OPT_HELP};
 	table[ARRAY_SIZE(options) + 1] = (struct option){"version", no_argument, NULL, OPT_VERSION};
+	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "", table, NULL)) >= 0) {
 		if (opt == OPT_HELP)
 			return fputs(usage_text, stdout) < 0 ? EXIT_FAILED : EXIT_OK;
 		if (opt == OPT_VERSION)
 			return puts("pageferry-capture " PAGEFERRY_VERSION) < 0 ? EXIT_FAILED : EXIT_OK;
-		if (opt == '?' || (size_t)opt >= ARRAY_SIZE(options))
+		if (opt == '?' || (size_t)opt >= ARRAY_SIZE(options)) {
+			log_error("\"%s\": no such option, or its value is missing; see --help",
+				SHOWN(argv[optind - 1]));
 			return EXIT_USAGE;
+		}
 		if (options[opt].set(c, optarg) < 0) {
-			log_error("--%s: \"%s\" is not %s", options[opt].name, optarg, options[opt].expected);
+			log_error("--%s: \"%s\" is not %s", options[opt].name, SHOWN(optarg),
+				options[opt].expected);
 			return EXIT_USAGE;
 		}
 	}
@@ -159,15 +168,29 @@ static int outcome(int r, const struct run_counts *counts)
 	return counts->rejected ? EXIT_REJECTED : EXIT_OK;
 }
 
-/* Writing pages over the pages they come from would lose them. */
-static bool same_folder(const char *source, int dirfd)
+static const char *base_name(const char *path)
 {
-	struct stat a, b;
+	const char *slash = strrchr(path, '/');
 
-	if (!starts_with(source, "replay:") || stat(source + strlen("replay:"), &a) < 0 ||
-		fstat(dirfd, &b) < 0)
+	return slash ? slash + 1 : path;
+}
+
+/* Writing pages over the pages they come from would lose them. */
+static bool is_same(const struct stat *a, int dirfd, const char *name)
+{
+	struct stat b;
+
+	return fstatat(dirfd, name, &b, 0) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+static bool over_source(const char *source, int dirfd)
+{
+	const char *where = source + strlen("replay:");
+	struct stat st;
+
+	if (!starts_with(source, "replay:") || stat(where, &st) < 0)
 		return false;
-	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return is_same(&st, dirfd, S_ISDIR(st.st_mode) ? "." : base_name(where));
 }
 
 static int do_scan(struct cmdline *c)
@@ -183,11 +206,11 @@ static int do_scan(struct cmdline *c)
 	}
 	dirfd = dir_open(AT_FDCWD, c->out, 0777);
 	if (dirfd < 0) {
-		log_error("--out: cannot open the folder %s: %s", c->out, errno_text(dirfd));
+		log_error("--out: cannot open the folder \"%s\": %s", SHOWN(c->out), errno_text(dirfd));
 		return EXIT_FAILED;
 	}
-	if (same_folder(c->source, dirfd)) {
-		log_error("--out: %s is where the pages come from; choose another folder", c->out);
+	if (over_source(c->source, dirfd)) {
+		log_error("--out: %s is where the pages come from; choose another folder", SHOWN(c->out));
 		return EXIT_USAGE;
 	}
 	r = emit_files_new(dirfd, NULL, &e);
@@ -199,13 +222,13 @@ static int do_scan(struct cmdline *c)
 
 static int open_parent(const char *path, char *folder, size_t size, const char **base)
 {
-	const char *slash = strrchr(path, '/');
 	int fd;
 
-	*base = slash ? slash + 1 : path;
-	if (!**base || (slash ? str_format(folder, size, "%.*s", (int)(slash - path + 1), path)
-			      : str_copy(folder, size, ".")) < 0)
+	*base = base_name(path);
+	if (!**base || str_format(folder, size, "%.*s", (int)(*base - path), path) < 0)
 		return -EINVAL;
+	if (!*folder)
+		str_copy(folder, size, ".");
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -227,18 +250,29 @@ static int convert_file(struct cmdline *c, int fd, const char *in_name, int dirf
 
 static int do_transcode(struct cmdline *c, const char *in, const char *out)
 {
-	_cleanup_close_ int fd = open(in, O_RDONLY | O_CLOEXEC), dirfd = -1;
+	/* O_NONBLOCK: a FIFO must not hold us up before we know what it is. */
+	_cleanup_close_ int fd = open(in, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), dirfd = -1;
 	char folder[4096];
 	const char *base;
+	struct stat st;
 
-	if (fd < 0) {
-		log_error("cannot open %s: %s", in, errno_text(-errno));
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		log_error("cannot open %s: %s", SHOWN(in), errno_text(-errno));
+		return EXIT_FAILED;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		log_error("cannot read %s: it is not a regular file", SHOWN(in));
 		return EXIT_FAILED;
 	}
 	dirfd = open_parent(out, folder, sizeof(folder), &base);
 	if (dirfd < 0) {
-		log_error("cannot write %s: %s", out, errno_text(dirfd));
+		log_error("cannot write \"%s\": %s", SHOWN(out),
+			dirfd == -EINVAL ? "expected the name of a file" : errno_text(dirfd));
 		return EXIT_FAILED;
+	}
+	if (is_same(&st, dirfd, base)) {
+		log_error("IN and OUT are the same file, %s; choose another name", SHOWN(out));
+		return EXIT_USAGE;
 	}
 	return convert_file(c, fd, in, dirfd, base);
 }
@@ -250,8 +284,8 @@ static int by_hand(int argc, char **argv, struct cmdline *c)
 	if (!verb)
 		return do_scan(c);
 	if (!streq(verb, "transcode") && !streq(verb, "thumbnail")) {
-		log_error(
-			"\"%s\" is not a verb; expected transcode or thumbnail, or --source and --out", verb);
+		log_error("\"%s\" is not a verb; expected transcode or thumbnail, or --source and --out",
+			SHOWN(verb));
 		return EXIT_USAGE;
 	}
 	if (argc != 3) {

@@ -68,13 +68,15 @@ static int list_folder(struct replay *s, const char *where, struct reject *why)
 		closep(&fd);
 		return r;
 	}
-	while (r >= 0 && (e = readdir(d))) {
+	for (errno = 0; r >= 0 && (e = readdir(d)); errno = 0) {
 		if (!wanted(e->d_name))
 			continue;
 		r = s->n < FILES_MAX
 			    ? add_name(s, e->d_name)
 			    : reject_set(why, REJECT_TOO_LARGE, "more than %d pages in %s", FILES_MAX, where);
 	}
+	if (r >= 0 && errno != 0)
+		r = reject_set(why, REJECT_IO, "cannot list %s: %s", where, errno_text(-errno));
 	closedir(d);
 	if (r >= 0 && s->n == 0)
 		return reject_set(why, REJECT_EMPTY, "no .jpg, .jpeg or .png file in %s", where);

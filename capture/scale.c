@@ -326,8 +326,7 @@ int scaler_push(struct scaler *s, const uint8_t *row)
 	return s->box_rows == s->box || s->in_seen == s->in_height ? flush_box(s) : 0;
 }
 
-/* The largest power of two that leaves at least half of SHRINK_MAX for Lanczos on the axis that is reduced
- * less. */
+/* The smallest power of two that leaves at most SHRINK_MAX for Lanczos on both axes. */
 static void choose_box(struct scaler *s)
 {
 	s->box = 1;

@@ -111,16 +111,26 @@ static int open_node(struct v4l2 *v, const char *path, struct reject *why)
 	return reject_set(why, REJECT_NO_DEVICE, "%s is not a capture node", path);
 }
 
+/* When none will do, a device that is there but busy, forbidden or of another kind says more than those that
+ * are not there. */
 static int open_first(struct v4l2 *v, struct reject *why)
 {
+	bool said = false;
+
 	for (unsigned int i = 0; i < NODES; i++) {
 		char path[32];
-		struct reject unused;
+		struct reject one;
 
 		str_format(path, sizeof(path), "/dev/video%u", i);
-		if (open_node(v, path, &unused) == 0)
+		if (open_node(v, path, &one) == 0)
 			return 0;
+		if (!said && one.reason != REJECT_NO_DEVICE) {
+			*why = one;
+			said = true;
+		}
 	}
+	if (said)
+		return -EBADMSG;
 	return reject_set(why, REJECT_NO_DEVICE,
 		"no capture device among /dev/video0 to /dev/video%d; is the camera connected?", NODES - 1);
 }
@@ -388,6 +398,7 @@ static void give_frame(struct v4l2 *v, const struct v4l2_buffer *b, struct page_
 
 	if (f->pixelformat != V4L2_PIX_FMT_YUYV) {
 		input_from_memory(&v->input, v->buffers[b->index].data, b->bytesused);
+		v->input.from_camera = true;
 		ret->input = &v->input;
 		return;
 	}

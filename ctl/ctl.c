@@ -19,9 +19,13 @@ void ctl_say(const char *fmt, ...)
 
 int ctl_put(const struct buf *out)
 {
-	if (out->len && fwrite(out->data, 1, out->len, stdout) != out->len)
-		return EXIT_PAGE_FAILED;
-	return fflush(stdout) == 0 ? EXIT_WELL : EXIT_PAGE_FAILED;
+	bool well = fwrite(buf_str(out), 1, out->len, stdout) == out->len;
+
+	if (fflush(stdout) == 0 && well)
+		return EXIT_WELL;
+	if (errno != EPIPE) /* a reader that has had enough, as head(1), is no error to speak of */
+		ctl_say("cannot write to standard output: %s", errno_text(-errno));
+	return EXIT_PAGE_FAILED;
 }
 
 int ctl_put_json(const cJSON *j)
@@ -44,6 +48,13 @@ int ctl_add_word(cJSON *obj, const char *name, const char *word)
 	return r < 0 ? r : json_add_string(obj, name, buf_str(&safe));
 }
 
+const char *text_of(const cJSON *j, const char *name)
+{
+	const char *s = json_get_string(j, name);
+
+	return s ? s : "";
+}
+
 const char *page_title(const cJSON *page)
 {
 	const char *name = json_get_string(page, "name"), *id = json_get_string(page, "id");
@@ -54,21 +65,22 @@ const char *page_title(const cJSON *page)
 int ctl_connect(const struct ctl *c, struct client **ret)
 {
 	int r = client_connect(c->options.socket, ret);
+	char safe[256];
 
 	if (r >= 0)
 		return EXIT_WELL;
-	if (r == -EACCES || r == -EPERM) {
-		ctl_say("cannot reach pageferryd at %s: %s; are you in the service's group?",
-			c->options.socket, errno_text(r));
-		return EXIT_NOT_ALLOWED;
-	}
-	ctl_say("cannot reach pageferryd at %s: %s; is the service running? (systemctl status pageferry)",
-		c->options.socket, errno_text(r));
-	return EXIT_UNREACHABLE;
+	ctl_say("cannot reach pageferryd at %s: %s%s", text_safe_copy(safe, sizeof(safe), c->options.socket),
+		errno_text(r),
+		r == -EACCES || r == -EPERM ? "; are you in the service's group?"
+		: r == -ENAMETOOLONG        ? "; a socket's path has at most 107 bytes"
+					    : "; is the service running? (systemctl status pageferry)");
+	return r == -EACCES || r == -EPERM ? EXIT_NOT_ALLOWED : EXIT_UNREACHABLE;
 }
 
 int ctl_exchange_failed(const struct ctl *c, int error)
 {
+	char safe[256];
+
 	if (error == -ETIMEDOUT) {
 		ctl_say("no answer in time");
 		return EXIT_TIMED_OUT;
@@ -77,7 +89,8 @@ int ctl_exchange_failed(const struct ctl *c, int error)
 		ctl_say("pageferryd closed the connection: is it stopping, or are there too many "
 			"connections?");
 	else
-		ctl_say("cannot talk with pageferryd at %s: %s", c->options.socket, errno_text(error));
+		ctl_say("cannot talk with pageferryd at %s: %s",
+			text_safe_copy(safe, sizeof(safe), c->options.socket), errno_text(error));
 	return EXIT_UNREACHABLE;
 }
 

@@ -7,7 +7,8 @@
 #define ROW_COLUMNS    32
 #define ROWS_SHOWN_MAX 200
 
-const char *proof_text(const struct look *l, const char *proof)
+/* Words alone in ASCII. */
+static const char *proof_text(const struct look *l, const char *proof)
 {
 	if (streq(proof, "verified"))
 		return l->ascii ? "verified" : "✓ verified";
@@ -16,7 +17,7 @@ const char *proof_text(const struct look *l, const char *proof)
 	return l->ascii ? "unproven" : "? unproven";
 }
 
-enum style proof_style(const char *proof)
+static enum style proof_style(const char *proof)
 {
 	return streq(proof, "verified") ? STYLE_GOOD : streq(proof, "supported") ? STYLE_PLAIN : STYLE_WARN;
 }
@@ -41,22 +42,31 @@ static int value_text(const cJSON *value, struct buf *out)
 
 /* ---- rows of a field ----------------------------------------------------------------------------------- */
 
-/* The columns are the members of the rows, in the order in which they come up. */
+/* The columns are the members of the rows. One that the rows before did not have comes right behind the
+ * member before it, so that "debit" is not last because the first row had none. */
 static size_t row_columns(const cJSON *rows, const char **titles)
 {
 	const cJSON *row, *j;
 	size_t n = 0;
 
-	cJSON_ArrayForEach (row, rows)
-		cJSON_ArrayForEach (j, row) {
+	cJSON_ArrayForEach (row, rows) {
+		size_t behind = 0; /* the member before it, counted from 1 */
+
+		for (j = cJSON_IsObject(row) ? row->child : NULL; j; j = j->next) {
 			size_t at = 0;
 
 			while (at < n && !streq(titles[at], j->string))
 				at++;
-			if (at == n && n < TABLE_COLUMNS_MAX)
-				titles[n++] = j->string;
+			if (at == n && n == TABLE_COLUMNS_MAX)
+				continue;
+			if (at == n) {
+				at = behind;
+				memmove(titles + at + 1, titles + at, (n++ - at) * sizeof(*titles));
+				titles[at] = j->string;
+			}
+			behind = at + 1;
 		}
-	titles[n] = NULL;
+	}
 	return n;
 }
 
@@ -102,7 +112,7 @@ static int add_row(struct table *t, const cJSON *row, const char *const *titles,
 
 static int rows_print(const cJSON *rows, const struct look *l, size_t indent, struct buf *out)
 {
-	const char *names[TABLE_COLUMNS_MAX + 1];
+	const char *names[TABLE_COLUMNS_MAX];
 	char shown[TABLE_COLUMNS_MAX][40];
 	const char *titles[TABLE_COLUMNS_MAX + 1] = {};
 	_cleanup_table_ struct table *t = NULL;
@@ -110,6 +120,8 @@ static int rows_print(const cJSON *rows, const struct look *l, size_t indent, st
 	const cJSON *row;
 	int r;
 
+	if (n == 0)
+		return 0;
 	for (size_t i = 0; i < n; i++) {
 		const char *name = names[i] + (names[i][0] == '>');
 

@@ -3,8 +3,5 @@
 
 #include "ctl/format.h"
 
-/* "✓ verified", "· supported", "? unproven"; words alone in ASCII. */
-const char *proof_text(const struct look *l, const char *proof);
-enum style proof_style(const char *proof);
 /* Appends one line a field: name, value, proof and what proved it; rows as a small table below. */
 int fields_print(const cJSON *result, const struct look *l, size_t indent, struct buf *out);

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <langinfo.h>
-#include <sys/ioctl.h>
 
 #include "base/parse.h"
 #include "base/text.h"
@@ -14,13 +13,12 @@
 struct look look_detect(int fd, bool ascii)
 {
 	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-	bool tty = isatty(fd);
-	struct winsize size;
+	bool terminal = isatty(fd) && term && !streq(term, "dumb");
 
 	return (struct look){
-		.colour = tty && term && !streq(term, "dumb") && !(no_color && *no_color),
+		.terminal = terminal,
+		.colour = terminal && !(no_color && *no_color),
 		.ascii = ascii || !streq(nl_langinfo(CODESET), "UTF-8"),
-		.columns = tty && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0,
 	};
 }
 

@@ -5,11 +5,12 @@
 
 /* How to write to this terminal (or pipe). */
 struct look {
-	bool colour;    /* escape sequences may be used */
-	bool ascii;     /* nothing but ASCII: not a UTF-8 locale, or --ascii */
-	size_t columns; /* of the terminal; 0: no limit */
+	bool terminal; /* lines may be written over */
+	bool colour;
+	bool ascii; /* nothing but ASCII: not a UTF-8 locale, or --ascii */
 };
-/* Colours only on a terminal whose $TERM is not "dumb", and never when $NO_COLOR is set (no-color.org). */
+/* Escape sequences only on a terminal whose $TERM is not "dumb"; no colours when $NO_COLOR is set
+ * (no-color.org). */
 struct look look_detect(int fd, bool ascii);
 
 enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_WARN, STYLE_BAD };

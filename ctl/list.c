@@ -4,13 +4,6 @@
 #define LIMIT_DEFAULT 20
 #define CALL_MAX      200 /* pages of one call: the service gives no more */
 
-static const char *text_of(const cJSON *j, const char *name)
-{
-	const char *s = json_get_string(j, name);
-
-	return s ? s : "";
-}
-
 static enum style state_style(const char *state)
 {
 	return streq(state, "done")          ? STYLE_GOOD

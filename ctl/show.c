@@ -5,13 +5,6 @@
 #include "ctl/fields.h"
 #include "ctl/table.h"
 
-static const char *text_of(const cJSON *j, const char *name)
-{
-	const char *s = json_get_string(j, name);
-
-	return s ? s : "";
-}
-
 static int line(struct buf *out, const struct look *l, const char *name, const char *value)
 {
 	int r;

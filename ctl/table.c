@@ -18,8 +18,11 @@ struct table {
 
 int table_new(const char *const *titles, struct table **ret)
 {
-	struct table *t = calloc(1, sizeof(*t));
+	struct table *t;
 
+	if (!titles[0])
+		return -EINVAL;
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	for (; titles[t->n_columns] && t->n_columns < TABLE_COLUMNS_MAX; t->n_columns++) {

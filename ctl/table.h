@@ -7,7 +7,8 @@
 
 struct table;
 
-/* Titles end with NULL; one that starts with '>' is a column of numbers, aligned to the right. */
+/* Titles (at least one) end with NULL; one that starts with '>' is a column of numbers, aligned to the right.
+ */
 int table_new(const char *const *titles, struct table **ret);
 void table_free(struct table *t);
 static inline void table_freep(struct table **t)

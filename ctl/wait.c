@@ -8,13 +8,6 @@
 
 #define BUSY_PAUSE_MS 500
 
-static const char *text_of(const cJSON *j, const char *name)
-{
-	const char *s = json_get_string(j, name);
-
-	return s ? s : "";
-}
-
 static void failed(struct wait *w, int code)
 {
 	if (w->code == EXIT_WELL || code == EXIT_NOT_ALLOWED)

@@ -4,13 +4,6 @@
 #include "ctl/fields.h"
 #include "ctl/wait.h"
 
-static const char *text_of(const cJSON *j, const char *name)
-{
-	const char *s = json_get_string(j, name);
-
-	return s ? s : "";
-}
-
 static int put(struct wait *w, const struct buf *out)
 {
 	wait_progress_clear(w);
@@ -167,18 +160,16 @@ int wait_print_rejected(struct wait *w, const char *title, const char *reason, c
 
 void wait_print_summary(struct wait *w)
 {
+	const char *s = w->n_pages == 1 ? "" : "s";
 	_cleanup_buf_ struct buf out = {};
 
 	wait_progress_clear(w);
 	if (w->c->options.json || w->n_pages + w->n_rejected < 2)
 		return;
-	if (buf_addf(&out, "%s%zu page%s: %zu answered", w->c->options.no_wait ? "" : "\n", w->n_pages,
-		    w->n_pages == 1 ? "" : "s", w->n_done) < 0)
-		return;
-	if (w->c->options.no_wait) {
-		buf_clear(&out);
-		buf_addf(&out, "%zu page%s safe", w->n_pages, w->n_pages == 1 ? "" : "s");
-	}
+	if (w->c->options.no_wait)
+		buf_addf(&out, "%zu page%s safe", w->n_pages, s);
+	else
+		buf_addf(&out, "\n%zu page%s: %zu answered", w->n_pages, s, w->n_done);
 	if (w->n_provisional)
 		buf_addf(&out, " (%zu of them by a fallback)", w->n_provisional);
 	if (w->n_held)
@@ -200,7 +191,7 @@ void wait_progress(struct wait *w)
 {
 	const char *what = w->handed_in ? "" : w->pause_ms ? ", the service is busy" : ", handing in";
 
-	if (w->c->options.json || !w->c->look.columns || !isatty(STDERR_FILENO))
+	if (w->c->options.json || !w->c->look.terminal || !isatty(STDERR_FILENO))
 		return;
 	wait_progress_clear(w);
 	fprintf(stderr, "%zu of %zu pages answered%s", w->n_finished, w->n_pages, what);

@@ -3,13 +3,6 @@
 #include "ctl/ctl.h"
 #include "ctl/watch.h"
 
-static const char *text_of(const cJSON *j, const char *name)
-{
-	const char *s = json_get_string(j, name);
-
-	return s ? s : "";
-}
-
 static enum style kind_style(const char *kind)
 {
 	return streq(kind, "page-done")                                                          ? STYLE_GOOD

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "daemon/delivery.h"
+#include "daemon/messages.h"
 
 /* Pages of a class looked at: some more than all that are in flight or were failed by a fallback, so that none hides the others. */
 #define WINDOW_MORE       8
@@ -69,10 +70,16 @@ static void passed_forget(struct courier *c, int64_t seq)
 
 void courier_storage_failed(struct courier *c, int error)
 {
-	if (!c->service->state.storage_failed)
-		log_error("the spool cannot be used (%s): nothing is sent until it can", errno_text(error));
-	c->service->state.storage_failed = true;
+	service_storage(c->service, error);
 	c->storage_wait_ms = clock_boottime_ms(c->service->clock) + STORAGE_AGAIN_MS;
+}
+
+void courier_say_held(const struct page_row *p)
+{
+	const struct log_field fields[] = {{"PAGE_ID", p->id}};
+
+	log_event(LOG_LEVEL_WARNING, starts_with(p->reason, "lost:") ? MESSAGE_PAGE_LOST : MESSAGE_PAGE_HELD, fields,
+		ARRAY_SIZE(fields), "page %s is held: %s", p->id, p->reason);
 }
 
 void courier_hold(struct courier *c, const struct page_row *row, const char *reason)
@@ -87,7 +94,7 @@ void courier_hold(struct courier *c, const struct page_row *row, const char *rea
 		courier_storage_failed(c, r);
 		return;
 	}
-	log_warning("page %s is held: %s", now.id, now.reason);
+	courier_say_held(&now);
 	service_event(c->service, &(struct event){.kind = EVENT_PAGE_HELD, .page = &now, .reason = now.reason});
 }
 

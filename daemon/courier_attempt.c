@@ -269,7 +269,7 @@ static int reserve(struct attempt *a)
 	if (id < 0)
 		return (int)id;
 	a->id = id;
-	a->courier->service->state.storage_failed = false;
+	service_storage(a->courier->service, 0);
 	return 0;
 }
 

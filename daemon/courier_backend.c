@@ -175,13 +175,13 @@ static void on_probe(void *ud, const struct reply *reply)
 	backend_ended(b, 0, well ? NULL : &v, NULL);
 }
 
-static int probe_send(struct backend *b)
+/* -EPERM: the guard says no, and why. */
+static int probe_send(struct backend *b, char *why, size_t why_size)
 {
 	struct service *s = b->courier->service;
 	_cleanup_buf_ struct buf url = {0};
 	struct guard_question q;
 	struct guard_policy p;
-	char why[320] = "";
 	int r;
 
 	r = b->extractor.ops->probe(&b->extractor, &b->probe);
@@ -192,7 +192,7 @@ static int probe_send(struct backend *b)
 	if (r < 0)
 		return r;
 	q.url = q.unix_socket ? NULL : b->probe.url;
-	if (guard_check(&p, &q, why, sizeof(why)) != GUARD_ALLOW)
+	if (guard_check(&p, &q, why, why_size) != GUARD_ALLOW)
 		return -EPERM;
 	return http_send(loop_http(s->http), &b->probe, on_probe, b, &b->probe_transfer);
 }
@@ -200,16 +200,17 @@ static int probe_send(struct backend *b)
 void backend_probe_if_due(struct backend *b)
 {
 	int64_t now = now_ms(b);
+	char why[320] = "";
 	int r;
 
 	if (!has_probe(b) || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
 		return;
 	health_begin(&b->health, now);
-	r = probe_send(b);
+	r = probe_send(b, why, sizeof(why));
 	if (r < 0) {
 		request_free(&b->probe);
 		b->probe = (struct request){0};
-		backend_trouble(b, "probe", errno_text(r));
+		backend_trouble(b, why[0] ? "residency" : "probe", why[0] ? why : errno_text(r));
 		return;
 	}
 	b->probe_deadline_ms = now + b->probe.timeout_ms + TRANSFER_GRACE_MS;

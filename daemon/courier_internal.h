@@ -93,6 +93,8 @@ struct courier {
 void courier_passed_note(struct courier *c, int64_t seq, size_t asked);
 uint32_t courier_passed(const struct courier *c, int64_t seq);
 void courier_hold(struct courier *c, const struct page_row *row, const char *reason);
+/* In the journal. */
+void courier_say_held(const struct page_row *p);
 void courier_deliver(struct courier *c);
 /* The spool failed us: nothing is sent for a while. */
 void courier_storage_failed(struct courier *c, int error);

@@ -17,7 +17,8 @@ static void learn_skew(struct attempt *a, const struct reply *reply)
 	struct clock *clock = a->courier->service->clock;
 	int64_t skew;
 
-	if (reply->date_ms <= 0)
+	/* Only AWS teaches the clock that signs for AWS; a server in the house may be as wrong as we are. */
+	if (reply->date_ms <= 0 || !a->req.region)
 		return;
 	skew = reply->date_ms - clock_realtime_ms(clock);
 	clock_learn_skew(clock, skew > SKEW_NOISE_MS || skew < -SKEW_NOISE_MS ? skew : 0);
@@ -64,25 +65,9 @@ static bool exhausted(struct attempt *a)
 	return tries + 1 >= a->backend->config->tries;
 }
 
-static size_t answered_by(struct attempt *a)
-{
-	char backend[BACKEND_NAME_SIZE] = "";
-	struct stmt *st = NULL;
-
-	if (a->row.version == 0)
-		return a->row.job->n_route;
-	if (db_query(spool_db(a->courier->service->spool), &st,
-		    "SELECT a.backend FROM results r JOIN attempts a ON a.id = r.attempt WHERE r.page = ? AND r.version = ?", "ii",
-		    a->row.seq, a->row.version) < 0)
-		return a->row.job->n_route;
-	if (stmt_next(st) > 0)
-		str_copy(backend, sizeof(backend), stmt_text(st, 0));
-	stmt_done(st);
-	return attempt_answered_index(a->row.job, backend);
-}
-
 static void decide(struct attempt *a)
 {
+	char answered[BACKEND_NAME_SIZE];
 	enum rung_state rungs[ROUTE_MAX];
 	struct route_decision d;
 	struct verdict *v = &a->verdict;
@@ -90,13 +75,14 @@ static void decide(struct attempt *a)
 		.rungs = rungs,
 		.n = a->row.job->n_route,
 		.rung = (size_t)a->row.rung,
-		.answered = answered_by(a),
 		/* Retried by a person, with an answer from before: that is not lost. */
 		.state = a->row.state == STATE_QUEUED && a->row.version > 0 ? STATE_PROVISIONAL : a->row.state,
 		.asked = a->asked,
 		.outcome = v->page,
 	};
 
+	ledger_answered(a->courier->service->spool, &a->row, answered);
+	k.answered = attempt_answered_index(a->row.job, answered);
 	attempt_rungs(a->courier, a->row.job, a->row.seq, rungs);
 	k.exhausted = v->page == PAGE_RETRY && exhausted(a);
 	route_decide(&k, &d);
@@ -154,10 +140,12 @@ static enum event_kind state_event(enum page_state s)
 static void tell(struct attempt *a, int64_t version)
 {
 	struct service *s = a->courier->service;
-	const struct log_field fields[] = {
-		{"PAGE_ID", a->row.id}, {"BACKEND", a->backend->config->name}, {"REASON", a->verdict.reason}};
+	char attempt[24];
+	const struct log_field fields[] = {{"PAGE_ID", a->row.id}, {"BACKEND", a->backend->config->name}, {"ATTEMPT", attempt},
+		{"REASON", a->verdict.reason}};
 	struct page_row now;
 
+	str_format(attempt, sizeof(attempt), "%" PRIi64, a->id);
 	log_event(LOG_LEVEL_INFO, NULL, fields, ARRAY_SIZE(fields), "page %s from %s: %s%s%s", a->row.id, a->backend->config->name,
 		page_outcome_name(a->verdict.page), a->verdict.reason[0] ? ": " : "", a->verdict.reason);
 	if (spool_page_get(s->spool, a->row.seq, &now) < 0)
@@ -169,6 +157,8 @@ static void tell(struct attempt *a, int64_t version)
 		.reason = a->verdict.reason[0] ? a->verdict.reason : NULL,
 		.message = a->verdict.message[0] ? a->verdict.message : NULL,
 	});
+	if (now.state == STATE_HELD && a->row.state != STATE_HELD)
+		courier_say_held(&now);
 	if (now.state != a->row.state || version > 0)
 		service_event(s, &(struct event){
 			.kind = state_event(now.state),
@@ -188,10 +178,10 @@ static int commit(struct attempt *a)
 	int r = ledger_close(c->service->spool, &a->close, &version);
 
 	if (r < 0 && r != -EALREADY && r != -ENOENT) {
-		c->service->state.storage_failed = true;
+		service_storage(c->service, r);
 		return r;
 	}
-	c->service->state.storage_failed = false;
+	service_storage(c->service, 0);
 	unlink_attempt(a);
 	if (r >= 0)
 		tell(a, version);

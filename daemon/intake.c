@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/messages.h"
 
 #define FILES_WAIT_MAX   8
 #define CAPTURE_PROGRAM  "pageferry-capture"
@@ -201,23 +202,28 @@ void intake_free(struct intake *i)
 	free(i);
 }
 
+/* Nothing of it was taken. */
+static void refuse_after_all(struct intake *i, struct intake_run *r)
+{
+	struct event e = {.kind = EVENT_SCAN_ENDED, .scan = r->number, .reason = "stopped", .message = "the service is stopping"};
+
+	run_free(r);
+	service_event(i->service, &e);
+}
+
 void intake_stop(struct intake *i)
 {
 	i->stopped = true;
-	/* What has not started is refused after all; nothing of it was taken. */
-	for (size_t k = i->n_files; k > 1; k--) {
-		struct intake_run *r = i->files[k - 1];
-		struct event e = {.kind = EVENT_SCAN_ENDED, .scan = r->number, .reason = "stopped",
-			.message = "the service is stopping"};
-
-		i->n_files--;
-		run_free(r);
-		service_event(i->service, &e);
-	}
+	if (i->scan && !i->scan->started)
+		refuse_after_all(i, take_ptr(i->scan));
+	while (i->n_files > 0 && !i->files[i->n_files - 1]->started)
+		refuse_after_all(i, i->files[--i->n_files]);
 }
 
 static int refuse(struct intake *i, const struct intake_request *q, char *why, size_t why_size)
 {
+	int e;
+
 	if (i->stopped) {
 		str_format(why, why_size, "the service is stopping");
 		return -ESHUTDOWN;
@@ -230,7 +236,10 @@ static int refuse(struct intake *i, const struct intake_request *q, char *why, s
 		str_format(why, why_size, "%d files are waiting", FILES_WAIT_MAX);
 		return -EBUSY;
 	}
-	return spool_room(i->service->spool, why, why_size);
+	e = spool_room(i->service->spool, why, why_size);
+	if (e < 0)
+		log_event(LOG_LEVEL_WARNING, MESSAGE_SCAN_REFUSED, NULL, 0, "refused before the shutter: %s", why);
+	return e;
 }
 
 static int run_fill(struct intake_run *r, const struct intake_request *q, const struct spool_job *job)

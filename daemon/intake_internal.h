@@ -25,7 +25,7 @@ struct intake_run {
 	int64_t index;
 	char page_name[256];
 	uint32_t width, height;
-	char *capture; /* owned JSON text */
+	cJSON *capture; /* owned; what the helper says it did; NULL: nothing */
 	uint64_t bytes;
 	bool failed;   /* it was refused while it arrived: its pieces are let go by */
 

@@ -14,7 +14,7 @@ void intake_page_drop(struct intake_run *r)
 {
 	spool_page_abort(r->writer);
 	r->writer = NULL;
-	free(take_ptr(r->capture));
+	cJSON_Delete(take_ptr(r->capture));
 	r->bytes = 0;
 	r->failed = false;
 }
@@ -56,18 +56,31 @@ static int side(const cJSON *head, const char *name, uint32_t *ret)
 static int keep_capture(struct intake_run *r, const cJSON *head)
 {
 	const cJSON *capture = json_get_object(head, "capture");
-	_cleanup_buf_ struct buf text = BUF_MAX(CAPTURE_MAX);
+
+	if (capture && !(r->capture = cJSON_Duplicate(capture, true)))
+		return -ENOMEM;
+	return 0;
+}
+
+/* As it is stored: with the times of every stage, which only the page's end knows. Nothing when it is more than anybody
+ * reads: the page matters, this does not. */
+static int capture_text(struct intake_run *r, const cJSON *end, struct buf *out)
+{
+	const cJSON *ms = json_get_object(end, "ms");
 	int e;
 
-	if (!capture)
+	if (!r->capture)
 		return 0;
-	e = json_print(capture, false, &text);
+	if (ms) {
+		cJSON_DeleteItemFromObjectCaseSensitive(r->capture, "ms");
+		e = json_add_take(r->capture, "ms", cJSON_Duplicate(ms, true));
+		if (e < 0)
+			return e;
+	}
+	e = json_print(r->capture, false, out);
 	if (e == -EMSGSIZE)
-		return 0; /* more than anybody reads: the page matters, this does not */
-	if (e < 0)
-		return e;
-	r->capture = buf_take(&text);
-	return r->capture ? 0 : -ENOMEM;
+		buf_clear(out);
+	return e == -EMSGSIZE ? 0 : e;
 }
 
 static int page_begin(struct intake_run *r, const cJSON *head)
@@ -142,6 +155,7 @@ static void announce(struct intake_run *r, const struct page_row *row)
 static int page_end(struct intake_run *r, const cJSON *head)
 {
 	const char *sha256 = json_get_string(head, "sha256");
+	_cleanup_buf_ struct buf capture = BUF_MAX(CAPTURE_MAX);
 	struct page_row row;
 	int64_t total;
 	int e;
@@ -154,14 +168,18 @@ static int page_end(struct intake_run *r, const cJSON *head)
 		return fail(r, -EBADMSG, "the end of no page");
 	if (json_get_i64(head, "bytes_total", &total) < 0 || (uint64_t)total != r->bytes || !sha256)
 		return fail(r, -EBADMSG, "a page of another length than was told");
+	e = capture_text(r, head, &capture);
+	if (e < 0)
+		return fail(r, e, "what the helper says about the page cannot be kept");
 	/* Frees the writer in every case. */
-	e = spool_page_commit(take_ptr(r->writer), r->width, r->height, sha256, r->capture, &row);
+	e = spool_page_commit(take_ptr(r->writer), r->width, r->height, sha256, capture.len ? buf_str(&capture) : NULL, &row);
 	intake_page_drop(r);
 	if (e == -EBADMSG) {
 		rejected(r, r->page_name, "damaged", "the page did not arrive whole");
 		return 0;
 	}
-	r->service->state.storage_failed = e == -EIO || e == -EROFS;
+	/* No room is another light's. */
+	service_storage(r->service, e == -ENOSPC || e == -EDQUOT ? 0 : e);
 	if (e < 0)
 		return fail(r, e, "the page cannot be stored");
 	announce(r, &row);

@@ -40,6 +40,24 @@ int ledger_page_cost(struct spool *s, int64_t seq, int64_t *ret_pusd)
 	return r < 0 ? r : 0;
 }
 
+int ledger_answered(struct spool *s, const struct page_row *p, char ret[static BACKEND_NAME_SIZE])
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int r;
+
+	ret[0] = '\0';
+	if (p->version == 0)
+		return 0;
+	r = db_query(s->db, &st,
+		"SELECT a.backend FROM results r JOIN attempts a ON a.id = r.attempt WHERE r.page = ? AND r.version = ?", "ii",
+		p->seq, p->version);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r > 0)
+		text_cut(ret, BACKEND_NAME_SIZE, stmt_text(st, 0));
+	return r;
+}
+
 /* ---- as the varlink type Attempt ------------------------------------------------------------- */
 
 enum column {

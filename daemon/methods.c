@@ -41,14 +41,6 @@ static int add_route(struct service *s, cJSON *obj)
 	return s->courier ? courier_backends_json(s->courier, backends) : 0;
 }
 
-static int add_money(cJSON *obj, const char *name, int64_t pusd)
-{
-	char text[24];
-
-	str_format(text, sizeof(text), "%lld", (long long)pusd);
-	return json_add_string(obj, name, text);
-}
-
 /* Of the current day (UTC). */
 static int add_spent(struct service *s, cJSON *obj)
 {
@@ -57,8 +49,8 @@ static int add_spent(struct service *s, cJSON *obj)
 
 	r = ledger_spent(s->spool, now - now % DAY_MS, &spent, &possibly);
 	if (r >= 0)
-		r = add_money(obj, "spentPicoUsd", spent);
-	return r < 0 ? r : add_money(obj, "possiblyBilledPicoUsd", possibly);
+		r = json_add_money(obj, "spentPicoUsd", spent);
+	return r < 0 ? r : json_add_money(obj, "possiblyBilledPicoUsd", possibly);
 }
 
 static int add_lights(struct service *s, cJSON *obj)

@@ -39,6 +39,7 @@ struct pending {
 	int next_page;
 	bool all;
 	int64_t before; /* seq of the last one of all */
+	int64_t stays_held; /* seq of one that cannot be tried again; 0: none */
 	cJSON *retried;
 };
 
@@ -90,6 +91,7 @@ int event_json(struct service *s, const struct event *e, cJSON **ret);
 /* The text of the page's current result, appended. 1, 0 if it has none, or negative errno. */
 int result_text(struct service *s, const struct page_row *p, struct buf *out);
 int json_add_safe(cJSON *obj, const char *name, const char *value);
+int json_add_money(cJSON *obj, const char *name, int64_t pusd); /* digits in a string */
 
 /* ---- methods_submit.c */
 void method_scan(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);

@@ -29,7 +29,7 @@ static int add_time(cJSON *obj, const char *name, int64_t ms)
 	return json_add_string(obj, name, text);
 }
 
-static int add_money(cJSON *obj, const char *name, int64_t pusd)
+int json_add_money(cJSON *obj, const char *name, int64_t pusd)
 {
 	char text[24];
 
@@ -40,18 +40,10 @@ static int add_money(cJSON *obj, const char *name, int64_t pusd)
 /* The backend whose answer the page has. */
 static int add_backend(struct service *s, const struct page_row *p, cJSON *obj)
 {
-	_cleanup_stmt_ struct stmt *st = NULL;
-	int r;
+	char backend[BACKEND_NAME_SIZE];
+	int r = ledger_answered(s->spool, p, backend);
 
-	if (p->version == 0)
-		return 0;
-	r = db_query(spool_db(s->spool), &st,
-		"SELECT a.backend FROM results r JOIN attempts a ON a.id = r.attempt WHERE r.page = ? AND "
-		"r.version = ?",
-		"ii", p->seq, p->version);
-	if (r >= 0)
-		r = stmt_next(st);
-	return r > 0 ? json_add_safe(obj, "backend", stmt_text(st, 0)) : r;
+	return r < 0 ? r : add_optional(obj, "backend", backend);
 }
 
 static int add_cost(struct service *s, const struct page_row *p, cJSON *obj)
@@ -59,7 +51,7 @@ static int add_cost(struct service *s, const struct page_row *p, cJSON *obj)
 	int64_t pusd = 0;
 	int r = ledger_page_cost(s->spool, p->seq, &pusd);
 
-	return r < 0 ? r : add_money(obj, "costPicoUsd", pusd);
+	return r < 0 ? r : json_add_money(obj, "costPicoUsd", pusd);
 }
 
 int page_json(struct service *s, const struct page_row *p, cJSON **ret)

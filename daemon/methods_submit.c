@@ -199,6 +199,12 @@ static void tell_queued(struct service *s, int64_t seq)
 		service_event(s, &(struct event){.kind = EVENT_PAGE_QUEUED, .page = &row});
 }
 
+/* Its file or its job is gone or damaged: it stays held with the reason that it has, and does not stop the others. */
+static bool cannot_be_retried(int r)
+{
+	return r == -ENOENT || r == -EBADMSG || r == -ELOOP;
+}
+
 static int retry_one(struct control *c, struct pending *p, const struct page_row *row)
 {
 	cJSON *id;
@@ -207,6 +213,10 @@ static int retry_one(struct control *c, struct pending *p, const struct page_row
 	if (row->state == STATE_DONE) /* since it was asked for */
 		return 0;
 	r = spool_page_retry(c->service->spool, row->seq);
+	if (cannot_be_retried(r)) {
+		p->stays_held = row->seq;
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	tell_queued(c->service, row->seq);
@@ -239,9 +249,24 @@ static int retry_next(struct control *c, struct pending *p, struct page_row *row
 	return r < 0 ? r : 1;
 }
 
+static void fail_stays_held(struct control *c, struct varlink_conn *conn, int64_t seq)
+{
+	struct page_row row;
+	char message[sizeof(row.id) + sizeof(row.reason) + 64];
+	int r = spool_page_get(c->service->spool, seq, &row);
+
+	if (r < 0) {
+		control_reply_take(conn, r, NULL);
+		return;
+	}
+	str_format(message, sizeof(message), "%s cannot be tried again, its file or its job is gone: %s", row.id, row.reason);
+	control_fail(conn, "NotNow", "message", message);
+}
+
 static void retry_finish(struct control *c, struct pending *p, int error)
 {
 	struct varlink_conn *conn = p->conn;
+	int64_t stays_held = p->all ? 0 : p->stays_held;
 	cJSON *j = error < 0 ? NULL : cJSON_CreateObject();
 
 	if (error >= 0)
@@ -252,6 +277,11 @@ static void retry_finish(struct control *c, struct pending *p, int error)
 	if (error < 0 && error != -ENOMEM) {
 		cJSON_Delete(j);
 		fail_room(conn, error, "the spool cannot be written");
+		return;
+	}
+	if (error >= 0 && stays_held) {
+		cJSON_Delete(j);
+		fail_stays_held(c, conn, stays_held);
 		return;
 	}
 	control_reply_take(conn, error, j);

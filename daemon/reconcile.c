@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/messages.h"
 #include "daemon/receipt.h"
 #include "daemon/spool_internal.h"
 
@@ -54,16 +55,22 @@ static const char *walk_name(struct reconcile *c)
 	return e ? e->d_name : NULL;
 }
 
+static bool slice_over(const struct spool *s, int items, int64_t started_ms)
+{
+	return items >= RECONCILE_SLICE || (items > 0 && clock_boottime_ms(s->clock) - started_ms >= RECONCILE_SLICE_MS);
+}
+
 /* A slice of a folder through fn. 1: more, 0: the end, negative errno. */
 static int walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name))
 {
+	int64_t started_ms = clock_boottime_ms(s->clock);
 	struct reconcile *c = &s->reconcile;
 	int r;
 
 	r = open_walk(c, dirfd);
 	if (r < 0)
 		return r;
-	for (int i = 0; i < RECONCILE_SLICE; i++) {
+	for (int i = 0; !slice_over(s, i, started_ms); i++) {
 		const char *name = walk_name(c);
 
 		if (!name)
@@ -207,8 +214,11 @@ static int close_crashed(struct spool *s, const struct cut_off *a)
 
 static int attempt_crashed(struct spool *s, struct cut_off *a)
 {
+	char attempt[24];
+	const struct log_field fields[] = {{"PAGE_ID", a->page_id}, {"BACKEND", a->backend}, {"ATTEMPT", attempt}};
 	int r;
 
+	str_format(attempt, sizeof(attempt), "%lld", (long long)a->id);
 	r = cut_off_sent(s, a);
 	if (r >= 0)
 		r = db_begin(s->db);
@@ -222,6 +232,9 @@ static int attempt_crashed(struct spool *s, struct cut_off *a)
 	r = db_commit(s->db);
 	if (r < 0)
 		return r;
+	log_event(LOG_LEVEL_WARNING, MESSAGE_ATTEMPT_CRASHED, fields, ARRAY_SIZE(fields),
+		"page %s: the service ended while %s had it%s", a->page_id, a->backend,
+		a->reserved > 0 ? "; it may have been billed" : "");
 	spool_counts_forget(s);
 	s->reconcile.counts.attempts_crashed++;
 	s->reconcile.cursor = a->id;
@@ -230,10 +243,11 @@ static int attempt_crashed(struct spool *s, struct cut_off *a)
 
 static int attempts_slice(struct spool *s)
 {
+	int64_t started_ms = clock_boottime_ms(s->clock);
 	struct cut_off a;
 	int r;
 
-	for (int i = 0; i < RECONCILE_SLICE; i++) {
+	for (int i = 0; !slice_over(s, i, started_ms); i++) {
 		r = cut_off_next(s, &a);
 		if (r > 0)
 			r = attempt_crashed(s, &a);
@@ -274,13 +288,15 @@ static bool row_is_broken(
 
 static int check_row(struct spool *s, const struct page_row *p)
 {
+	const struct log_field fields[] = {{"PAGE_ID", p->id}};
 	char why[200];
 	bool lost;
 	int r;
 
 	if (!row_is_broken(s, p, why, sizeof(why), &lost) || streq(p->reason, why))
 		return 0;
-	log_line(spool_log_level(s->reconcile.counts.lost), "page %s is held: %s", p->id, why);
+	log_event(spool_log_level(s->reconcile.counts.lost), lost ? MESSAGE_PAGE_LOST : MESSAGE_PAGE_HELD, fields, ARRAY_SIZE(fields),
+		"page %s is held: %s", p->id, why);
 	r = spool_page_hold(s, p->seq, why);
 	if (r >= 0)
 		s->reconcile.counts.lost += lost;
@@ -360,8 +376,8 @@ int spool_reconcile(struct spool *s)
 
 	if (r == 0 && s->rebuilt)
 		r = rebuilt_finished(s);
-
-	if (r == -EUCLEAN)
+	/* Not r: a file system says -EUCLEAN too. */
+	if (r < 0 && db_damaged(s->db))
 		spool_mark_damaged(s);
 	return r;
 }

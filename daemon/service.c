@@ -9,6 +9,7 @@
 #include "daemon/courier.h"
 #include "daemon/delivery.h"
 #include "daemon/intake.h"
+#include "daemon/messages.h"
 
 #define RECONCILE_AGAIN_MS 30000
 #define STATUS_EVERY_MS    1000
@@ -58,7 +59,8 @@ static void tell_status(struct service *s)
 		s->status_pending = loop_timer(s->event, &s->status_timer, STATUS_EVERY_MS, on_status, s) >= 0;
 }
 
-void service_lights(struct service *s)
+/* The state for the lights, again from the spool and the courier; shows them when they changed. */
+static void service_lights(struct service *s)
 {
 	struct spool_counts n = {0};
 	struct lights now;
@@ -110,6 +112,31 @@ static void note_state(struct service *s, const struct event *e)
 	}
 }
 
+/* To go on would only fail for ever: the next start sets the database aside and makes a new one from the page files. */
+static bool ended_by_damage(struct service *s)
+{
+	if (!db_damaged(spool_db(s->spool)))
+		return false;
+	if (!s->damaged)
+		log_error("the spool's database is damaged: the service ends, and rebuilds it at its next start");
+	s->damaged = s->stopping = true;
+	sd_event_exit(s->event, -EUCLEAN);
+	return true;
+}
+
+void service_storage(struct service *s, int error)
+{
+	bool failed = error < 0;
+
+	if (failed && !s->state.storage_failed)
+		log_event(LOG_LEVEL_ERROR, MESSAGE_STORAGE_FAILED, NULL, 0, "the spool cannot be used: %s", errno_text(error));
+	if (failed != s->state.storage_failed) {
+		s->state.storage_failed = failed;
+		service_lights(s);
+	}
+	ended_by_damage(s);
+}
+
 void service_event(struct service *s, const struct event *e)
 {
 	note_state(s, e);
@@ -118,6 +145,7 @@ void service_event(struct service *s, const struct event *e)
 	if (s->courier)
 		courier_kick(s->courier);
 	service_lights(s);
+	ended_by_damage(s);
 }
 
 /* ---- recovery, in slices while the service works ----------------------------------------------------------------------------- */
@@ -127,7 +155,7 @@ static void report_recovery(struct service *s)
 	const struct spool_reconciled *n = spool_reconciled(s->spool);
 
 	if (n->tmp_removed || n->not_acknowledged || n->lost || n->attempts_crashed || n->quarantined)
-		log_notice("recovered: %" PRIi64 " unfinished files removed, %" PRIi64 " pages never acknowledged, %" PRIi64
+		log_notice("recovered: %" PRIi64 " unfinished files removed, %" PRIi64 " pages found without a row, %" PRIi64
 			   " lost, %" PRIi64 " requests cut off, %" PRIi64 " set aside",
 			n->tmp_removed, n->not_acknowledged, n->lost, n->attempts_crashed, n->quarantined);
 	service_lights(s);
@@ -167,6 +195,8 @@ static int on_reconcile(sd_event_source *source, void *ud)
 	}
 	if (r > 0)
 		return loop_defer(s->event, &s->reconcile, SD_EVENT_PRIORITY_IDLE, on_reconcile, s);
+	if (ended_by_damage(s))
+		return 0;
 	/* What cannot be looked at now must not keep the rest from working. */
 	log_warning("recovery stopped (%s); tried again in %d s", errno_text(r), RECONCILE_AGAIN_MS / 1000);
 	courier_start(s->courier);
@@ -192,7 +222,8 @@ static int on_stop_timer(sd_event_source *source, uint64_t us, void *ud)
 	return sd_event_exit(s->event, 0);
 }
 
-void service_stop(struct service *s)
+/* Ends within StopTimeout=: what is in flight may finish, nothing new begins. */
+static void service_stop(struct service *s)
 {
 	if (s->stopping)
 		return;
@@ -201,10 +232,12 @@ void service_stop(struct service *s)
 	log_info("stopping");
 	courier_stop(s->courier);
 	intake_stop(s->intake);
-	/* After every turn of the loop: has the last one ended? The timer alone bounds it if this cannot be had. */
+	/* After every turn of the loop: has the last one ended? */
 	if (loop_timer(s->event, &s->stop_timer, s->config.stop_timeout_ms, on_stop_timer, s) < 0 ||
 		sd_event_add_post(s->event, &s->stop_check, on_stop_check, s) < 0)
 		sd_event_exit(s->event, 0);
+	/* Idle, there is no further turn to wait for. */
+	on_stop_check(NULL, s);
 }
 
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *ud)
@@ -348,6 +381,6 @@ int service_run(struct service *s)
 		return r;
 	service_lights(s);
 	loop_notify("READY=1");
-	log_notice("pageferryd %s is ready%s", PAGEFERRY_VERSION, s->config.lab ? " (Lab=yes: not for real pages)" : "");
+	log_event(LOG_LEVEL_NOTICE, MESSAGE_READY, NULL, 0, "pageferryd %s is ready%s", PAGEFERRY_VERSION, s->config.lab ? " (Lab=yes: not for real pages)" : "");
 	return sd_event_loop(s->event);
 }

@@ -52,7 +52,7 @@ struct service {
 	struct lights lights;
 	int64_t last_seq;            /* the page taken last; 0: none yet */
 	int64_t started_ms;          /* boottime */
-	bool stopping;
+	bool stopping, damaged;
 	/* service.c's own */
 	struct loop_watchdog *watchdog;
 	sd_event_source *reconcile, *reconcile_timer, *stop_timer, *stop_check, *status_timer;
@@ -65,14 +65,12 @@ struct service {
 /* Opens everything in order: `why` names what failed. service_clear() also takes a half-built one. */
 int service_init(struct service *s, char *why, size_t why_size);
 void service_clear(struct service *s);
-/* READY, recovery in slices, and the loop until it is told to stop. 0 or negative errno. */
+/* READY, recovery in slices, and the loop until it is told to stop. 0, or negative errno (-EUCLEAN: the database is damaged). */
 int service_run(struct service *s);
-/* Ends within StopTimeout=: what is in flight may finish, nothing new begins. */
-void service_stop(struct service *s);
 /* The document types of both folders into s->types; a local one wins by its name. One line a problem. */
 int types_load(const struct config *c, struct typeset **ret, struct buf *errors);
-/* The state for the lights, again from the spool and the courier; shows them when they changed. */
-void service_lights(struct service *s);
+/* How the spool did when it was last used: 0 or negative errno. Shown by the lights; a damaged database ends the service. */
+void service_storage(struct service *s, int error);
 
 /* Tells control (monitors, waiting calls), courier (work) and lights. The one way parts hear of each other. */
 void service_event(struct service *s, const struct event *e);

@@ -9,6 +9,7 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "daemon/messages.h"
 
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
 #define DAMAGED_MARK   "damaged"
@@ -222,7 +223,8 @@ static int set_aside(struct spool *s, const char *why)
 {
 	int r;
 
-	log_warning("the spool's database is set aside: %s", why);
+	log_event(LOG_LEVEL_WARNING, MESSAGE_SPOOL_SET_ASIDE, NULL, 0,
+		"the spool's database is set aside, and made again from the page files: %s", why);
 	r = spool_mark_damaged(s);
 	if (r >= 0)
 		r = quarantine_database(s, why);

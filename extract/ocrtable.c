@@ -322,6 +322,11 @@ static int take_cell(const struct table *t, const struct cell *c, size_t first, 
 	if (c->column == NO_COLUMN || first == end)
 		return 0;
 	column = &t->f->columns[c->column];
+	/* A wide word between narrower ones splits its cell's words: the first part has the column. */
+	if (json_get(ret->json, column->name)) {
+		ret->bad++;
+		return 0;
+	}
 	r = ocr_value_read(t->l, column, NULL, first, end, &v);
 	if (r == 0 && !c->guessed)
 		ret->bad++;

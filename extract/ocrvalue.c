@@ -193,47 +193,47 @@ static int find_run(const struct layout *l, const struct field_spec *f, const re
 	return repaired.json ? 1 : 0;
 }
 
-/* `like` (may be NULL) compiled into re, and *ret at it. False for an expression that is none: it matches
- * nothing. */
-static bool compile(const char *like, regex_t *re, const regex_t **ret)
+/* `like` compiled, or nothing to match (NULL). */
+struct pattern {
+	regex_t re;
+	bool set;
+};
+
+/* False for an expression that is none: it matches nothing. */
+static bool pattern_compile(struct pattern *p, const char *like)
 {
-	*ret = NULL;
-	if (!like)
-		return true;
-	if (regcomp(re, like, REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
-	*ret = re;
-	return true;
+	p->set = like && regcomp(&p->re, like, REG_EXTENDED | REG_NOSUB) == 0;
+	return p->set || !like;
 }
 
-static void compiled_free(const regex_t **re)
+static void pattern_free(struct pattern *p)
 {
-	if (*re)
-		regfree((regex_t *)*re);
+	if (p->set)
+		regfree(&p->re);
 }
 
 int ocr_value_read(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
 	size_t end, struct ocr_value *ret)
 {
-	_cleanup_(compiled_free) const regex_t *compiled = NULL;
-	regex_t re;
+	_cleanup_(pattern_free) struct pattern p = {};
 
-	return compile(like, &re, &compiled) ? read_run(l, f, compiled, first, end, ret) : 0;
+	return pattern_compile(&p, like) ? read_run(l, f, p.set ? &p.re : NULL, first, end, ret) : 0;
 }
 
 int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
 	size_t end, struct ocr_value *ret)
 {
-	_cleanup_(compiled_free) const regex_t *compiled = NULL;
-	regex_t re;
+	_cleanup_(pattern_free) struct pattern p = {};
+	const regex_t *re;
 	int r;
 
-	if (!compile(like, &re, &compiled))
+	if (!pattern_compile(&p, like))
 		return 0;
+	re = p.set ? &p.re : NULL;
 	if (!is_number(f->kind)) {
-		r = read_run(l, f, compiled, first, end, ret);
+		r = read_run(l, f, re, first, end, ret);
 		if (r != 0 || (f->kind == FIELD_TEXT && !like))
 			return r;
 	}
-	return find_run(l, f, compiled, first, MIN(end, first + OCR_FIND_WORDS_MAX), ret);
+	return find_run(l, f, re, first, MIN(end, first + OCR_FIND_WORDS_MAX), ret);
 }

@@ -45,6 +45,27 @@ check-full-only:
 	$(Q)tests/run --build build/$(ARCH)-asan --fault build/$(ARCH)-fault \
 		$(UNIT_TESTS:$(O)/%=build/$(ARCH)-asan/%) $(FUZZ_REPLAY:$(O)/%=build/$(ARCH)-asan/%) $(IT_SUITES) $(FULL_SUITES)
 
+# Coverage-guided runs of every target (clang's libFuzzer, ASan, UBSan), TIME= seconds each; findings land in build/*-fuzz/findings.
+# A finding is fixed and its input goes into tests/fuzz/corpus/TARGET/.
+TIME ?= 60
+define fuzz_target
+$(1:$(O)/fuzz/%=$(O)/libfuzzer/%): $(O)/obj/tests/fuzz/$(notdir $(1)).o $(foreach f,$(NEED_$(call unit_folder,$(1))),$(call lib,$(f)))
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D) && $(CC) $$(ALLLDFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.o,$$^) $$(call link_libs,$(call unit_folder,$(1)))
+endef
+$(foreach t,$(FUZZ_REPLAY),$(eval $(call fuzz_target,$(t))))
+.PHONY: fuzz-run
+fuzz:
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz TIME=$(TIME) fuzz-run
+fuzz-run: $(FUZZ_REPLAY:$(O)/fuzz/%=$(O)/libfuzzer/%)
+	$(Q)for t in $(FUZZ_SRC:tests/fuzz/%.c=%); do \
+		mkdir -p $(O)/corpus/$$t $(O)/findings; \
+		$(O)/libfuzzer/$$t -max_total_time=$(TIME) -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 \
+			-artifact_prefix=$(O)/findings/$$t- $(O)/corpus/$$t tests/fuzz/corpus/$$t >$(O)/findings/$$t.log 2>&1 || \
+			{ echo "not ok $$t: see $(O)/findings/$$t.log"; failed=1; continue; }; \
+		sed -n "s/^stat::number_of_executed_units: */ok $$t: /p" $(O)/findings/$$t.log; \
+	done; test -z "$$failed"
+
 samples:
 	$(Q)tests/samples/generate.py tests/samples/pages
 

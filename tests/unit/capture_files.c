@@ -101,6 +101,33 @@ TEST(one_page_under_a_given_name)
 	}
 }
 
+TEST(only_files_are_replaced)
+{
+	_cleanup_close_ int dir = dir_open(AT_FDCWD, test_tmpdir(), 0700);
+	_cleanup_pic_ struct pic page = pic_page(90, 60, 3);
+	_cleanup_buf_ struct buf jpeg = {};
+	struct convert_options o = CONVERT_OPTIONS_DEFAULT;
+	static const struct {
+		const char *name;
+		int error;
+	} taken[] = {{"link", -EEXIST}, {"folder", -EISDIR}, {"fifo", -EEXIST}};
+
+	make_jpeg(&page, (struct jpeg_make){}, &jpeg);
+	CHECK(symlinkat("elsewhere", dir, "link") == 0 && mkdirat(dir, "folder", 0700) == 0 &&
+		mkfifoat(dir, "fifo", 0600) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		struct run_counts counts;
+		struct emit *e = NULL;
+		struct input in;
+
+		input_from_memory(&in, jpeg.data, jpeg.len);
+		CHECK_INT(emit_files_new(dir, taken[i].name, &e), 0);
+		CHECK_INT(run_input(&in, "page", &o, e, &counts), taken[i].error);
+		emit_free(e);
+		CHECK_INT(count_entries(dir), ARRAY_SIZE(taken));
+	}
+}
+
 TEST(sources_that_are_not_there)
 {
 	static const char *const names[] = {

@@ -260,6 +260,50 @@ TEST(bytes_behind_the_end_are_no_harm)
 	CHECK_INT(m.pages, 1);
 }
 
+static unsigned int pages_of(const struct buf *jpeg, bool from_camera)
+{
+	struct convert_options o = CONVERT_OPTIONS_DEFAULT;
+	_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+	struct run_counts counts;
+	struct input in;
+
+	input_from_memory(&in, jpeg->data, jpeg->len);
+	in.from_camera = from_camera;
+	CHECK_INT(run_input(&in, "page", &o, &m.emit, &counts), 0);
+	return m.pages;
+}
+
+static void pad(struct buf *jpeg, size_t at, size_t n)
+{
+	char bytes[40];
+
+	memset(bytes, 0x55, sizeof(bytes));
+	CHECK_INT(buf_add(jpeg, bytes, n), 0);
+	memmove(jpeg->data + at + n, jpeg->data + at, jpeg->len - n - at);
+	memcpy(jpeg->data + at, bytes, n);
+}
+
+/* Some webcams pad their frames; in a file it is a trace of damage. The library keeps up to 8 bytes to
+ * itself. */
+TEST(bytes_before_a_marker)
+{
+	static const struct {
+		bool at_end;
+		size_t n;
+		unsigned int file, camera;
+	} cases[] = {{true, 12, 0, 1}, {true, 40, 0, 0}, {false, 1, 1, 1}, {false, 40, 1, 1}};
+	_cleanup_pic_ struct pic in = pic_page(64, 64, 3);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct buf jpeg = {};
+
+		make_jpeg(&in, (struct jpeg_make){}, &jpeg);
+		pad(&jpeg, cases[i].at_end ? jpeg.len - 2 : 2, cases[i].n); /* before EOI or behind SOI */
+		CHECK_INT(pages_of(&jpeg, false), cases[i].file);
+		CHECK_INT(pages_of(&jpeg, true), cases[i].camera);
+	}
+}
+
 TEST(damage_inside_is_noticed)
 {
 	_cleanup_pic_ struct pic in = pic_page(400, 300, 3);

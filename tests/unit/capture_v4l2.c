@@ -306,6 +306,9 @@ TEST(auto_finds_the_capture_node)
 	struct reject why;
 
 	CHECK_INT(scan(&f, "auto", &m, &why), 0);
+	f.device_caps = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING; /* there, and it says why not */
+	CHECK_INT(scan(&f, "auto", &m, &why), -EBADMSG);
+	CHECK_STR(reject_name(why.reason), "unsupported");
 	f = (struct fake){};
 	CHECK_INT(scan(&f, "auto", &m, &why), -EBADMSG);
 	CHECK_STR(reject_name(why.reason), "no-device");
@@ -354,13 +357,20 @@ TEST(mjpeg_with_padding)
 	struct reject why;
 
 	make_jpeg(&in, (struct jpeg_make){.h = 2, .v = 1}, &jpeg);
-	CHECK_INT(buf_add(&jpeg, "\0\0\0\0\0\0\0\0", 8), 0);
+	CHECK_INT(buf_add(&jpeg, (char[24]){}, 24), 0);
 	f.formats[1] = V4L2_PIX_FMT_MJPEG;
 	f.jpeg = &jpeg;
 	f.bad_frames = 2;
 	CHECK_INT(scan(&f, "/dev/video2", &m, &why), 0);
 	CHECK_STR(m.info.format, "jpeg");
-	jpeg.len -= 12; /* now without an end */
+	memcpy(jpeg.data + jpeg.len - 26, "\0\0\0\0\0\0\0\0\0\0\0\0\xff\xd9",
+		14); /* now before the end marker too */
+	f = camera();
+	f.formats[1] = V4L2_PIX_FMT_MJPEG;
+	f.jpeg = &jpeg;
+	CHECK_INT(scan(&f, "/dev/video2", &m, &why), 0);
+	CHECK_INT(m.pages, 2);
+	jpeg.len -= 14; /* now without an end */
 	f = camera();
 	f.formats[1] = V4L2_PIX_FMT_MJPEG;
 	f.jpeg = &jpeg;

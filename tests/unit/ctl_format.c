@@ -190,6 +190,51 @@ TEST(fields)
 		"  Tea ?     3.50    2\n");
 }
 
+/* Whichever row comes first, debit stands where its own row has it. */
+TEST(columns_of_rows_keep_their_order)
+{
+	_cleanup_json_ cJSON *credit_first = json_of(
+		"{\"fields\":{\"lines\":{\"value\":["
+		"{\"date\":\"2026-11-01\",\"description\":\"Pay\",\"credit\":\"5.00\",\"balance\":\"9.00\"},"
+		"{\"date\":\"2026-11-02\",\"description\":\"Tea\",\"debit\":\"1.00\",\"balance\":\"8.00\"}"
+		"]}}}");
+	_cleanup_json_ cJSON *debit_first = json_of(
+		"{\"fields\":{\"lines\":{\"value\":["
+		"{\"date\":\"2026-11-02\",\"description\":\"Tea\",\"debit\":\"1.00\",\"balance\":\"8.00\"},"
+		"{\"new\":\"x\",\"date\":\"2026-11-03\",\"balance\":\"8.00\",\"late\":\"y\"}]}}}");
+	_cleanup_buf_ struct buf a = {}, b = {};
+
+	CHECK_INT(fields_print(credit_first, &ascii, 0, &a), 0);
+	CHECK(strstr(buf_str(&a), "  date        description  debit  credit  balance\n"));
+	CHECK_INT(fields_print(debit_first, &ascii, 0, &b), 0);
+	CHECK(strstr(buf_str(&b), "  new  date        description  debit  balance  late\n"));
+}
+
+TEST(more_columns_than_a_table_has)
+{
+	_cleanup_json_ cJSON *result =
+		json_of("{\"fields\":{\"t\":{\"value\":[{\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,"
+			"\"h\":1,\"i\":1,"
+			"\"j\":1,\"k\":1,\"l\":1},{\"a\":2,\"b\":2,\"x\":2,\"c\":2,\"y\":2}]}}}");
+	_cleanup_buf_ struct buf out = {};
+
+	CHECK_INT(fields_print(result, &ascii, 0, &out), 0);
+	CHECK(strstr(buf_str(&out), "  a  b  c  d  e  f  g  h  i  j  k  l\n"));
+}
+
+/* A model may answer anything. */
+TEST(odd_rows)
+{
+	_cleanup_json_ cJSON *empty = json_of("{\"fields\":{\"t\":{\"value\":[{},{},{}]}}}");
+	_cleanup_json_ cJSON *mixed =
+		json_of("{\"fields\":{\"t\":{\"value\":[{\"a\":1},[\"x\",2],null,\"y\",{\"a\":null}]}}}");
+	_cleanup_buf_ struct buf b = {};
+
+	SHOWN(fields_print(empty, &ascii, 0, &out), "t  3 rows  unproven\nt:\n");
+	CHECK_INT(fields_print(mixed, &ascii, 0, &b), 0);
+	CHECK(strstr(buf_str(&b), "t:\n  a\n  1\n"));
+}
+
 TEST(fields_of_nothing)
 {
 	_cleanup_json_ cJSON *empty = json_of("{}"),

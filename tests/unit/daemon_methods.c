@@ -642,6 +642,31 @@ TEST(retry)
 	end(w);
 }
 
+/* A page whose file is gone does not stop the others, and is told of when it was meant. */
+TEST(retry_of_a_lost_page)
+{
+	struct world *w = begin();
+	char call[160], file[PAGE_FILE_SIZE];
+	struct page_row p[3];
+
+	for (size_t i = 0; i < 3; i++) {
+		fixture_page(&w->f, &p[i]);
+		CHECK_INT(spool_page_hold(w->f.spool, p[i].seq, "lost: gone"), 0);
+	}
+	page_file_name(p[1].id, file);
+	CHECK_INT(unlinkat(w->f.spool->pages, file, 0), 0);
+	str_format(call, sizeof(call),
+		"{\"method\":\"io.pageferry.Retry\",\"parameters\":{\"pages\":[\"%s\"]}}", p[1].id);
+	ask(w, call);
+	CHECK_HAS(w->answer, "io.pageferry.NotNow");
+	CHECK_HAS(w->answer, "lost: gone");
+	ask(w, "{\"method\":\"io.pageferry.Retry\",\"parameters\":{\"all\":true}}");
+	str_format(call, sizeof(call), "{\"parameters\":{\"pages\":[\"%s\",\"%s\"]}}|", p[2].id, p[0].id);
+	CHECK_STR(w->answer, call);
+	CHECK_INT(fixture_sql(&w->f, "SELECT count(*) FROM pages WHERE state = 'held'"), 1);
+	end(w);
+}
+
 TEST(retry_all)
 {
 	struct world *w = begin();

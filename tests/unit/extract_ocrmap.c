@@ -205,6 +205,32 @@ TEST(invoice_lines)
 		"travel\",\"quantity\":\"1.5\",\"unit_price\":\"80.00\",\"amount\":\"120.00\"}]}");
 }
 
+/* A word read far too wide overlaps its neighbours: the answer must still be JSON with each column once. */
+TEST(wide_word_writes_no_column_twice)
+{
+	struct ocr_word words[] = {
+		{"Description", 100, 100, 150, 20, 95, 1, 1, 1}, {"Qty", 500, 100, 50, 20, 95, 1, 1, 1},
+		{"Price", 700, 100, 60, 20, 95, 1, 1, 1}, {"Amount", 900, 100, 90, 20, 95, 1, 1, 1},
+		{"Widget", 100, 140, 100, 20, 95, 1, 1, 2}, {"2", 510, 140, 10, 20, 95, 1, 1, 2},
+		{"30.00", 700, 140, 60, 20, 95, 1, 1, 2}, {"60.00", 910, 140, 80, 20, 95, 1, 1, 2},
+		{"Bolt", 100, 180, 100, 20, 95, 1, 1, 3}, {"60.00", 600, 180, 760, 20, 95, 1, 1, 3},
+		{"30.00", 700, 180, 60, 20, 95, 1, 1, 3}, {"60.00", 910, 180, 80, 20, 95, 1, 1, 3},
+	};
+	struct ocr_words page = {words, ARRAY_SIZE(words), 1200, 1600, NULL};
+	struct typeset *types = types_load();
+	cJSON *answer = NULL, *evidence = NULL, *again = NULL;
+	struct buf text = {};
+
+	CHECK_INT(ocr_map(typeset_find(types, "invoice"), &page, &answer, &evidence), 0);
+	CHECK_INT(json_print(answer, false, &text), 0);
+	CHECK_INT(json_parse(text.data, text.len, &again, NULL), 0); /* refuses duplicate members */
+	cJSON_Delete(again);
+	cJSON_Delete(answer);
+	cJSON_Delete(evidence);
+	buf_free(&text);
+	typeset_free(types);
+}
+
 TEST(unknown_columns_are_left_out)
 {
 	check_page("invoice",

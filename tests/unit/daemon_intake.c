@@ -1,0 +1,166 @@
+/* From frames of the capture helper to accepted pages; the service around it is stood in for here. */
+#include "daemon/intake_internal.h"
+#include "tests/unit/daemon_fixture.h"
+
+static struct {
+	int accepted, rejected, storage;
+	char reason[48];
+} seen;
+
+void service_event(struct service *s, const struct event *e)
+{
+	seen.accepted += e->kind == EVENT_PAGE_ACCEPTED;
+	seen.rejected += e->kind == EVENT_PAGE_REJECTED;
+	if (e->kind == EVENT_PAGE_REJECTED)
+		str_copy(seen.reason, sizeof(seen.reason), e->reason);
+}
+
+void service_storage(struct service *s, int error)
+{
+	seen.storage = error;
+}
+
+struct world {
+	struct fixture f;
+	struct service service;
+	struct intake_run run;
+	struct buf jpeg;
+	char sha256[SHA256_HEX_SIZE];
+};
+
+static void begin(struct world *w)
+{
+	memset(&seen, 0, sizeof(seen));
+	*w = (struct world){0};
+	fixture_begin(&w->f);
+	w->service.spool = w->f.spool;
+	w->run = (struct intake_run){.service = &w->service, .fd = -1, .job = w->f.job, .owner = 1000};
+	fixture_jpeg(&w->jpeg, 500);
+	sha256_hex_of(w->jpeg.data, w->jpeg.len, w->sha256);
+}
+
+static void end(struct world *w)
+{
+	intake_page_drop(&w->run);
+	buf_free(&w->jpeg);
+	fixture_end(&w->f);
+}
+
+/* A frame as the reader hands it on: its payload, if any, and its end. */
+static int frame(struct world *w, const char *text, const void *data, size_t len)
+{
+	_cleanup_json_ cJSON *head = NULL;
+	struct frame_piece piece = {.bytes = len, .data = data, .len = len};
+	int r = 0;
+
+	CHECK_INT(json_parse(text, strlen(text), &head, NULL), 0);
+	piece.head = head;
+	piece.type = json_get_string(head, "type");
+	if (len)
+		r = intake_frame(&w->run, FRAME_DATA, &piece);
+	return r < 0 ? r : intake_frame(&w->run, FRAME_DONE, &piece);
+}
+
+static int page(struct world *w, const char *capture)
+{
+	char text[400];
+
+	CHECK(str_format(text, sizeof(text),
+		      "{\"type\":\"page\",\"index\":1,\"name\":\"a\",\"width\":100,\"height\":200%s%s}",
+		      capture ? ",\"capture\":" : "", capture ? capture : "") > 0);
+	return frame(w, text, NULL, 0);
+}
+
+static int page_end(struct world *w, size_t bytes, const char *more)
+{
+	char text[400];
+
+	CHECK(str_format(text, sizeof(text), "{\"type\":\"page-end\",\"bytes_total\":%zu,\"sha256\":\"%s\"%s}", bytes, w->sha256,
+		      more) > 0);
+	return frame(w, text, NULL, 0);
+}
+
+static bool capture_is(struct world *w, const char *want)
+{
+	return fixture_sql(&w->f, "SELECT count(*) FROM pages") == 1 &&
+	       db_get_i64(spool_db(w->f.spool), &(int64_t){0}, "SELECT 1 FROM pages WHERE capture IS ?", "s", want) == 1;
+}
+
+TEST(page_is_accepted_with_the_times_of_all_stages)
+{
+	struct world w;
+
+	begin(&w);
+	CHECK_INT(page(&w, "{\"format\":\"jpeg\",\"ms\":{\"grab\":1}}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+	CHECK_INT(page_end(&w, w.jpeg.len, ",\"ms\":{\"grab\":1,\"decode\":7}"), 0);
+	CHECK_INT(seen.accepted, 1);
+	CHECK_INT(seen.storage, 0);
+	CHECK(capture_is(&w, "{\"format\":\"jpeg\",\"ms\":{\"grab\":1,\"decode\":7}}"));
+	end(&w);
+}
+
+TEST(page_without_a_word_about_itself_is_accepted)
+{
+	struct world w;
+
+	begin(&w);
+	CHECK_INT(page(&w, NULL), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+	CHECK_INT(page_end(&w, w.jpeg.len, ",\"ms\":{\"grab\":1}"), 0);
+	CHECK(capture_is(&w, NULL));
+	end(&w);
+}
+
+TEST(page_of_another_length_or_content_is_not_accepted)
+{
+	struct world w;
+
+	begin(&w);
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+	CHECK_INT(page_end(&w, w.jpeg.len + 1, ""), -EBADMSG);
+	intake_page_drop(&w.run);
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+	w.sha256[0] = w.sha256[0] == '0' ? '1' : '0';
+	CHECK_INT(page_end(&w, w.jpeg.len, ""), 0);
+	CHECK_STR(seen.reason, "damaged");
+	CHECK_INT(seen.accepted, 0);
+	CHECK_INT(fixture_files("pages") + fixture_files("tmp"), 0);
+	end(&w);
+}
+
+TEST(rejected_page_is_taken_back_and_the_next_is_taken)
+{
+	struct world w;
+
+	begin(&w);
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, 40), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"reject\",\"reason\":\"truncated\",\"message\":\"cut\"}", NULL, 0), 0);
+	CHECK_STR(seen.reason, "truncated");
+	CHECK_INT(fixture_files("tmp"), 0);
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", "no JPEG at all", 14), 0);
+	CHECK_INT(seen.rejected, 2);
+	CHECK_INT(page_end(&w, 14, ""), 0); /* its rest is let go by */
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+	CHECK_INT(page_end(&w, w.jpeg.len, ""), 0);
+	CHECK_INT(seen.accepted, 1);
+	end(&w);
+}
+
+TEST(frames_out_of_order_end_the_run)
+{
+	struct world w;
+
+	begin(&w);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", "x", 1), -EBADMSG);
+	CHECK_INT(page_end(&w, 1, ""), -EBADMSG);
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(page(&w, "{}"), -EBADMSG);
+	CHECK_INT(frame(&w, "{\"type\":\"dance\"}", NULL, 0), -EBADMSG);
+	end(&w);
+}
