@@ -117,7 +117,7 @@ static int files_end(struct emit *e, bool ok, const char *reason, const char *me
 {
 	if (!ok && !files_of(e)->told)
 		log_error("%s (%s)", message, reason);
-	return fflush(stdout) == 0 ? 0 : -errno;
+	return fflush(stdout) == 0 ? 0 : cannot_write(files_of(e), "standard output", -errno);
 }
 
 static void files_free(struct emit *e)

@@ -60,7 +60,7 @@ static const char *nearest(const char *model)
 	if (listed(model))
 		return model;
 	if (starts_with(model, "anthropic."))
-		return "an au.anthropic. profile with Melbourne=yes, or " NEAREST;
+		return "an au.anthropic. profile with Regions=sydney melbourne, or " NEAREST;
 	return NEAREST;
 }
 
@@ -71,7 +71,7 @@ static enum guard_answer check_au(const struct guard_policy *p, const char *mode
 		return GUARD_DENY;
 	}
 	if (p->sydney_only) {
-		guard_say(w, "%s may run in Melbourne too; set Melbourne=yes, or use " NEAREST " in Sydney", model);
+		guard_say(w, "%s may run in Melbourne too; set Regions=sydney melbourne, or use " NEAREST " in Sydney", model);
 		return GUARD_DENY;
 	}
 	guard_say(w, "%s runs in Sydney or Melbourne", model);

@@ -124,7 +124,7 @@ static int set_value(const struct option *x, const char *value, struct options *
 		break;
 	case OPTION_TEXT:
 		*(const char **)field = value;
-		r = is_choice(x, value) ? 0 : -EINVAL;
+		r = *value && is_choice(x, value) ? 0 : -EINVAL;
 		break;
 	case OPTION_COUNT:
 		r = parse_i64(value, 1, 1000000, field);

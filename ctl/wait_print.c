@@ -189,11 +189,14 @@ void wait_progress_clear(struct wait *w)
 
 void wait_progress(struct wait *w)
 {
-	const char *what = w->handed_in ? "" : w->pause_ms ? ", the service is busy" : ", handing in";
+	const char *what = w->handed_in ? "" : w->pause_ms ? "the service is busy" : "handing in";
 
 	if (w->c->options.json || !w->c->look.terminal || !isatty(STDERR_FILENO))
 		return;
 	wait_progress_clear(w);
-	fprintf(stderr, "%zu of %zu pages answered%s", w->n_finished, w->n_pages, what);
+	if (w->n_pages)
+		fprintf(stderr, "%zu of %zu page%s answered%s", w->n_finished, w->n_pages,
+			w->n_pages == 1 ? "" : "s", *what ? ", " : "");
+	fputs(what, stderr);
 	w->progress = true;
 }

@@ -113,6 +113,10 @@ static void check_residency(struct config_reading *rd, const struct backend_conf
 	}
 	switch (guard_check(&p, &q, why, sizeof(why))) {
 	case GUARD_ALLOW:
+		/* cloud/bedrock.c would refuse every page */
+		if (b->kind == KIND_BEDROCK && strstr(b->bedrock.model, "anthropic."))
+			problem(rd, b, title, "Model", "%s speaks another form than Nova; use amazon.nova-pro-v1:0 or "
+				"amazon.nova-lite-v1:0", b->bedrock.model);
 		return;
 	case GUARD_NEEDS_RESOLVE:
 		problem(rd, b, title, "Model", "%s; it cannot be resolved here: name the model or an Australian profile itself", why);

@@ -41,7 +41,8 @@ static void go_on(struct intake *i);
 static void run_end(struct intake_run *r, const char *reason, const char *message)
 {
 	struct intake *i = r->intake;
-	struct event e = {.kind = EVENT_SCAN_ENDED, .scan = r->number, .reason = reason, .message = message};
+	struct event e = {.kind = EVENT_SCAN_ENDED, .scan = r->number, .reason = reason, .message = message,
+		.glass = r->source != NULL};
 	char name[256];
 
 	if (r == i->scan) {
@@ -153,7 +154,8 @@ static void run_begin(struct intake_run *r)
 	r->deadline_ms = clock_boottime_ms(s->clock) + s->config.helper_timeout_ms;
 	/* The helper first: to whoever hears of the start, the scan is under way. */
 	e = run_start(r);
-	service_event(s, &(struct event){.kind = EVENT_SCAN_STARTED, .scan = r->number, .name = r->name});
+	service_event(s, &(struct event){
+		.kind = EVENT_SCAN_STARTED, .scan = r->number, .name = r->name, .glass = r->source != NULL});
 	if (e < 0) {
 		text_safe_copy(message, sizeof(message), r->failure);
 		run_end(r, "io", message);

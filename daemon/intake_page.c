@@ -146,6 +146,7 @@ static void announce(struct intake_run *r, const struct page_row *row)
 	service_event(r->service, &(struct event){
 		.kind = EVENT_PAGE_ACCEPTED,
 		.page = row,
+		.glass = r->source != NULL,
 		.scan = r->number,
 		.name = row->name[0] ? row->name : NULL,
 	});

@@ -88,13 +88,17 @@ static void note_state(struct service *s, const struct event *e)
 {
 	switch (e->kind) {
 	case EVENT_SCAN_STARTED:
+		if (!e->glass)
+			break;
 		s->state.scanning = true;
 		s->state.last_page_safe = s->state.last_page_delivered = false;
 		break;
 	case EVENT_SCAN_ENDED:
-		s->state.scanning = s->intake && intake_busy(s->intake);
+		s->state.scanning &= !e->glass;
 		break;
 	case EVENT_PAGE_ACCEPTED:
+		if (!e->glass)
+			break;
 		s->state.last_page_safe = true;
 		s->state.last_page_delivered = false;
 		s->last_seq = e->page->seq;

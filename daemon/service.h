@@ -34,6 +34,7 @@ struct event {
 	const struct page_row *page; /* NULL when it is about no page */
 	const char *backend, *name, *reason, *message;
 	uint64_t scan;               /* which scan or submission; 0: none */
+	bool glass;                  /* of a scan: the page lay on the glass, and the lights speak of it; not of a file */
 };
 const char *event_kind_name(enum event_kind k);
 

@@ -7,6 +7,7 @@
 
 #include "base/fileio.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "ocr/limits.h"
 #include "ocr/serve.h"
 
@@ -36,16 +37,18 @@ static int by_hand(const char *file, const struct tess_options *o, bool text)
 	_cleanup_buf_ struct buf jpeg = {.max = SERVE_JPEG_MAX};
 	struct ocr_fail fail = {};
 	struct grey size;
+	char shown[256];
 	int r;
 
+	text_safe_copy(shown, sizeof(shown), file); /* a shell's * takes names of files as they are */
 	r = file_read(AT_FDCWD, file, SERVE_JPEG_MAX, &jpeg);
 	if (r < 0) {
-		fprintf(stderr, "pageferry-ocr: %s: %s\n", file, errno_text(r));
+		fprintf(stderr, "pageferry-ocr: %s: %s\n", shown, errno_text(r));
 		return 1;
 	}
 	r = serve_page(o, &jpeg, GREY_PIXELS_MAX, &size, &w, &fail);
 	if (r < 0) {
-		fprintf(stderr, "pageferry-ocr: %s: %s: %s\n", file, fail.reason, fail.message);
+		fprintf(stderr, "pageferry-ocr: %s: %s: %s\n", shown, fail.reason, fail.message);
 		return 1;
 	}
 	r = text ? page_words_text(&w, &out) : page_words_json(&w, &out);
@@ -83,12 +86,12 @@ int main(int argc, char **argv)
 			puts("pageferry-ocr " PAGEFERRY_VERSION);
 			return 0;
 		default:
-			return 64;
+			return 2;
 		}
 	}
 	if (argc - optind > 1) {
 		fputs(usage, stderr);
-		return 64;
+		return 2;
 	}
 	r = limits_set();
 	if (r < 0)

@@ -2,6 +2,7 @@
 """With nothing configured pages become fields by OCR on the device; bad input is refused with a reason and the others go on."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -105,6 +106,32 @@ def test_helper_killed_mid_page():
         s.wait_states(ids, {"done"})
 
 
+def test_helpers_behind_sockets():
+    """As in production: each helper is started by its socket, one run a connection, with systemd's own activation tool."""
+    tool, folder = shutil.which("systemd-socket-activate"), "/run/pageferry"
+    if not tool:
+        raise suite.Skip("systemd-socket-activate (package systemd) is not installed")
+    if os.geteuid() != 0 or os.path.exists(folder):
+        raise suite.Skip("needs root and a free " + folder)
+    os.mkdir(folder)
+    activators = []
+    try:
+        with Service({"Service": {"SocketHelpers": "yes"}}) as s:
+            for name in ("capture", "ocr"):
+                activators.append(subprocess.Popen([tool, "--accept", "--inetd", "-l", folder + "/" + name, s.build + "/pageferry-" + name],
+                                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+                activators[-1].stderr.readline()  # "Listening on ...": only then is there a socket
+            ids = s.submit(sample("receipt-1"))
+            s.wait_states(ids, {"done"})
+            assert s.rows("SELECT tries FROM pages") == [{"tries": 0}]
+    finally:
+        for a in activators:
+            a.terminate()
+            a.wait()
+            a.stderr.close()
+        shutil.rmtree(folder)
+
+
 def test_scan_source_replay():
     with Service({"Capture": {"Source": "replay:" + os.path.dirname(sample("x")), "Type": "auto"}}) as s:
         ids = s.call("Scan")["pages"]
@@ -112,6 +139,18 @@ def test_scan_source_replay():
         rows = s.rows("SELECT name, bytes, max(width, height) AS side FROM pages ORDER BY seq")
         assert [r["name"] for r in rows] == sorted(r["name"] for r in rows)
         assert all(r["side"] == 2048 for r in rows), rows
+
+
+def test_a_file_moves_no_light():
+    """The lights speak of the page on the glass; a file that is taken meanwhile must not light "safe" for it."""
+    with Service({"Capture": {"Source": "replay:" + sample("receipt-2")}}) as s:
+        before = s.call("Status")["lights"]
+        assert before["safe"] == "off", before
+        s.wait_states(s.submit(sample("receipt-1")), {"done"})
+        s.wait(lambda: s.call("Status")["counts"]["undelivered"] == 0)
+        assert s.call("Status")["lights"]["safe"] == "off", s.call("Status")["lights"]
+        s.wait_states(s.call("Scan")["pages"], {"done"})
+        s.wait(lambda: s.call("Status")["lights"] == {"captured": "on", "safe": "on", "delivered": "on"})
 
 
 def test_stop_is_clean_and_quick():

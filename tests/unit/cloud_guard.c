@@ -76,7 +76,7 @@ static const struct model_case models[] = {
 	{PRO, "ap-southeast-22", D, D, "is not allowed"},
 	{PRO, "us-east-1", D, D, "use ap-southeast-2"},
 	/* profiles */
-	{"au.anthropic.claude-haiku-4-5-20251001-v1:0", SYD, D, A, "Melbourne=yes"},
+	{"au.anthropic.claude-haiku-4-5-20251001-v1:0", SYD, D, A, "Regions=sydney melbourne"},
 	{"au.anthropic.claude-sonnet-4-6", MEL, D, A, "not allowed"},
 	{"au.anthropic.claude-sonnet-4-6", "ap-southeast-6", D, D, "not allowed"},
 	{"au.amazon.nova-pro-v1:0", SYD, D, D, "Anthropic models only"},

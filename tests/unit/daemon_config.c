@@ -141,6 +141,11 @@ TEST(residency_is_checked_before_anything_runs)
 	refused("[Backend x]\nKind=bedrock\nRegion=ap-southeast-4\n", 0, "[Backend x]");
 }
 
+TEST(claude_is_allowed_to_be_there_but_not_spoken_to)
+{
+	refused("[Backend x]\nKind=bedrock\nModel=anthropic.claude-3-haiku-20240307-v1:0\n", 3, "another form than Nova");
+}
+
 TEST(melbourne_is_a_choice)
 {
 	refused("[Residency]\nRegions=melbourne\n", 2, "sydney");

@@ -1,37 +1,128 @@
-/* The whole service in this process, without a board, a network or a page to send. */
+/* The whole service in this process, with no page to send. */
 #include <signal.h>
 
 #include "daemon/config.h"
 #include "daemon/service.h"
 #include "tests/unit/daemon_fixture.h"
 
-#define STOP_TIMEOUT_MS 60000
+#define STOP_TIMEOUT_S 60
 
-static struct service *service_new(char *why, size_t why_size)
+/* The process's own state, as main() makes it. */
+static void block_signals(void)
+{
+	static const int blocked[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(blocked); i++)
+		sigaddset(&set, blocked[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static struct service *service_new(void)
 {
 	struct service *s = calloc(1, sizeof(*s));
 	_cleanup_buf_ struct buf errors = {0}, text = {0};
-	sigset_t blocked;
-	char *types = realpath("configs/documents", NULL);
+	_cleanup_free_ char *types = realpath("configs/documents", NULL);
 	const char *folder = test_tmpdir();
-	int r;
+	char file[256], why[512];
 
 	CHECK(s && types);
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGTERM);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGHUP);
-	sigaddset(&blocked, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	block_signals();
 	log_set_level(LOG_LEVEL_ERROR);
-	r = buf_addf(&text,
-		"[Service]\nControlSocket=%s/control\nDocuments=%s\nDocumentsLocal=%s/none\nPrices=%s/none\nHelpers=%s\n"
-		"StopTimeout=%ds\n[Spool]\nDirectory=%s\nFreeFloor=0\nInodeFloor=0\n",
-		folder, types, folder, folder, folder, STOP_TIMEOUT_MS / 1000, folder);
-	free(types);
-	CHECK_INT(r, 0);
-	test_write(AT_FDCWD, "", buf_str(&text), 0);
-	(void)why;
-	(void)why_size;
+	fixture_path(file, "", "conf", "");
+	CHECK_INT(buf_addf(&text,
+			  "[Service]\nControlSocket=%s/control\nDocuments=%s\nDocumentsLocal=%s/none\nPrices=%s/none\n"
+			  "StopTimeout=%ds\n[Spool]\nDirectory=%s\nFreeFloor=0\nInodeFloor=0\n",
+			  folder, types, folder, folder, STOP_TIMEOUT_S, folder),
+		0);
+	test_write(AT_FDCWD, file, buf_str(&text), 0600);
+	if (config_read(file, false, &s->config, &errors) < 0)
+		test_fail(__FILE__, __LINE__, "%s", buf_str(&errors));
+	if (service_init(s, why, sizeof(why)) < 0)
+		test_fail(__FILE__, __LINE__, "%s", why);
 	return s;
+}
+
+static void service_end(struct service *s)
+{
+	service_clear(s);
+	free(s);
+}
+
+/* Comes when nothing else is left to do. */
+static int on_idle(sd_event_source *source, void *ud)
+{
+	struct service *s = ud;
+
+	/* Neither of these may be what ends it. */
+	sd_event_source_set_enabled(s->status_timer, SD_EVENT_OFF);
+	kill(getpid(), SIGTERM);
+	return 0;
+}
+
+/* Runs it until it is idle, and then stops it: the exit status and how long the end took at most. */
+static int run_until_idle(struct service *s, int64_t *ret_ms)
+{
+	int64_t started = clock_boottime_ms(s->clock);
+	sd_event_source *idle = NULL;
+	int r;
+
+	CHECK(sd_event_add_defer(s->event, &idle, on_idle, s) >= 0);
+	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
+	r = service_run(s);
+	*ret_ms = clock_boottime_ms(s->clock) - started;
+	sd_event_source_disable_unref(idle);
+	return r;
+}
+
+TEST(idle_service_stops_at_once)
+{
+	struct service *s = service_new();
+	int64_t ms;
+
+	CHECK_INT(run_until_idle(s, &ms), 0);
+	CHECK(s->stopping);
+	CHECK(ms < STOP_TIMEOUT_S * 1000 / 3);
+	service_end(s);
+}
+
+/* A page in the spool, and the table that its row points at overwritten. */
+static void make_damaged_spool(void)
+{
+	static const char zeros[65536];
+	int64_t root, size;
+	struct page_row p;
+	struct fixture f;
+	int fd;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	root = fixture_sql(&f, "SELECT rootpage FROM sqlite_master WHERE name = 'documents'");
+	size = fixture_sql(&f, "PRAGMA page_size");
+	CHECK(root > 1 && size <= (int64_t)sizeof(zeros));
+	fd = openat(f.spool->dirfd, "spool.db", O_WRONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	fixture_end(&f); /* what is in the -wal goes into the file */
+	CHECK_INT(pwrite(fd, zeros, (size_t)size, (root - 1) * size), size);
+	close(fd);
+}
+
+TEST(damaged_database_ends_the_service_and_the_next_start_rebuilds)
+{
+	struct spool_counts n;
+	struct service *s;
+	int64_t ms;
+
+	make_damaged_spool();
+	s = service_new();
+	log_set_level((enum log_level)2); /* it says so, as it should */
+	CHECK_INT(run_until_idle(s, &ms), -EUCLEAN);
+	service_end(s);
+	s = service_new();
+	CHECK_INT(run_until_idle(s, &ms), 0);
+	CHECK_INT(spool_counts(s->spool, &n), 0);
+	CHECK_INT(n.held, 1);
+	CHECK_INT(n.queued, 0);
+	service_end(s);
 }
