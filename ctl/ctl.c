@@ -37,17 +37,6 @@ int ctl_put_json(const cJSON *j)
 	return ctl_put(&out);
 }
 
-int ctl_add_word(cJSON *obj, const char *name, const char *word)
-{
-	_cleanup_buf_ struct buf safe = {};
-	int r;
-
-	if (utf8_valid(word, strlen(word)))
-		return json_add_string(obj, name, word);
-	r = text_safe(&safe, word, strlen(word), 0);
-	return r < 0 ? r : json_add_string(obj, name, buf_str(&safe));
-}
-
 const char *text_of(const cJSON *j, const char *name)
 {
 	const char *s = json_get_string(j, name);

@@ -44,8 +44,6 @@ void ctl_say(const char *fmt, ...) _printf_(1, 2);
 /* Writes and flushes: EXIT_WELL, or EXIT_PAGE_FAILED when standard output is gone. */
 int ctl_put(const struct buf *out);
 int ctl_put_json(const cJSON *j);
-/* Adds a word of the command line; what is not UTF-8 in it is made so. 0 or -ENOMEM. */
-int ctl_add_word(cJSON *obj, const char *name, const char *word);
 /* A member that is text; "" when there is none. Borrowed. */
 const char *text_of(const cJSON *j, const char *name);
 /* A page's name, or its id when it has none; borrowed. */

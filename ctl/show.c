@@ -155,7 +155,7 @@ int verb_show(struct ctl *c)
 	_cleanup_buf_ struct buf out = {};
 	int r;
 
-	if (ctl_add_word(parameters, "page", c->options.args[0]) < 0) {
+	if (json_add_string(parameters, "page", c->options.args[0]) < 0) {
 		cJSON_Delete(parameters);
 		return EXIT_PAGE_FAILED;
 	}

@@ -88,8 +88,12 @@ static int resync(struct wait *w)
 		parameters = cJSON_CreateObject();
 		if (json_add_string(parameters, "page", w->pages[i].id) < 0)
 			return -ENOMEM;
-		if (ctl_call_take(w->c, "io.pageferry.Show", parameters, &reply) != EXIT_WELL)
-			return -EIO;
+		r = ctl_call_take(w->c, "io.pageferry.Show", parameters, &reply);
+		if (r != EXIT_WELL) { /* which was said */
+			failed(w, r);
+			w->stop = true;
+			return 0;
+		}
 		page = json_get_object(reply.parameters, "page");
 		results = json_get_array(reply.parameters, "results");
 		r = page_changed(w, &w->pages[i], text_of(page, "state"), page,
@@ -148,11 +152,11 @@ static cJSON *submit_parameters(const struct options *o, const char *file)
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 	const char *base = file && strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
 
-	if (!j || (o->type && ctl_add_word(j, "type", o->type) < 0))
+	if (!j || (o->type && json_add_string(j, "type", o->type) < 0))
 		return NULL;
 	if (!file)
-		return o->source && ctl_add_word(j, "source", o->source) < 0 ? NULL : take_ptr(j);
-	if (json_add_i64(j, "file", 0) < 0 || ctl_add_word(j, "name", base) < 0 ||
+		return o->source && json_add_string(j, "source", o->source) < 0 ? NULL : take_ptr(j);
+	if (json_add_i64(j, "file", 0) < 0 || json_add_string(j, "name", base) < 0 ||
 		(o->lane && json_add_string(j, "lane", o->lane) < 0))
 		return NULL;
 	return take_ptr(j);

@@ -15,7 +15,7 @@ static cJSON *record(const char *title, const cJSON *page)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 
-	if (!j || (title && ctl_add_word(j, "file", title) < 0) ||
+	if (!j || (title && json_add_string(j, "file", title) < 0) ||
 		(page && json_add_take(j, "page", cJSON_Duplicate(page, true)) < 0))
 		return NULL;
 	return take_ptr(j);

@@ -198,9 +198,9 @@ static bool hopeless(struct courier *c, const struct due_class *k, const struct 
 	for (size_t i = (size_t)MAX(k->rung, 0); i < ask_until(k, job, p); i++)
 		if (backend_find(c, job->route[i]))
 			return false;
-	courier_hold(c, &row, k->state == STATE_QUEUED
-		? "no-backend: the configuration has none of the backends of its route"
-		: "no-backend: it has a fallback's answer, and the configuration has no better backend of its route; retry takes what there is");
+	courier_hold(c, &row, k->state == STATE_QUEUED ? "no-backend: the configuration has none of the backends of its route"
+						       : "no-backend: it has a fallback's answer, and the configuration has no "
+							 "better backend of its route; retry takes what there is");
 	return true;
 }
 

@@ -131,8 +131,9 @@ static bool api_key_ready(struct attempt *a)
 	struct backend *b = a->backend;
 	char why[320] = "";
 
-	if (b->config->kind != KIND_OPENAI || b->openai.api_key[0])
+	if (b->config->kind != KIND_OPENAI)
 		return true;
+	/* Each time, as AWS keys: a new one needs no restart. */
 	if (config_api_key(b->config, b->openai.api_key, sizeof(b->openai.api_key), why, sizeof(why)) >= 0)
 		return true;
 	backend_trouble(b, "no-api-key", why);

@@ -17,7 +17,7 @@
 static void fail_room(struct varlink_conn *conn, int error, const char *why)
 {
 	cJSON *j = cJSON_CreateObject();
-	const char *reason = error == -EROFS ? "read-only" : error == -EIO ? "storage" : "full";
+	const char *reason = error == -EROFS ? "read-only" : error == -ENOSPC || error == -EDQUOT ? "full" : "storage";
 
 	if (!j || json_add_string(j, "reason", reason) < 0 || json_add_safe(j, "message", why) < 0) {
 		cJSON_Delete(j);

@@ -124,7 +124,7 @@ static bool has_word(const char *list, const char *word)
 
 const struct price *prices_find(const struct prices *p, const char *model, const char *region)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; p && i < p->n; i++)
 		if (streq(p->entries[i].model, model))
 			return region && has_word(p->entries[i].regions, region) ? &p->entries[i].price
 										 : NULL;

@@ -180,6 +180,7 @@ static int crashed_receipt(struct spool *s, const struct cut_off *a)
 /* A crash is no try of the page, but one that repeats is taken to be the page's doing. */
 static int hold_poison(struct spool *s, const struct cut_off *a)
 {
+	const struct log_field fields[] = {{"PAGE_ID", a->page_id}};
 	int64_t crashes = 0;
 	int r;
 
@@ -189,6 +190,8 @@ static int hold_poison(struct spool *s, const struct cut_off *a)
 		"ii", a->page, (int64_t)CRASHES_MAX);
 	if (r < 0 || crashes < CRASHES_MAX)
 		return r;
+	log_event(LOG_LEVEL_WARNING, MESSAGE_PAGE_HELD, fields, ARRAY_SIZE(fields), "page %s is held: crashed %d times", a->page_id,
+		CRASHES_MAX);
 	return db_exec(s->db,
 		"UPDATE pages SET state = 'held', reason = 'crashed 3 times: the service ended each time it "
 		"was sent'"

@@ -14,7 +14,7 @@
 #define PAGE_ROOM         ((int64_t)4 << 20)  /* what one more page is taken to need */
 #define TYPESET_BYTES_MAX ((size_t)4 << 20)
 #define RECONCILE_SLICE   256
-#define RECONCILE_SLICE_MS 200 /* files are read and commits made: no more than that in one turn of the loop, and one item */
+#define RECONCILE_SLICE_MS 200 /* files are read, commits made: after this the loop has its turn */
 
 /* A stamp as it is stored: realtime with what is known of its truth. */
 struct stamp {

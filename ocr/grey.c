@@ -56,14 +56,14 @@ _Noreturn static void on_error(j_common_ptr c)
 	}
 }
 
-/* Level -1 is a warning: the library goes on with grey mush. Bytes between segments are the one harmless
- * kind. */
+/* Level -1 is a warning: the library goes on with grey mush. Pages are made by our own encoder, which gives
+ * cause for none. */
 static void on_message(j_common_ptr c, int level)
 {
 	struct decoder *d = decoder_of(c);
 	char text[JMSG_LENGTH_MAX];
 
-	if (level >= 0 || c->err->msg_code == JWRN_EXTRANEOUS_DATA)
+	if (level >= 0)
 		return;
 	c->err->format_message(c, text);
 	leave_with(d, -EBADMSG, c->err->msg_code == JWRN_JPEG_EOF ? "truncated" : "damaged", text);

@@ -67,7 +67,7 @@ TEST(wrong_use)
 		{"list", "--state", "odd"}, {"list", "--limit", "0"}, {"list", "--limit", "1x"},
 		{"list", "--limit"}, {"list", "--type", "invoice"}, {"status", "--no-wait"},
 		{"extract", "a", "--lane", "slow"}, {"watch", "--json=yes"}, {"watch", "--timeout", "soon"},
-		{"watch", "--timeout", "-1"}, {"watch", "--js"}};
+		{"watch", "--timeout", "-1"}, {"watch", "--js"}, {"status", "--socket="}};
 	struct options o;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {

@@ -84,6 +84,7 @@ TEST(costs_are_exact_and_never_wrap)
 
 	CHECK_INT(read_text("[Model free:0]\nRegion=r s\nInput=0\nOutput=0\n", &all, &errors), 0);
 	CHECK_INT(price_cost(prices_find(all, "free:0", "s"), UINT64_MAX, 1, 1), 0);
+	CHECK(!prices_find(NULL, "free:0", "s"));
 	prices_free(all);
 }
 

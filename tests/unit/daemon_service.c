@@ -87,6 +87,37 @@ TEST(idle_service_stops_at_once)
 	service_end(s);
 }
 
+/* A fallback has answered, and the configuration lost the backend that was to confirm it. */
+TEST(provisional_page_that_nobody_can_confirm_is_held)
+{
+	struct service *s;
+	struct page_row p;
+	struct fixture f;
+	int64_t ms;
+
+	fixture_begin(&f); /* its route: sydney ocr */
+	fixture_page(&f, &p);
+	CHECK_INT(db_exec(spool_db(f.spool),
+			  "INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd, closed_ms, outcome)"
+			  " VALUES (?, 'ocr', 1, 'trusted', 0, 2, 'done')",
+			  "i", p.seq),
+		0);
+	CHECK_INT(db_exec(spool_db(f.spool),
+			  "INSERT INTO results (page, version, attempt, authoritative, type, created_ms, json, raw)"
+			  " VALUES (?, 1, 1, 0, 'universal', 2, '{}', '')",
+			  "i", p.seq),
+		0);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET state = 'provisional', version = 1", ""), 0);
+	fixture_end(&f);
+	s = service_new(); /* its configuration has ocr alone */
+	CHECK_INT(run_until_idle(s, &ms), 0);
+	CHECK_INT(spool_page_get(s->spool, p.seq, &p), 0);
+	CHECK_INT(p.state, STATE_HELD);
+	CHECK(starts_with(p.reason, "no-backend: it has a fallback's answer"));
+	CHECK_INT(p.version, 1);
+	service_end(s);
+}
+
 /* A page in the spool, and the table that its row points at overwritten. */
 static void make_damaged_spool(void)
 {
