@@ -155,9 +155,9 @@ int serve(int in, int out, const char *data)
 	}
 	STEP(HELPER_HALFWAY);
 	if (r >= 0 && write_words(out, &size, &w) < 0)
-		return 2;
+		return 3;
 	if (write_end(out, r < 0 ? &fail : NULL) < 0)
-		return 2;
+		return 3;
 	STEP(HELPER_FINISHED);
 	return r < 0;
 }
