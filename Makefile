@@ -1,10 +1,8 @@
 # pageferry: one non-recursive Makefile.  `make help` lists the targets; V=1 shows the commands.
 #
-#   ARCH=amd64|arm64|armhf   cross builds take their sysroot and compiler from cross/$(ARCH).mk
-#   VARIANT=                 empty: release.  asan: ASan+UBSan.  fault: with the step faults of tests/fault.c (never installed)
+#   VARIANT=   empty: release.  asan: ASan+UBSan.  fault: with the step faults of tests/fault.c (never installed)
 
-HOSTARCH := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
-ARCH     ?= $(HOSTARCH)
+ARCH     := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
 VARIANT  ?=
 O        := build/$(ARCH)$(if $(VARIANT),-$(VARIANT))
 VERSION  := $(shell cat VERSION)
@@ -15,11 +13,6 @@ Q        := $(if $(filter 1,$(V)),,@)
 silent   := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 say       = $(if $(filter 1,$(V))$(silent),,@printf '  %-7s %s\n' $(1) '$(2)')
 
-PKG_CONFIG ?= pkg-config
-ifneq ($(ARCH),$(HOSTARCH))
-include cross/$(ARCH).mk
-endif
-
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
             -Wformat=2 -Wundef -Wvla -Wno-unused-parameter -Werror=implicit-function-declaration
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -28,7 +21,7 @@ CFLAGS   ?= $(OPT) -g
 ALLCFLAGS = -std=gnu17 $(WARN) $(WERROR) $(HARDEN) -ffunction-sections -fdata-sections $(CFLAGS) $(VARFLAGS) \
             -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DPAGEFERRY_VERSION='"$(VERSION)"' \
             -DPAGEFERRY_DATADIR='"$(PREFIX)/share/pageferry"' -DPAGEFERRY_LIBEXECDIR='"$(PREFIX)/libexec/pageferry"' \
-            -DPAGEFERRY_BUILD_DATE=$(BUILD_DATE) -I. -I$(O)/gen $(TESSERACT_CFLAGS)
+            -DPAGEFERRY_BUILD_DATE=$(BUILD_DATE) -I. -I$(O)/gen
 ALLLDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(LDFLAGS) $(VARFLAGS)
 # The clock's floor (seconds): the day of the last commit, so that a build can be made again bit by bit.
 BUILD_DATE := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1780000000)

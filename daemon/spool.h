@@ -29,7 +29,7 @@ struct spool_job {
 	struct typeset *types; /* owned */
 };
 
-/* One page's row, copied out: valid until page_row_clear(). */
+/* One page's row, copied out; only `job` is borrowed. */
 struct page_row {
 	int64_t seq;
 	char id[PAGE_ID_SIZE];

@@ -55,7 +55,7 @@ struct varlink_peer {
 bool varlink_peer_in_group(const struct varlink_peer *p, gid_t gid);
 
 struct varlink_server_ops {
-	/* A call. It is answered with varlink_reply() or varlink_error(), now or later; until the answer that
+	/* A call. It is answered with varlink_reply() or varlink_error_take(), now or later; until the answer that
 	 * does not continue, the next call of this connection waits. `call` is borrowed for this call. */
 	void (*call)(void *ud, struct varlink_conn *c, const struct varlink_call *call);
 	/* The connection is about to be freed: forget it. Never from inside another function of the server.
