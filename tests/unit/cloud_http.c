@@ -326,13 +326,14 @@ TEST(replies)
 {
 	_cleanup_buf_ struct buf big = {};
 
+	/* The server ends each connection. Whole replies say so, or the next request may meet the end of a kept one. */
 	start(serve_script);
-	reply_with("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+	reply_with("HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
 	CHECK_INT(seen.reply.error, TRANSPORT_OK);
 	CHECK_STR(buf_str(&seen.body), "abcde");
-	reply_with("HTTP/1.1 100 Continue\r\nX-Test: interim\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	reply_with("HTTP/1.1 100 Continue\r\nX-Test: interim\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
 	CHECK(seen.reply.error == TRANSPORT_OK && seen.reply.status == 200 && !*seen.x);
-	reply_with("HTTP/1.1 503 Busy\r\nX-Test: a\r\nContent-Length: 4\r\n\r\nbusy");
+	reply_with("HTTP/1.1 503 Busy\r\nConnection: close\r\nX-Test: a\r\nContent-Length: 4\r\n\r\nbusy");
 	CHECK(seen.reply.error == TRANSPORT_OK && seen.reply.status == 503);
 	CHECK_STR(buf_str(&seen.body), "busy");
 	/* cut in three ways */
@@ -346,7 +347,7 @@ TEST(replies)
 	reply_with("220 smtp.example ESMTP\r\n");
 	CHECK_INT(seen.reply.error, TRANSPORT_BROKEN);
 	/* redirects are never followed */
-	reply_with("HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+	reply_with("HTTP/1.1 307 Away\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
 	CHECK(seen.reply.error == TRANSPORT_REDIRECT && seen.reply.status == 307);
 	/* too large: said, and found out */
 	reply_with("HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\nx");
