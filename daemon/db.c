@@ -12,7 +12,7 @@
 
 #define DB_FILE           "spool.db"
 #define DB_APPLICATION_ID 0x70666572 /* "pfer" */
-#define DB_VERSION        1
+#define DB_VERSION        2
 #define BUCKETS           64
 #define VALUE_MAX         (64 << 20) /* bytes of one row or text: no reply is larger */
 
@@ -141,8 +141,13 @@ static int identify(struct db *d, char *why, size_t why_size)
 			(long long)version, DB_VERSION);
 		return -ENOTSUP;
 	}
-	/* Nine of ours, and sqlite_sequence. */
-	if (version < 1 || tables < 10) {
+	/* Version 1 was never released: its pages are taken over like those of a lost database. */
+	if (version < DB_VERSION) {
+		str_format(why, why_size, DB_FILE " is of development version %lld", (long long)version);
+		return -EUCLEAN;
+	}
+	/* Eleven of ours, and sqlite_sequence. */
+	if (tables < 12) {
 		str_format(why, why_size, DB_FILE " lacks some of its tables");
 		return -EUCLEAN;
 	}

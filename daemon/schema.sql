@@ -1,10 +1,12 @@
--- The spool's database, version 1.  SQLite, WAL, synchronous=FULL.  Money is picodollars (1e-12 USD), time is
+-- The spool's database, version 2.  SQLite, WAL, synchronous=FULL.  Money is picodollars (1e-12 USD), time is
 -- milliseconds since 1970 with its trust beside it (untrusted, plausible, trusted).  Due times are computed, never stored.
 PRAGMA application_id = 0x70666572;	-- "pfer"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE meta (
-	key	TEXT PRIMARY KEY,	-- spool_id, created_ms, stamp_ms (last trusted), rebuilt (pages whose ledger is gone)
+	-- spool_id, created_ms, stamp_ms (last trusted); rebuilt: page files without rows are of the lost database;
+	-- ledger_lost: paid backends wait for a person; keep_ms, keep_seen_ms: the keep clock (daemon/keep.h)
+	key	TEXT PRIMARY KEY,
 	value	TEXT NOT NULL
 ) WITHOUT ROWID;
 
@@ -54,6 +56,8 @@ CREATE TABLE pages (
 	tried_boot	TEXT,					-- boot id under which tried_boot_ms is boottime
 	tried_boot_ms	INTEGER,
 	version		INTEGER NOT NULL DEFAULT 0,		-- of the current result; 0: none
+	kept_ms		INTEGER,				-- keep clock when the last of its results was delivered; NULL: not yet
+	file		INTEGER NOT NULL DEFAULT 1 CHECK (file IN (0, 1)),	-- 0: its file has aged out (KeepPages=)
 	CHECK ((state = 'held') = (reason IS NOT NULL))
 );
 CREATE INDEX pages_due ON pages (state, lane, job, rung, tries, tried_ms, seq);
@@ -61,11 +65,33 @@ CREATE INDEX pages_state ON pages (state, seq);
 CREATE INDEX pages_document ON pages (document, position);
 CREATE INDEX pages_sha256 ON pages (sha256);
 CREATE INDEX pages_owner ON pages (owner) WHERE state IN ('queued', 'provisional');	-- a submitter's share
+CREATE INDEX pages_kept ON pages (kept_ms) WHERE kept_ms IS NOT NULL;
+CREATE INDEX pages_kept_file ON pages (kept_ms) WHERE kept_ms IS NOT NULL AND file = 1;
+
+-- Pages that are no longer kept: aged out (KeepResults=) or dropped by a person.  Their attempts and receipts stay.
+CREATE TABLE gone (
+	seq		INTEGER PRIMARY KEY,	-- as it was in pages
+	page		TEXT NOT NULL UNIQUE,
+	sha256		TEXT NOT NULL,
+	accepted_ms	INTEGER NOT NULL,
+	gone_ms		INTEGER NOT NULL,
+	reason		TEXT NOT NULL		-- "aged out", "dropped by uid 1000: blank page"
+);
+
+-- Files of watched folders that were taken and may still lie there: in the commit that accepted the page, so that a
+-- crash takes none twice.
+CREATE TABLE taken (
+	folder	TEXT NOT NULL,		-- name of the [Watch] section
+	name	TEXT NOT NULL,
+	stamp	TEXT NOT NULL,		-- device, inode, size and mtime: "2049:131:52133:1795238000.120000000"
+	page	TEXT NOT NULL,		-- the page's id; "" when the file was refused
+	PRIMARY KEY (folder, name)
+) WITHOUT ROWID;
 
 -- One row a request to a backend.  closed_ms IS NULL: open; found open at start, it was cut off by a crash.
 CREATE TABLE attempts (
 	id		INTEGER PRIMARY KEY AUTOINCREMENT,
-	page		INTEGER NOT NULL REFERENCES pages (seq),
+	page		INTEGER NOT NULL,	-- pages.seq, or gone.seq later
 	backend		TEXT NOT NULL,
 	model		TEXT,
 	region		TEXT,
