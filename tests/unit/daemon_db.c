@@ -178,8 +178,10 @@ TEST(the_schema_refuses_what_must_not_be)
 		" height) VALUES ('p', 1, 1, 1, 0, 'sending', 1, 't', 's', 'x', 1, 1, 1)",
 		"INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd, closed_ms) "
 		"VALUES (1, 'b', 1, 't', 0, 1)",
-		"INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd) VALUES (99, "
-		"'b', 1, 't', 0)",
+		"INSERT INTO deliveries (page, version, sink) VALUES (99, 1, 'results')", /* of no result */
+		"INSERT INTO pages (page, document, position, job, lane, state, accepted_ms, accepted_trust, "
+		"source, sha256, bytes, width,"
+		" height, file) VALUES ('p', 1, 1, 1, 0, 'queued', 1, 't', 's', 'x', 1, 1, 1, 2)",
 	};
 	struct db *d = open_db();
 
