@@ -43,6 +43,19 @@ int spool_meta_set_i64(struct spool *s, const char *key, int64_t value)
 	return meta_set(s, key, text);
 }
 
+int spool_ledger_lost(struct spool *s)
+{
+	int64_t lost = 0;
+	int r = spool_meta_get_i64(s, "ledger_lost", &lost);
+
+	return r < 0 ? r : lost != 0;
+}
+
+int spool_confirm(struct spool *s)
+{
+	return db_exec(s->db, "DELETE FROM meta WHERE key = 'ledger_lost'", "");
+}
+
 int spool_stamp_save(struct spool *s, const struct stamp *t)
 {
 	int r;

@@ -68,6 +68,12 @@ struct db *spool_db(struct spool *s);
 const char *spool_directory(const struct spool *s);
 const char *spool_boot_id(const struct spool *s); /* /proc/sys/kernel/random/boot_id */
 
+/* Was the database lost, and with it what had been spent (meta ledger_lost)? Then backends that cost wait until a person
+ * confirms. 1, 0 or negative errno; one look at the database. */
+int spool_ledger_lost(struct spool *s);
+/* A person knows and wants them to go on. One commit; 0 (also when nothing was lost) or negative errno. */
+int spool_confirm(struct spool *s);
+
 /* One slice of recovery: empties tmp/, page file without row -> held "not acknowledged", row without file -> held
  * "lost", attempts left open -> closed as crashed, spent at their reservation, receipt "crashed".
  * 1: call again, 0: finished, negative errno. Each slice is bounded (256 items). */

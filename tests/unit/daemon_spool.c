@@ -400,3 +400,23 @@ TEST(room_under_the_cap)
 	CHECK_INT(f.spool->pages_bytes, 2 * p.bytes);
 	fixture_end(&f);
 }
+
+/* ---- after the database was lost ------------------------------------------------------------- */
+
+TEST(ledger_lost_until_a_person_confirms)
+{
+	struct fixture f;
+
+	fixture_begin(&f);
+	CHECK_INT(spool_ledger_lost(f.spool), 0);
+	CHECK_INT(spool_confirm(f.spool), 0);
+	CHECK_INT(spool_meta_set_i64(f.spool, "ledger_lost", 1), 0);
+	CHECK_INT(spool_ledger_lost(f.spool), 1);
+	fixture_reopen(&f);
+	CHECK_INT(spool_ledger_lost(f.spool), 1);
+	CHECK_INT(spool_confirm(f.spool), 0);
+	CHECK_INT(spool_ledger_lost(f.spool), 0);
+	fixture_reopen(&f);
+	CHECK_INT(spool_ledger_lost(f.spool), 0);
+	fixture_end(&f);
+}
