@@ -1,7 +1,8 @@
 /*
  * The crash-prone sequences as named steps. STEP(X) marks "everything before X's name has happened". In builds with
  * PAGEFERRY_FAULTS (tests only) tests/fault.c can kill the process at any step; in all others STEP() is nothing.
- * The crash suite enumerates this list, so a step that is added here is tested, and one that is not reached fails it.
+ * The crash suites enumerate this list: a step that is added here needs an owner in tests/crash/owners.h, and one that its
+ * owner does not reach fails it.
  */
 #pragma once
 

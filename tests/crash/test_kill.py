@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""kill -9 at every step of base/step.h: after a restart every accepted page is in exactly one state, none is missing, and nothing was
-sent that the ledger does not know. Then planted bugs: each must be caught by the same invariants."""
+"""kill -9 at every step of base/step.h that tests/crash/owners.h gives to this suite: after a restart every accepted page is in
+exactly one state, none is missing, and nothing was sent that the ledger does not know. Then planted bugs: each must be caught
+by the same invariants."""
 import hashlib
 import io
 import json
@@ -11,16 +12,12 @@ import tempfile
 from PIL import Image
 
 import suite
-from service import ROOT, Service, sample
+from service import Service, sample
 from standin_aws import BedrockStandin
+from steps import owners, steps_of
 from varlink import VarlinkError
 
 PAGES_A_RUN = 2
-
-
-def steps():
-    with open(ROOT + "/base/step.h", encoding="utf-8") as f:
-        return re.findall(r'X\([A-Z_]+, "([a-z.-]+)"\)', f.read())
 
 
 class World:
@@ -165,7 +162,7 @@ def make_step_test(step, n):
 
 
 # A send or answer that is killed for the second page has a first one beside it; accept likewise.
-for _step in steps():
+for _step in steps_of("kill"):
     for _n in (1, 2) if _step.startswith("accept.") else (1,):
         _name = "test_kill_at_%s_%d" % (re.sub("[.-]", "_", _step), _n)
         globals()[_name] = make_step_test(_step, _n)
@@ -187,10 +184,12 @@ for _bug, _step in BUGS:
     globals()["test_planted_bug_" + _bug.replace("-", "_")] = make_bug_test(_bug, _step)
 
 
-def test_count():
-    """The count of the points, for the reader of the log."""
-    print("# %d steps, %d kills, %d planted bugs" % (len(steps()), sum(1 for n in globals() if n.startswith("test_kill_at")), len(BUGS)))
-    assert len(steps()) >= 20
+def test_owners():
+    """Every step has a suite that kills at it; and the count of the points, for the reader of the log."""
+    assert not [step for step, suites in owners().items() if not suites], owners()
+    kills = sum(1 for n in globals() if n.startswith("test_kill_at"))
+    print("# %d steps, %d kills, %d planted bugs" % (len(steps_of("kill")), kills, len(BUGS)))
+    assert len(steps_of("kill")) >= 20
 
 
 suite.main()

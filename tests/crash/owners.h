@@ -1,0 +1,22 @@
+/*
+ * Which suites reach which steps of base/step.h, by the start of their names; the first that fits counts. "kill" is
+ * tests/crash/test_kill.py: the real service, killed at each step; "sequence" is tests/crash/sequence.c: the daemon's functions,
+ * with a fault at every call; "watch" is tests/crash/test_watch.py. A step that belongs to none, or that an owner never
+ * reaches, fails.
+ */
+#pragma once
+
+#define STEP_OWNERS(X)                          \
+	X("accept.announced", "kill")           \
+	X("accept.", "kill sequence")           \
+	X("send.started", "kill")               \
+	X("send.", "kill sequence")             \
+	X("answer.", "kill sequence")           \
+	X("deliver.", "kill sequence")          \
+	X("helper.", "kill")                    \
+	X("age.", "sequence")                   \
+	X("drop.", "sequence")                  \
+	X("export.", "sequence")                \
+	X("setaside.", "sequence")              \
+	X("rebuild.", "sequence")               \
+	X("watch.", "watch")
