@@ -14,6 +14,9 @@
 #include "cloud/url.h"
 
 #define REPLY_DEFAULT ((size_t)1 << 20)
+/* A kept connection that the server closes just as a request goes out counts as sent and possibly billed: none is used again
+ * that has been idle for nearly as long as the least patient server keeps one (llama-server: 5 s). */
+#define IDLE_MAX_S    4
 #define STALLED_MS    30000 /* sent data that the peer does not acknowledge for so long ends the connection */
 
 struct http {
@@ -351,6 +354,7 @@ static int set_options(struct http_transfer *t)
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_TIMEOUT_MS, (long)CLAMP(req->timeout_ms ? req->timeout_ms : 120000, 1, 3600000));
 	SET(CURLOPT_CONNECTTIMEOUT_MS,

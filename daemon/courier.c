@@ -5,11 +5,13 @@
 #include "daemon/delivery.h"
 #include "daemon/messages.h"
 
-/* Pages of a class looked at: some more than all that are in flight or were failed by a fallback, so that none hides the others. */
+/* Pages of a class looked at: some more than are in flight; and many more when a backend is ready and none of those is for it
+ * (they wait, or a fallback has failed them), so that none hides the others. */
 #define WINDOW_MORE       8
-#define WINDOW_MAX        (BACKENDS_MAX * CONCURRENCY_MAX + PASSED_MAX + WINDOW_MORE)
+#define WINDOW_MAX        (BACKENDS_MAX * CONCURRENCY_MAX + 256 + WINDOW_MORE)
 #define CLASSES_MAX       4096
 #define SENDS_A_TURN      16
+#define TURN_MS           100    /* and no longer: a look over very many classes takes its time */
 #define LOOK_AGAIN_MS     60000  /* even when nothing seems to come: the clock may have been set, a class was too long */
 #define STORAGE_AGAIN_MS  5000
 #define BACKLOG_SHARE     4      /* one in so many */
@@ -27,46 +29,6 @@ struct pick {
 struct picks {
 	struct pick of[BACKENDS_MAX][2];
 };
-
-/* ---- pages that fallbacks have failed ----------------------------------------------------------------------------------- */
-
-uint32_t courier_passed(const struct courier *c, int64_t seq)
-{
-	for (size_t i = 0; i < PASSED_MAX; i++)
-		if (c->passed[i].seq == seq)
-			return c->passed[i].mask;
-	return 0;
-}
-
-void courier_passed_note(struct courier *c, int64_t seq, size_t asked)
-{
-	uint32_t bit = UINT32_C(1) << asked;
-
-	for (size_t i = 0; i < PASSED_MAX; i++)
-		if (c->passed[i].seq == seq) {
-			c->passed[i].mask |= bit;
-			return;
-		}
-	c->passed[c->passed_next] = (struct passed){.seq = seq, .mask = bit};
-	c->passed_next = (c->passed_next + 1) % PASSED_MAX;
-}
-
-static size_t passed_count(const struct courier *c)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < PASSED_MAX; i++)
-		n += c->passed[i].seq != 0;
-	return n;
-}
-
-/* A person's retry gives every backend another chance. */
-static void passed_forget(struct courier *c, int64_t seq)
-{
-	for (size_t i = 0; i < PASSED_MAX; i++)
-		if (c->passed[i].seq == seq)
-			c->passed[i] = (struct passed){0};
-}
 
 void courier_storage_failed(struct courier *c, int error)
 {
@@ -159,8 +121,8 @@ static size_t ask_until(const struct due_class *k, const struct spool_job *job, 
 	return k->state == STATE_PROVISIONAL ? attempt_answered_index(job, p->answered) : job->n_route;
 }
 
-/* The page is noted for its backend if it is due, or when it will be. */
-static void consider(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p,
+/* The page is noted for its backend if it is due, or when it will be. Is there one that would take it? */
+static bool consider(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p,
 	struct picks *picks)
 {
 	enum rung_state rungs[ROUTE_MAX];
@@ -170,20 +132,21 @@ static void consider(struct courier *c, const struct due_class *k, const struct 
 	int64_t due;
 	int target;
 
-	attempt_rungs(c, job, p->seq, rungs);
+	attempt_rungs(c, job, p, (size_t)k->rung, rungs);
 	target = route_target(rungs, job->n_route, (size_t)k->rung, ask_until(k, job, p));
 	if (target < 0)
-		return;
+		return false;
 	b = backend_find(c, job->route[target]);
 	due = due_at(c, p, k->tries, b->config);
 	if (due > clock_boottime_ms(c->service->clock)) {
 		courier_look_at(c, due);
-		return;
+		return false;
 	}
 	new.asked = (size_t)target;
 	old = &picks->of[b - c->backends][k->lane == 0 ? LANE_NOW : LANE_BACKLOG];
 	if (better(b, &new, old))
 		*old = new;
+	return true;
 }
 
 /* Pages whose job cannot be read, or of whose route nobody is left to ask in the configuration, need a person. */
@@ -204,17 +167,42 @@ static bool hopeless(struct courier *c, const struct due_class *k, const struct 
 	return true;
 }
 
-static int look_at_class(struct courier *c, const struct due_class *k, struct picks *picks)
+/* Could any of the class's route take a page now? */
+static bool somebody_ready(struct courier *c, const struct due_class *k, const struct spool_job *job)
+{
+	for (size_t i = (size_t)MAX(k->rung, 0); job && i < job->n_route; i++) {
+		const struct backend *b = backend_find(c, job->route[i]);
+
+		if (b && backend_rung(b, 0) == RUNG_READY)
+			return true;
+	}
+	return false;
+}
+
+/* How many of them would be taken now, or negative errno. */
+static int look_at_pages(struct courier *c, const struct due_class *k, size_t window, size_t *ret_seen, struct picks *picks)
 {
 	const struct spool_job *job = spool_job_by_id(c->service->spool, k->job);
 	struct due_page pages[WINDOW_MAX];
-	size_t window = c->n_attempts + passed_count(c) + WINDOW_MORE;
 	ssize_t n = due_pages(c->service->spool, k, pages, MIN(window, ARRAY_SIZE(pages)));
+	int found = 0;
 
 	for (ssize_t i = 0; i < n; i++)
 		if (!in_flight(c, pages[i].seq) && !hopeless(c, k, job, &pages[i]))
-			consider(c, k, job, &pages[i], picks);
-	return n < 0 ? (int)n : 0;
+			found += consider(c, k, job, &pages[i], picks);
+	if (n >= 0)
+		*ret_seen = (size_t)n;
+	return n < 0 ? (int)n : found;
+}
+
+static int look_at_class(struct courier *c, const struct due_class *k, struct picks *picks)
+{
+	size_t window = c->n_attempts + WINDOW_MORE, seen = 0;
+	int r = look_at_pages(c, k, window, &seen, picks);
+
+	if (r == 0 && seen == window && somebody_ready(c, k, spool_job_by_id(c->service->spool, k->job)))
+		r = look_at_pages(c, k, WINDOW_MAX, &seen, picks);
+	return MIN(r, 0);
 }
 
 static int look(struct courier *c, struct picks *picks)
@@ -302,14 +290,22 @@ static int on_turn(sd_event_source *source, void *ud)
 {
 	struct courier *c = ud;
 	struct picks picks;
-	int r = 1;
+	const struct clock *clock = c->service->clock;
+	int64_t began_ms = clock_boottime_ms(clock);
+	int r = 1, lost;
 
 	if (c->stopped || !c->started)
 		return 0;
 	c->wake_ms = INT64_MAX;
-	for (size_t i = 0; i < c->n_backends; i++)
+	lost = spool_ledger_lost(c->service->spool);
+	if (lost < 0)
+		courier_storage_failed(c, lost); /* and nothing is sent */
+	for (size_t i = 0; i < c->n_backends; i++) {
+		if (lost >= 0)
+			backend_confirmed(&c->backends[i], lost > 0);
 		backend_probe_if_due(&c->backends[i]);
-	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c); i++) {
+	}
+	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c) && clock_boottime_ms(clock) - began_ms < TURN_MS; i++) {
 		picks = (struct picks){0};
 		r = look(c, &picks);
 		if (r >= 0)
@@ -399,11 +395,6 @@ void courier_start(struct courier *c)
 	c->started = true;
 	courier_kick(c);
 	courier_deliver(c);
-}
-
-void courier_retried(struct courier *c, int64_t seq)
-{
-	passed_forget(c, seq);
 }
 
 void courier_stop(struct courier *c)

@@ -18,8 +18,6 @@ void courier_kick(struct courier *c);
 void courier_start(struct courier *c);
 /* For the watchdog: NULL, or what is past its own deadline. */
 const char *courier_hangs(const struct courier *c);
-/* A person wants this page tried again: fallbacks that failed it get another chance. */
-void courier_retried(struct courier *c, int64_t seq);
 size_t courier_in_flight(const struct courier *c);
 /* Adds the varlink type Backend of each. */
 int courier_backends_json(const struct courier *c, cJSON *array);

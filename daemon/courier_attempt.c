@@ -25,15 +25,35 @@ void attempt_free(struct attempt *a)
 	free(a);
 }
 
-void attempt_rungs(struct courier *c, const struct spool_job *job, int64_t seq, enum rung_state rungs[static ROUTE_MAX])
+/* A fallback that has failed this page for good, or used up its tries, is not asked again before a person's retry. */
+static bool is_passed(struct courier *c, const struct due_page *p, const struct backend *b)
 {
-	uint32_t passed = courier_passed(c, seq);
+	struct due_history h;
+
+	if (p->tried_ms == 0) /* no attempt counts */
+		return false;
+	return due_history(c->service->spool, p->seq, p->retried, b->config->name, &h) >= 0 &&
+		(h.cannot || h.tries >= b->config->tries);
+}
+
+void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
+	enum rung_state rungs[static ROUTE_MAX])
+{
+	bool fallback = false;
 
 	for (size_t i = 0; i < job->n_route; i++) {
 		const struct backend *b = backend_find(c, job->route[i]);
 
-		rungs[i] = !b ? RUNG_ABSENT : passed & (UINT32_C(1) << i) ? RUNG_PASSED : backend_rung(b, seq);
+		rungs[i] = !b ? RUNG_ABSENT : fallback && is_passed(c, p, b) ? RUNG_PASSED : backend_rung(b, p->seq);
+		fallback |= b && i >= rung;
 	}
+}
+
+void attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX])
+{
+	const struct due_page p = {.seq = row->seq, .tried_ms = row->tried_ms, .retried = row->retried};
+
+	attempt_rungs(c, row->job, &p, (size_t)row->rung, rungs);
 }
 
 size_t attempt_answered_index(const struct spool_job *job, const char *backend)
@@ -76,14 +96,14 @@ static bool open_page(struct attempt *a)
 
 static bool fill_job(struct attempt *a)
 {
-	int64_t tries = 0;
-	int r = due_tries(a->courier->service->spool, a->row.seq, a->row.tries, a->backend->config->name, &tries);
+	struct due_history h;
+	int r = due_history(a->courier->service->spool, a->row.seq, a->row.retried, a->backend->config->name, &h);
 
 	if (r < 0) {
 		courier_storage_failed(a->courier, r);
 		return false;
 	}
-	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .tries = (uint32_t)tries};
+	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .tries = (uint32_t)h.tries};
 	a->job.images[0] = (struct job_image){
 		.fd = a->fd,
 		.bytes = (uint64_t)a->row.bytes,
@@ -93,21 +113,6 @@ static bool fill_job(struct attempt *a)
 	return true;
 }
 
-/* This backend can never take this page: the others of its route may. */
-static void cannot_take(struct attempt *a)
-{
-	const struct spool_job *job = a->row.job;
-	uint32_t passed;
-
-	courier_passed_note(a->courier, a->row.seq, a->asked);
-	passed = courier_passed(a->courier, a->row.seq);
-	for (size_t i = (size_t)a->row.rung; i < job->n_route; i++)
-		if (!(passed & (UINT32_C(1) << i)) && backend_find(a->courier, job->route[i]))
-			return;
-	if (a->row.state == STATE_QUEUED)
-		courier_hold(a->courier, &a->row, "too-large: no backend of its route takes a page of this size");
-}
-
 static bool build(struct attempt *a)
 {
 	struct backend *b = a->backend;
@@ -115,7 +120,7 @@ static bool build(struct attempt *a)
 
 	if (r == -EMSGSIZE) {
 		a->req = (struct request){0};
-		cannot_take(a);
+		a->too_large = true;
 		return false;
 	}
 	if (r < 0) {
@@ -321,7 +326,7 @@ static int sign(struct attempt *a, int64_t signing_time)
 	return r;
 }
 
-static void link_attempt(struct attempt *a)
+void attempt_link(struct attempt *a)
 {
 	struct courier *c = a->courier;
 
@@ -339,8 +344,8 @@ static void send_now(struct attempt *a, int64_t signing_time)
 	int64_t now = clock_boottime_ms(s->clock);
 	int r;
 
-	link_attempt(a);
-	health_begin(&a->backend->health, now);
+	attempt_link(a);
+	backend_begin(a->backend);
 	a->deadline_ms = now + a->req.timeout_ms + TRANSFER_GRACE_MS;
 	log_event(LOG_LEVEL_DEBUG, NULL, fields, ARRAY_SIZE(fields), "page %s goes to %s (attempt %" PRIi64 ")", a->row.id,
 		a->backend->config->name, a->id);
@@ -376,7 +381,10 @@ int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t se
 	a->fd = -1;
 	a->row.seq = seq;
 	if (!prepare(a, &signing_time)) {
-		attempt_free(a);
+		if (a->too_large)
+			attempt_refused(a, "too-large", "it is larger than this backend takes");
+		else
+			attempt_free(a);
 		return 0;
 	}
 	r = reserve(a);

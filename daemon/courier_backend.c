@@ -67,7 +67,15 @@ enum rung_state backend_rung(const struct backend *b, int64_t seq)
 {
 	enum rung_state s = health_rung(&b->health, seq, now_ms(b), b->config->fallback_after_ms, has_probe(b));
 
-	return s == RUNG_READY && b->in_flight >= (size_t)b->config->concurrency ? RUNG_WAIT : s;
+	/* Free ones further down the route go on, at once. */
+	if (b->unconfirmed)
+		return RUNG_DOWN;
+	return s == RUNG_READY && !health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency) ? RUNG_WAIT : s;
+}
+
+enum backend_state backend_state(const struct backend *b)
+{
+	return b->unconfirmed ? BACKEND_DOWN : health_state(&b->health, now_ms(b));
 }
 
 /* Overloaded is no event of its own: it passes. */
@@ -131,6 +139,7 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 		.base_ms = b->config->backoff_ms,
 		.cap_ms = b->config->backoff_max_ms,
 		.random = random_word(),
+		.concurrency = b->config->concurrency,
 	};
 	enum page_outcome page = health_end(&b->health, now_ms(b), &e);
 	enum backend_state state = health_state(&b->health, now_ms(b));
@@ -139,12 +148,19 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 		b->answered++;
 	else if (v && (v->page != PAGE_UNTOUCHED || v->backend == BACKEND_DOWN))
 		b->failed++;
-	if (state == BACKEND_OK)
+	if (b->unconfirmed)
+		; /* what was on its way before: that it waits was told */
+	else if (state == BACKEND_OK)
 		tell(b, state, "", "");
 	else
 		tell(b, state, v ? v->reason : "", v ? v->message : "");
 	courier_kick(b->courier);
 	return page;
+}
+
+void backend_begin(struct backend *b)
+{
+	health_begin(&b->health, now_ms(b), random_word());
 }
 
 void backend_trouble(struct backend *b, const char *reason, const char *message)
@@ -154,6 +170,19 @@ void backend_trouble(struct backend *b, const char *reason, const char *message)
 	text_safe_copy(v.reason, sizeof(v.reason), reason);
 	text_safe_copy(v.message, sizeof(v.message), message);
 	backend_ended(b, 0, &v, NULL);
+}
+
+void backend_confirmed(struct backend *b, bool lost)
+{
+	if (!b->extractor.ops->paid || lost == b->unconfirmed)
+		return;
+	b->unconfirmed = lost;
+	if (lost)
+		tell(b, BACKEND_DOWN, "ledger-lost",
+			"the database was lost, and with it what has been spent: this backend costs, and waits until "
+			"`pageferryctl confirm` says that it may go on");
+	else
+		tell(b, health_state(&b->health, now_ms(b)), "", "");
 }
 
 /* ---- the probe that is no page ------------------------------------------------------------------------------------------ */
@@ -203,9 +232,9 @@ void backend_probe_if_due(struct backend *b)
 	char why[320] = "";
 	int r;
 
-	if (!has_probe(b) || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
+	if (!has_probe(b) || b->unconfirmed || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
 		return;
-	health_begin(&b->health, now);
+	health_begin(&b->health, now, random_word());
 	r = probe_send(b, why, sizeof(why));
 	if (r < 0) {
 		request_free(&b->probe);
@@ -226,7 +255,7 @@ static const char *model_of(const struct backend *b)
 static int add_fields(const struct backend *b, cJSON *j)
 {
 	int64_t now = now_ms(b), wait = breaker_wait_ms(&b->health.breaker, now);
-	enum backend_state state = health_state(&b->health, now);
+	enum backend_state state = backend_state(b);
 	int r = json_add_string(j, "name", b->config->name);
 
 	if (r >= 0)
@@ -241,7 +270,7 @@ static int add_fields(const struct backend *b, cJSON *j)
 		r = json_add_string(j, "reason", b->reason);
 	if (r >= 0 && state != BACKEND_OK)
 		r = json_add_string(j, "message", b->message);
-	if (r >= 0 && state != BACKEND_OK && wait >= 0)
+	if (r >= 0 && state != BACKEND_OK && wait >= 0 && !b->unconfirmed)
 		r = json_add_i64(j, "retryInMs", wait);
 	if (r >= 0)
 		r = json_add_i64(j, "inFlight", (int64_t)b->in_flight);
@@ -291,6 +320,6 @@ bool courier_offline(const struct courier *c)
 
 	for (size_t i = 0; i < c->n_backends; i++)
 		if (config->n_route > 0 && streq(c->backends[i].config->name, config->route[0]))
-			return health_state(&c->backends[i].health, now_ms(&c->backends[i])) == BACKEND_DOWN;
+			return backend_state(&c->backends[i]) == BACKEND_DOWN;
 	return false;
 }

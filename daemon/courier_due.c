@@ -30,6 +30,7 @@ static void due_page_read(struct spool *s, struct stmt *st, struct due_page *p)
 		.tried_ms = stmt_i64(st, 1),
 		.tried_boot_ms = stmt_i64(st, 3),
 		.tried_this_boot = streq(stmt_text(st, 2), spool_boot_id(s)),
+		.retried = stmt_i64(st, 5),
 	};
 	str_copy(p->answered, sizeof(p->answered), stmt_text(st, 4));
 }
@@ -41,7 +42,7 @@ ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *r
 	int r;
 
 	r = db_query(spool_db(s), &st,
-		"SELECT p.seq, p.tried_ms, p.tried_boot, p.tried_boot_ms, a.backend FROM pages p INDEXED BY pages_due"
+		"SELECT p.seq, p.tried_ms, p.tried_boot, p.tried_boot_ms, a.backend, p.retried FROM pages p INDEXED BY pages_due"
 		" LEFT JOIN results r ON r.page = p.seq AND r.version = p.version LEFT JOIN attempts a ON a.id = r.attempt"
 		" WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
 		" ORDER BY p.tried_ms, p.seq LIMIT ?",
@@ -54,18 +55,20 @@ ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *r
 	return r < 0 ? r : (ssize_t)n;
 }
 
-int due_tries(struct spool *s, int64_t seq, int64_t tries, const char *backend, int64_t *ret)
+int due_history(struct spool *s, int64_t seq, int64_t retried, const char *backend, struct due_history *ret)
 {
-	int64_t n = 0;
+	_cleanup_stmt_ struct stmt *st = NULL;
 	int r;
 
-	if (tries > 0) {
-		r = db_get_i64(spool_db(s), &n, "SELECT count(*) FROM attempts WHERE page = ? AND backend = ? AND charged = 1", "is",
-			seq, backend);
-		if (r < 0)
-			return r;
-	}
-	*ret = MIN(n, tries);
+	r = db_query(spool_db(s), &st,
+		"SELECT sum(charged), sum(charged = 0 AND billed IN ('yes', 'possibly')),"
+		" max(charged AND outcome IN ('next', 'reject')) FROM attempts WHERE page = ? AND id > ? AND backend = ?",
+		"iis", seq, retried, backend);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r < 0)
+		return r;
+	*ret = (struct due_history){.tries = stmt_i64(st, 0), .unproved = stmt_i64(st, 1), .cannot = stmt_i64(st, 2) != 0};
 	return 0;
 }
 

@@ -14,12 +14,18 @@ struct due_page {
 	int64_t seq;
 	int64_t tried_ms, tried_boot_ms;
 	bool tried_this_boot;
+	int64_t retried;              /* as in struct page_row */
 	char answered[BACKEND_NAME_SIZE]; /* backend of the current result; "" without one */
 };
 /* The first pages of a class, the one tried longest ago first: their number, or negative errno. */
 ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *ret, size_t max);
-/* How many attempts of this backend count for the page (since a person's last retry: never more than `tries`). */
-int due_tries(struct spool *s, int64_t seq, int64_t tries, const char *backend, int64_t *ret);
+/* What the attempts at this backend say, since a person's last retry. */
+struct due_history {
+	int64_t tries;    /* that count */
+	int64_t unproved; /* that do not count, but may have been billed */
+	bool cannot;      /* one of them said that it never will */
+};
+int due_history(struct spool *s, int64_t seq, int64_t retried, const char *backend, struct due_history *ret);
 
 /* When a page may be tried again, boottime; `started_ms` is when this run of the service began, `random` the page's own
  * jitter. Stamps of another boot count only if the clock can be believed: else the wait begins with this run. Pure. */

@@ -1,5 +1,9 @@
 #include "daemon/courier_health.h"
 
+#define GAP_SHARE  64   /* the first gap after an outage is this part of it, */
+#define GAP_MAX_MS 8000 /* but no longer: eight answers later it is gone */
+#define GAP_MIN_MS 50
+
 static bool waited_long(int64_t since_ms, int64_t now_ms, int64_t fallback_after_ms)
 {
 	return now_ms - since_ms >= fallback_after_ms;
@@ -45,13 +49,48 @@ int64_t health_wake_ms(const struct health *h, int64_t now_ms, int64_t fallback_
 		wake = sooner(wake, h->solo_until_ms, now_ms);
 		wake = sooner(wake, h->solo_since_ms + fallback_after_ms, now_ms);
 	}
-	return wake;
+	return sooner(wake, h->next_ms, now_ms);
 }
 
-void health_begin(struct health *h, int64_t now_ms)
+/* ---- how much of it ------------------------------------------------------------------------------------------------------- */
+
+bool health_room(const struct health *h, int64_t now_ms, size_t in_flight, int64_t concurrency)
+{
+	return in_flight < MIN((uint64_t)h->more + 1, (uint64_t)MAX(concurrency, 1)) && now_ms >= h->next_ms;
+}
+
+void health_begin(struct health *h, int64_t now_ms, uint32_t random)
 {
 	/* The caller has looked: this only moves an open breaker on to its probe. */
 	breaker_allows(&h->breaker, now_ms);
+	/* Half to one and a half of the gap. */
+	if (h->gap_ms > 0)
+		h->next_ms = now_ms + h->gap_ms / 2 + (int64_t)((uint64_t)h->gap_ms * random >> 32);
+}
+
+/* Down, or back from it: from the beginning. */
+static void ramp_restart(struct health *h, int64_t outage_ms)
+{
+	int64_t gap = MIN(outage_ms / GAP_SHARE, (int64_t)GAP_MAX_MS);
+
+	h->more = 0;
+	if (gap >= GAP_MIN_MS)
+		h->gap_ms = MAX(h->gap_ms, gap);
+}
+
+static void ramp_throttled(struct health *h, int64_t concurrency)
+{
+	h->more = (uint32_t)MIN((int64_t)h->more + 1, MAX(concurrency, 1)) / 2;
+	h->more -= h->more > 0;
+}
+
+static void ramp_answered(struct health *h, int64_t concurrency)
+{
+	if ((int64_t)h->more + 1 < concurrency)
+		h->more++;
+	h->gap_ms = h->gap_ms / 2 < GAP_MIN_MS ? 0 : h->gap_ms / 2;
+	if (h->gap_ms == 0)
+		h->next_ms = 0;
 }
 
 enum backend_state health_state(const struct health *h, int64_t now_ms)
@@ -89,6 +128,7 @@ static void open_breaker(struct health *h, int64_t now_ms, const struct health_e
 	if (h->breaker.state == BREAKER_OPEN && now_ms < h->breaker.until_ms)
 		return;
 	breaker_down(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+	ramp_restart(h, 0);
 	if (first && first < h->breaker.down_since_ms)
 		h->breaker.down_since_ms = first;
 	solo_clear(h);
@@ -127,7 +167,10 @@ enum page_outcome health_end(struct health *h, int64_t now_ms, const struct heal
 	case BACKEND_DOWN:
 		return ended_down(h, now_ms, e);
 	case BACKEND_BUSY:
+		if (h->breaker.down_since_ms)
+			ramp_restart(h, now_ms - h->breaker.down_since_ms);
 		breaker_busy(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+		ramp_throttled(h, e->concurrency);
 		return e->page;
 	case BACKEND_OK:
 		break;
@@ -139,6 +182,10 @@ enum page_outcome health_end(struct health *h, int64_t now_ms, const struct heal
 	}
 	/* A probe that is no page proves that somebody is there, not that pages are answered (a server without its vision part
 	 * is "healthy"): the count goes on, so that probe, page, failure in turn slow down. */
+	if (h->breaker.down_since_ms)
+		ramp_restart(h, now_ms - h->breaker.down_since_ms);
+	else if (e->seq != 0)
+		ramp_answered(h, e->concurrency);
 	if (e->seq == 0)
 		breaker_alive(&h->breaker);
 	else

@@ -16,7 +16,6 @@
 #include "daemon/helper.h"
 #include "daemon/ledger.h"
 
-#define PASSED_MAX       256   /* pages of which it is remembered who failed them; the oldest is forgotten */
 #define TRANSFER_GRACE_MS 30000 /* beyond its own deadline, before the watchdog is told */
 #define BODY_HEX_SIZE    SHA256_HEX_SIZE
 
@@ -28,6 +27,7 @@ struct backend {
 	struct health health;
 	size_t in_flight;
 	int64_t answered, failed;
+	bool unconfirmed;            /* it costs, the ledger was lost, and nobody has said yet that it may go on */
 	uint32_t picks;              /* for the backlog's share */
 	int64_t last_seq;            /* probes by page go round */
 	/* what is told */
@@ -47,6 +47,7 @@ struct attempt {
 	struct page_row row;
 	size_t asked;                /* index in the route */
 	int fd;                      /* the page file */
+	bool too_large;
 	struct job job;
 	struct request req;
 	struct creds creds;
@@ -66,19 +67,12 @@ struct attempt {
 	char hold_reason[240];
 };
 
-struct passed {
-	int64_t seq;
-	uint32_t mask; /* bit i: index i of the route failed it */
-};
-
 struct courier {
 	struct service *service;
 	struct backend backends[BACKENDS_MAX];
 	size_t n_backends;
 	struct attempt *attempts;
 	size_t n_attempts;
-	struct passed passed[PASSED_MAX];
-	size_t passed_next;
 	uint32_t salt;               /* so that devices with the same backlog do not try at the same moments */
 	int64_t started_ms, wake_ms; /* boottime */
 	int64_t storage_wait_ms;     /* boottime until which the ledger is left alone after it failed */
@@ -90,8 +84,6 @@ struct courier {
 };
 
 /* courier.c */
-void courier_passed_note(struct courier *c, int64_t seq, size_t asked);
-uint32_t courier_passed(const struct courier *c, int64_t seq);
 void courier_hold(struct courier *c, const struct page_row *row, const char *reason);
 /* In the journal. */
 void courier_say_held(const struct page_row *p);
@@ -105,6 +97,11 @@ int backend_init(struct courier *c, const struct backend_config *config);
 void backend_clear(struct backend *b);
 /* Its state for a page; no side effect. */
 enum rung_state backend_rung(const struct backend *b, int64_t seq);
+enum backend_state backend_state(const struct backend *b);
+/* A request of it starts. */
+void backend_begin(struct backend *b);
+/* Is the ledger lost and not confirmed? Then one that costs is down. */
+void backend_confirmed(struct backend *b, bool lost);
 /* Starts its own probe when the time has come. */
 void backend_probe_if_due(struct backend *b);
 /* Something is wrong on our side of this backend (credentials, price, guard): down, and said once. */
@@ -117,14 +114,21 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
  * errno: the ledger cannot be written. */
 int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t seq);
 void attempt_free(struct attempt *a);
-/* What the backends of a route are to a page. */
-void attempt_rungs(struct courier *c, const struct spool_job *job, int64_t seq, enum rung_state rungs[static ROUTE_MAX]);
+/* In flight from now on. */
+void attempt_link(struct attempt *a);
+/* What the backends of a route are to a page that stands on `rung`. */
+void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
+	enum rung_state rungs[static ROUTE_MAX]);
+/* The same of a row. */
+void attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX]);
 /* The index of the backend that gave the current answer; n_route: none of the route. */
 size_t attempt_answered_index(const struct spool_job *job, const char *backend);
 
 /* courier_settle.c */
 /* The reply is here (or there will be none): judge, commit, tell. Frees the attempt, or keeps it until the commit succeeds. */
 void attempt_reply(struct attempt *a, const struct reply *reply);
+/* Nothing leaves: this backend can never take this page, the others of its route may. Takes the attempt. */
+void attempt_refused(struct attempt *a, const char *reason, const char *message);
 /* Nothing has left, through no fault of the page. */
 void attempt_unsent(struct attempt *a, const char *reason, const char *message);
 /* Ends without an answer, at stop: possibly billed. */

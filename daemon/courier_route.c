@@ -33,8 +33,11 @@ int route_target(const enum rung_state *rungs, size_t n, size_t rung, size_t ans
 /* The backend the page stands on cannot do it: on to the next, or the fallback's answer is final, or a person is needed. */
 static void pass_on(const struct route_case *c, struct route_decision *ret)
 {
-	size_t next = route_first(c->rungs, c->n, c->asked + 1);
+	size_t next = c->asked + 1;
 
+	/* A fallback that has failed it already would only fail it again. */
+	while (next < c->n && (c->rungs[next] == RUNG_ABSENT || c->rungs[next] == RUNG_PASSED))
+		next++;
 	if (c->state == STATE_PROVISIONAL && next >= c->answered) {
 		ret->state = STATE_DONE;
 		return;

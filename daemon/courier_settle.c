@@ -8,6 +8,7 @@
 #include "extract/checks.h"
 
 #define SETTLE_AGAIN_MS 5000
+#define UNPROVED_TRIES  10   /* times Tries= */
 #define SKEW_NOISE_MS   2000 /* Date has whole seconds, and the reply took a while */
 
 /* ---- judging ---------------------------------------------------------------------------------------------------------------- */
@@ -56,13 +57,36 @@ static int64_t settled_cost(const struct attempt *a)
 	return a->verdict.billed ? a->open.reserved_pusd : 0;
 }
 
-static bool exhausted(struct attempt *a)
+/* What the page has had from this backend since a person's last retry, with this one. */
+static struct due_history history(struct attempt *a)
 {
-	int64_t tries = 0;
+	struct due_history h = {0};
 
-	if (due_tries(a->courier->service->spool, a->row.seq, a->row.tries, a->backend->config->name, &tries) < 0)
-		return false;
-	return tries + 1 >= a->backend->config->tries;
+	due_history(a->courier->service->spool, a->row.seq, a->row.retried, a->backend->config->name, &h);
+	return h;
+}
+
+/*
+ * The last try? One that does not count (the server is taken to be in trouble, not the page) may have been billed all the
+ * same: there is a bound to those too, far away, so that nobody pays for ever for two pages that no answer comes to.
+ */
+static bool exhausted(const struct attempt *a, const struct due_history *h)
+{
+	int64_t tries = a->backend->config->tries;
+
+	if (a->verdict.page == PAGE_RETRY)
+		return h->tries + 1 >= tries;
+	return a->verdict.page == PAGE_UNTOUCHED && a->verdict.billed && a->price && h->unproved + 1 >= tries * UNPROVED_TRIES;
+}
+
+static void say_why_held(struct attempt *a, const struct due_history *h)
+{
+	int64_t n = h->tries + h->unproved + 1;
+
+	if (str_format(a->hold_reason, sizeof(a->hold_reason), "%s: %s (%" PRIi64 " attempt%s at %s)", a->verdict.reason,
+		    a->verdict.message, n, n == 1 ? "" : "s", a->backend->config->name) < 0)
+		str_format(a->hold_reason, sizeof(a->hold_reason), "%s (%" PRIi64 " attempt%s at %s)", a->verdict.reason, n,
+			n == 1 ? "" : "s", a->backend->config->name);
 }
 
 static void decide(struct attempt *a)
@@ -71,6 +95,7 @@ static void decide(struct attempt *a)
 	enum rung_state rungs[ROUTE_MAX];
 	struct route_decision d;
 	struct verdict *v = &a->verdict;
+	struct due_history h = history(a);
 	struct route_case k = {
 		.rungs = rungs,
 		.n = a->row.job->n_route,
@@ -83,13 +108,13 @@ static void decide(struct attempt *a)
 
 	ledger_answered(a->courier->service->spool, &a->row, answered);
 	k.answered = attempt_answered_index(a->row.job, answered);
-	attempt_rungs(a->courier, a->row.job, a->row.seq, rungs);
-	k.exhausted = v->page == PAGE_RETRY && exhausted(a);
+	attempt_row_rungs(a->courier, &a->row, rungs);
+	k.exhausted = exhausted(a, &h);
+	if (k.exhausted)
+		k.outcome = v->page = PAGE_RETRY;
 	route_decide(&k, &d);
-	if (d.passed)
-		courier_passed_note(a->courier, a->row.seq, a->asked);
-	if (d.state == STATE_HELD && str_format(a->hold_reason, sizeof(a->hold_reason), "%s: %s", v->reason, v->message) < 0)
-		str_copy(a->hold_reason, sizeof(a->hold_reason), v->reason);
+	if (d.state == STATE_HELD)
+		say_why_held(a, &h);
 	a->close = (struct attempt_close){
 		.attempt = a->id,
 		.page = &a->row,
@@ -247,6 +272,16 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	}
 	v->page = backend_ended(b, a->row.seq, v, reply);
 	judged(a, reply);
+}
+
+void attempt_refused(struct attempt *a, const char *reason, const char *message)
+{
+	struct reply reply = {.error = TRANSPORT_LOCAL};
+
+	a->open = (struct attempt_open){.page = &a->row, .backend = a->backend->config->name, .model = a->req.model};
+	attempt_link(a);
+	verdict_set(&a->verdict, PAGE_NEXT, BACKEND_OK, reason, "%s", message);
+	judged(a, &reply);
 }
 
 void attempt_unsent(struct attempt *a, const char *reason, const char *message)

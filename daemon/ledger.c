@@ -90,6 +90,7 @@ int64_t ledger_open(struct spool *s, const struct attempt_open *a)
 /* What ledger_close() gathers before it writes. */
 struct closing {
 	const struct attempt_close *c;
+	int64_t attempt;
 	struct page_row page; /* read again inside the transaction: a person may have changed it */
 	struct stamp now;
 	int64_t version; /* of the new result; 0: none */
@@ -193,7 +194,7 @@ static int insert_result(struct spool *s, struct closing *k)
 			"INSERT INTO results (page, version, attempt, authoritative, type, created_ms, json, "
 			"raw)"
 			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			"iiiisits", k->page.seq, k->version, k->c->attempt, (int64_t)k->c->authoritative,
+			"iiiisits", k->page.seq, k->version, k->attempt, (int64_t)k->c->authoritative,
 			k->c->answer->type->name, k->now.ms, buf_str(&json), json.len,
 			k->c->raw ? k->c->raw : "");
 	if (r >= 0 && k->current)
@@ -219,12 +220,12 @@ static int close_attempt(struct spool *s, const struct closing *k)
 		(int64_t)(c->reply ? c->reply->status : 0),
 		c->reply && c->reply->sent_ms > 0 ? MAX(c->reply->done_ms - c->reply->sent_ms, (int64_t)0)
 						  : (int64_t)-1,
-		c->attempt);
+		k->attempt);
 	if (r >= 0 && u->reported)
 		r = db_exec(s->db,
 			"UPDATE attempts SET tokens_input = ?, tokens_output = ?, tokens_cached = ? WHERE id "
 			"= ?",
-			"iiii", (int64_t)u->input, (int64_t)u->output, (int64_t)u->cached, c->attempt);
+			"iiii", (int64_t)u->input, (int64_t)u->output, (int64_t)u->cached, k->attempt);
 	return r;
 }
 
@@ -232,7 +233,7 @@ static int add_receipt(struct spool *s, const struct closing *k)
 {
 	const struct attempt_close *c = k->c;
 	const struct verdict *v = c->verdict;
-	struct receipt p = receipt_of(c->open, c->attempt, "answered");
+	struct receipt p = receipt_of(c->open, k->attempt, "answered");
 
 	p.peer_sha256 = c->reply ? c->reply->peer_sha256 : NULL;
 	p.request_id = v->request_id;
@@ -252,9 +253,7 @@ static bool was_retried(const struct closing *k)
 {
 	const struct page_row *before = k->c->page;
 
-	return k->page.rung < before->rung ||
-	       (k->page.rung == before->rung && k->page.tries < before->tries) ||
-	       (before->state == STATE_HELD && k->page.state != STATE_HELD);
+	return k->page.retried != before->retried || (before->state == STATE_HELD && k->page.state != STATE_HELD);
 }
 
 /* The caller decided with the row that it had; what has happened since goes first. */
@@ -309,7 +308,8 @@ static int close_in_transaction(struct spool *s, struct closing *k, enum page_st
 {
 	int r;
 
-	r = attempt_is_open(s, k->c->attempt);
+	k->attempt = k->c->attempt;
+	r = k->attempt ? attempt_is_open(s, k->attempt) : insert_attempt(s, k->c->open, &k->now, &k->attempt);
 	if (r >= 0)
 		r = spool_page_get(s, k->c->page->seq, &k->page);
 	if (r >= 0 && k->c->answer)
@@ -321,7 +321,7 @@ static int close_in_transaction(struct spool *s, struct closing *k, enum page_st
 	if (r < 0)
 		return r;
 	STEP(ANSWER_ATTEMPT_CLOSED);
-	r = add_receipt(s, k);
+	r = k->c->attempt ? add_receipt(s, k) : 0;
 	if (r < 0)
 		return r;
 	STEP(ANSWER_RECEIPT_INSERTED);

@@ -11,7 +11,7 @@
 	"SELECT p.seq, p.page, d.document, p.position, p.job, p.lane, p.state, p.reason, p.accepted_ms,"     \
 	" p.accepted_trust, p.source, p.name, p.owner, p.sha256, p.bytes, p.width, p.height, p.rung, "       \
 	"p.tries,"                                                                                           \
-	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version"                                              \
+	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version, p.retried"                                   \
 	" FROM pages p " index " CROSS JOIN documents d ON d.id = p.document "
 #define COLUMNS COLUMNS_BY("")
 
@@ -39,6 +39,7 @@ enum column {
 	C_BOOT,
 	C_BOOT_MS,
 	C_VERSION,
+	C_RETRIED,
 };
 
 static const char *const state_names[] = {
@@ -135,6 +136,7 @@ static void row_read(struct spool *s, struct stmt *st, struct page_row *p)
 		.tried_ms = stmt_i64(st, C_TRIED),
 		.tried_boot_ms = stmt_i64(st, C_BOOT_MS),
 		.version = stmt_i64(st, C_VERSION),
+		.retried = stmt_i64(st, C_RETRIED),
 	};
 	text_cut(p->id, sizeof(p->id), stmt_text(st, C_PAGE));
 	text_cut(p->document, sizeof(p->document), stmt_text(st, C_DOCUMENT));
@@ -319,7 +321,7 @@ int spool_page_retry(struct spool *s, int64_t seq)
 	r = db_exec(s->db,
 		"UPDATE pages SET state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = "
 		"NULL,"
-		" tried_boot_ms = NULL WHERE seq = ?",
+		" tried_boot_ms = NULL, retried = (SELECT coalesce(max(id), 0) FROM attempts) WHERE seq = ?",
 		"si", page_state_name(after), seq);
 	if (r >= 0)
 		spool_counts_moved(s, (int)p.state, (int)after);

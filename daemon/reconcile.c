@@ -185,9 +185,9 @@ static int hold_poison(struct spool *s, const struct cut_off *a)
 	int r;
 
 	r = db_get_i64(s->db, &crashes,
-		"SELECT count(*) FROM (SELECT outcome FROM attempts WHERE page = ? ORDER BY id DESC LIMIT ?)"
-		" WHERE outcome = 'crashed'",
-		"ii", a->page, (int64_t)CRASHES_MAX);
+		"SELECT count(*) FROM (SELECT outcome FROM attempts WHERE page = ?"
+		" AND id > (SELECT retried FROM pages WHERE seq = ?) ORDER BY id DESC LIMIT ?) WHERE outcome = 'crashed'",
+		"iii", a->page, a->page, (int64_t)CRASHES_MAX);
 	if (r < 0 || crashes < CRASHES_MAX)
 		return r;
 	log_event(LOG_LEVEL_WARNING, MESSAGE_PAGE_HELD, fields, ARRAY_SIZE(fields), "page %s is held: crashed %d times", a->page_id,

@@ -52,6 +52,7 @@ CREATE TABLE pages (
 	capture		TEXT,					-- JSON: what the capture helper says it did
 	rung		INTEGER NOT NULL DEFAULT 0,		-- first backend of the route that may still be asked
 	tries		INTEGER NOT NULL DEFAULT 0,		-- attempts that count, since the last retry by a person
+	retried		INTEGER NOT NULL DEFAULT 0,		-- newest attempt at that retry: it and older ones no longer count
 	tried_ms	INTEGER NOT NULL DEFAULT 0,		-- stamp of the last attempt that counts
 	tried_boot	TEXT,					-- boot id under which tried_boot_ms is boottime
 	tried_boot_ms	INTEGER,

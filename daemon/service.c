@@ -107,10 +107,6 @@ static void note_state(struct service *s, const struct event *e)
 		if (e->page && e->page->seq == s->last_seq)
 			s->state.last_page_delivered = true;
 		break;
-	case EVENT_PAGE_QUEUED:
-		if (e->page && s->courier)
-			courier_retried(s->courier, e->page->seq);
-		break;
 	default:
 		break;
 	}

@@ -48,6 +48,7 @@ struct page_row {
 	int64_t bytes;
 	uint32_t width, height;
 	int64_t rung, tries, tried_ms, tried_boot_ms;
+	int64_t retried;  /* attempts up to this one were before a person's last retry, and no longer count */
 	bool tried_this_boot;
 	int64_t version;
 };

@@ -128,6 +128,26 @@ TEST(last_of_the_route_holds)
 	CHECK(decide(STATE_QUEUED, 2, N3, 2, PAGE_NEXT, false).state == STATE_HELD);
 }
 
+/* What was asked as a fallback and failed is not asked again as the one that decides. */
+TEST(page_passes_on_over_fallbacks_that_failed_it)
+{
+	const enum rung_state one[N3] = {RUNG_READY, RUNG_PASSED, RUNG_READY};
+	const enum rung_state all[N3] = {RUNG_READY, RUNG_PASSED, RUNG_PASSED};
+	struct route_case k = {.rungs = one, .n = N3, .answered = N3, .state = STATE_QUEUED, .outcome = PAGE_NEXT};
+	struct route_decision d;
+
+	route_decide(&k, &d);
+	CHECK(d.state == STATE_QUEUED && d.rung == 2);
+	k.rungs = all;
+	route_decide(&k, &d);
+	CHECK(d.state == STATE_HELD);
+	k.rungs = one;
+	k.state = STATE_PROVISIONAL;
+	k.answered = 2;
+	route_decide(&k, &d);
+	CHECK(d.state == STATE_DONE);
+}
+
 TEST(reject_holds_only_where_the_page_stands)
 {
 	struct route_decision d = decide(STATE_QUEUED, 0, N3, 0, PAGE_REJECT, false);
@@ -164,7 +184,7 @@ TEST(untouched_changes_nothing)
 static struct health_end end_of(int64_t seq, enum page_outcome page, enum backend_state backend, bool ambiguous)
 {
 	return (struct health_end){.seq = seq, .page = page, .backend = backend, .ambiguous = ambiguous, .base_ms = 1000,
-		.cap_ms = 60000, .random = UINT32_MAX};
+		.cap_ms = 60000, .random = UINT32_MAX, .concurrency = 4};
 }
 
 static enum page_outcome ends(struct health *h, int64_t now, int64_t seq, enum page_outcome page, enum backend_state backend,
@@ -230,7 +250,7 @@ TEST(dead_server_charges_no_page_however_long)
 	for (int64_t i = 0; i < 50; i++) {
 		enum page_outcome o;
 
-		health_begin(&h, now);
+		health_begin(&h, now, 0);
 		o = ends(&h, now, 1 + i % 7, PAGE_UNTOUCHED, BACKEND_DOWN, true);
 		CHECK(o == PAGE_UNTOUCHED);
 		now += 120000;
@@ -245,7 +265,7 @@ TEST(failed_probe_opens_again_even_with_one_page)
 	ends(&h, 100, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
 	CHECK(health_rung(&h, 1, 1100, FALLBACK_MS, false) == RUNG_READY);
 	CHECK(health_rung(&h, 1, 1100, FALLBACK_MS, true) == RUNG_WAIT);
-	health_begin(&h, 1100);
+	health_begin(&h, 1100, 0);
 	CHECK(health_rung(&h, 2, 1100, FALLBACK_MS, false) == RUNG_WAIT);
 	ends(&h, 1200, 1, PAGE_UNTOUCHED, BACKEND_DOWN, true);
 	CHECK(health_state(&h, 1200) == BACKEND_DOWN);
@@ -270,7 +290,7 @@ TEST(good_probe_brings_it_back)
 	struct health h = {0};
 
 	ends(&h, 100, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
-	health_begin(&h, 5000);
+	health_begin(&h, 5000, 0);
 	ends(&h, 5100, 0, PAGE_DONE, BACKEND_OK, false);
 	CHECK(health_state(&h, 5100) == BACKEND_OK);
 	CHECK(health_rung(&h, 1, 5100, FALLBACK_MS, true) == RUNG_READY);
@@ -284,7 +304,7 @@ TEST(good_probe_proves_no_page)
 	for (uint32_t i = 1; i <= 4; i++) {
 		ends(&h, 100 * i, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
 		CHECK_INT(h.breaker.failures, i);
-		health_begin(&h, 100000 * i);
+		health_begin(&h, 100000 * i, 0);
 		ends(&h, 100000 * i, 0, PAGE_DONE, BACKEND_OK, false);
 		CHECK(health_state(&h, 100000 * i) == BACKEND_OK);
 	}
@@ -331,6 +351,100 @@ TEST(wake_is_the_next_change)
 	CHECK_INT(health_wake_ms(&h, 100, FALLBACK_MS), 1100);
 	CHECK_INT(health_wake_ms(&h, 2000, FALLBACK_MS), 100 + FALLBACK_MS);
 	CHECK(health_wake_ms(&h, 100 + FALLBACK_MS, FALLBACK_MS) == INT64_MAX);
+}
+
+/* ---- how much of it ---------------------------------------------------------------------------------------------------------- */
+
+static size_t room(const struct health *h, int64_t now, int64_t concurrency)
+{
+	size_t n = 0;
+
+	while (n < 100 && health_room(h, now, n, concurrency))
+		n++;
+	return n;
+}
+
+TEST(begins_with_one_and_grows_with_each_answer)
+{
+	struct health h = {0};
+
+	CHECK_INT(room(&h, 100, 4), 1);
+	ends(&h, 100, 1, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(room(&h, 100, 4), 2);
+	ends(&h, 100, 2, PAGE_RETRY, BACKEND_OK, false); /* an answer, if not a good one */
+	ends(&h, 100, 3, PAGE_DONE, BACKEND_OK, false);
+	ends(&h, 100, 4, PAGE_DONE, BACKEND_OK, false);
+	ends(&h, 100, 5, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(room(&h, 100, 4), 4);
+	/* Never beyond Concurrency=, whatever it was before. */
+	CHECK_INT(room(&h, 100, 2), 2);
+}
+
+TEST(throttle_halves)
+{
+	struct health h = {.more = 3};
+
+	ends(&h, 100, 1, PAGE_UNTOUCHED, BACKEND_BUSY, false);
+	CHECK_INT(room(&h, 100000, 4), 2);
+	ends(&h, 100000, 1, PAGE_UNTOUCHED, BACKEND_BUSY, false);
+	ends(&h, 200000, 1, PAGE_UNTOUCHED, BACKEND_BUSY, false);
+	CHECK_INT(room(&h, 900000, 4), 1);
+}
+
+TEST(back_from_an_outage_it_begins_again)
+{
+	struct health h = {.more = 3};
+
+	ends(&h, 1000, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+	CHECK_INT(room(&h, 2000, 4), 1);
+	health_begin(&h, 2000, 0);
+	ends(&h, 2100, 2, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(room(&h, 2100, 4), 1);
+	CHECK_INT(h.gap_ms, 0); /* a second of outage is none to spread a fleet for */
+	ends(&h, 2200, 3, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(room(&h, 2200, 4), 2);
+}
+
+TEST(after_a_long_outage_requests_are_apart_for_a_while)
+{
+	struct health h = {0};
+	int64_t now = 3600000, waited = 0;
+
+	ends(&h, 1, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+	health_begin(&h, now, 0);
+	ends(&h, now, 1, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(h.gap_ms, 8000);
+	for (int i = 0; i < 20; i++) {
+		int64_t gap = h.gap_ms;
+
+		CHECK_INT(room(&h, now, 1), 1);
+		health_begin(&h, now, i % 2 ? UINT32_MAX : 0);
+		if (gap > 0) {
+			CHECK_INT(room(&h, now, 1), 0);
+			CHECK_INT(h.next_ms - now, gap / 2 + (i % 2 ? gap - 1 : 0));
+			CHECK_INT(health_wake_ms(&h, now, FALLBACK_MS), h.next_ms);
+			waited += h.next_ms - now;
+			now = h.next_ms;
+		}
+		ends(&h, now, 2 + i, PAGE_DONE, BACKEND_OK, false);
+	}
+	CHECK_INT(h.gap_ms, 0);
+	CHECK(waited > 8000 && waited < 24000);
+}
+
+/* The server's own probe says that it is there, the first page that it works: together one beginning. */
+TEST(own_probe_begins_with_one_too)
+{
+	struct health h = {.more = 3};
+
+	ends(&h, 1, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+	health_begin(&h, 640001, 0);
+	ends(&h, 640001, 0, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(room(&h, 640001, 4), 1);
+	CHECK_INT(h.gap_ms, 8000);
+	ends(&h, 640002, 1, PAGE_DONE, BACKEND_OK, false);
+	ends(&h, 640003, 2, PAGE_DONE, BACKEND_OK, false);
+	CHECK_INT(room(&h, 640003, 4), 2);
 }
 
 /* ---- due times -------------------------------------------------------------------------------------------------------------- */

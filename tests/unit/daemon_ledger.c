@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "daemon/courier_due.h"
 #include "daemon/delivery.h"
 #include "daemon/ledger.h"
 #include "tests/unit/daemon_fixture.h"
@@ -322,6 +323,79 @@ TEST(held_meanwhile_stays_held)
 	row(&f, p.seq, &p);
 	CHECK_INT(p.state, STATE_DONE);
 	CHECK_STR(p.reason, "");
+	fixture_end(&f);
+}
+
+static struct due_history history(struct fixture *f, int64_t seq, const char *backend)
+{
+	struct due_history h;
+	struct page_row p;
+
+	row(f, seq, &p);
+	CHECK_INT(due_history(f->spool, seq, p.retried, backend, &h), 0);
+	return h;
+}
+
+static void fail_once(struct fixture *f, int64_t seq, const char *backend, enum page_outcome outcome, bool charged)
+{
+	struct exchange x;
+
+	exchange_open(f, &x, seq, 100);
+	x.open.backend = backend;
+	CHECK_INT(db_exec(spool_db(f->spool), "UPDATE attempts SET backend = ? WHERE id = ?", "si", backend, x.close.attempt), 0);
+	x.verdict.page = outcome;
+	x.close.charged = charged;
+	CHECK_INT(ledger_close(f->spool, &x.close, NULL), 0);
+}
+
+/* Two other backends' tries after a retry do not make the first one's from before it count again. */
+TEST(tries_are_counted_by_backend_and_from_the_last_retry_on)
+{
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	CHECK_INT(history(&f, p.seq, "sydney").tries, 0);
+	for (int i = 0; i < 4; i++)
+		fail_once(&f, p.seq, "sydney", PAGE_RETRY, true);
+	fail_once(&f, p.seq, "sydney", PAGE_UNTOUCHED, false);
+	fail_once(&f, p.seq, "ocr", PAGE_NEXT, true);
+	CHECK_INT(history(&f, p.seq, "sydney").tries, 4);
+	CHECK_INT(history(&f, p.seq, "sydney").unproved, 1);
+	CHECK(!history(&f, p.seq, "sydney").cannot);
+	CHECK(history(&f, p.seq, "ocr").cannot);
+	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK(!history(&f, p.seq, "ocr").cannot);
+	fail_once(&f, p.seq, "ocr", PAGE_RETRY, true);
+	fail_once(&f, p.seq, "ocr", PAGE_RETRY, true);
+	CHECK_INT(history(&f, p.seq, "sydney").tries, 0);
+	CHECK_INT(history(&f, p.seq, "sydney").unproved, 0);
+	CHECK_INT(history(&f, p.seq, "ocr").tries, 2);
+	fixture_end(&f);
+}
+
+/* Nothing left: a row that says why, but no receipt of sending. */
+TEST(what_was_never_sent_has_a_row_and_no_receipt)
+{
+	struct exchange x = {0};
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	x.page = p;
+	x.open = (struct attempt_open){.page = &x.page, .backend = "sydney"};
+	x.close = (struct attempt_close){.page = &x.page, .open = &x.open, .verdict = &x.verdict, .charged = true, .rung = 1,
+		.state = STATE_QUEUED};
+	verdict_set(&x.verdict, PAGE_NEXT, BACKEND_OK, "too-large", "it is too large");
+	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM attempts WHERE outcome = 'next' AND billed = 'no' AND charged = 1"
+				  " AND reserved_pusd = 0 AND settled_pusd = 0"), 1);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM receipts"), 0);
+	row(&f, p.seq, &p);
+	CHECK_INT(p.rung, 1);
+	CHECK(history(&f, p.seq, "sydney").cannot);
 	fixture_end(&f);
 }
 
