@@ -9,6 +9,7 @@
 #include "daemon/spool.h"
 #include "extract/ocr.h"
 
+#define CONFIG_FILE     "/etc/pageferry/pageferry.conf"
 #define BACKENDS_MAX    8
 #define CONCURRENCY_MAX 8
 #define PATH_SIZE       256

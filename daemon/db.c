@@ -198,7 +198,64 @@ static int open_handle(struct db *d, const char *path, char *why, size_t why_siz
 	return r < 0 || !empty ? r : create(d);
 }
 
-int db_open(const char *path, struct db **ret, char *why, size_t why_size)
+/* The file as a URI, with `query`; SQLite takes % and what follows for a character's code. */
+static int database_uri(const char *file, const char *query, char *out, size_t size)
+{
+	size_t n = strlen("file:");
+
+	if (str_copy(out, size, "file:") < 0)
+		return -ENAMETOOLONG;
+	for (const char *p = file; *p; p++) {
+		int r = str_format(out + n, size - n, strchr("%?#", *p) ? "%%%02X" : "%c", (unsigned int)*p);
+
+		if (r < 0)
+			return -ENAMETOOLONG;
+		n += (size_t)r;
+	}
+	return str_copy(out + n, size - n, query) < 0 ? -ENAMETOOLONG : 0;
+}
+
+/* A -wal is read as it is, its index kept in memory; without one the main file is all there is. Both without SQLite's own
+ * locks, and so without a -shm. */
+static int open_handle_readonly(struct db *d, const char *path, char *why, size_t why_size)
+{
+	char file[4096], uri[4096];
+	struct stat st;
+	int r;
+
+	if (str_format(file, sizeof(file), "%s/" DB_FILE "-wal", path) < 0)
+		return -ENAMETOOLONG;
+	r = lstat(file, &st) == 0 && st.st_size > 0;
+	file[strlen(file) - strlen("-wal")] = 0;
+	if (lstat(file, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode)) {
+		str_format(why, why_size, DB_FILE " is not a regular file");
+		return -EMEDIUMTYPE;
+	}
+	r = database_uri(file, r ? "?mode=ro&vfs=unix-none" : "?mode=ro&immutable=1", uri, sizeof(uri));
+	if (r < 0)
+		return r;
+	r = sqlite3_open_v2(uri, &d->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+	if (!d->handle)
+		return -ENOMEM;
+	r = db_errno(d, r);
+	if (r >= 0)
+		r = db_errno(d, sqlite3_db_config(d->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL));
+	/* Before the first look at the file: it decides where the index of the -wal is kept. */
+	if (r >= 0)
+		r = run_once(d, "PRAGMA locking_mode = EXCLUSIVE");
+	if (r >= 0)
+		r = settings(d);
+	if (r >= 0)
+		r = run_once(d, "PRAGMA query_only = ON");
+	if (r >= 0)
+		r = identify(d, why, why_size);
+	return r > 0 ? -EUCLEAN : r;
+}
+
+static int open_by(int (*handle)(struct db *d, const char *path, char *why, size_t why_size), const char *path, struct db **ret,
+	char *why, size_t why_size)
 {
 	struct db *d;
 	int r;
@@ -208,15 +265,25 @@ int db_open(const char *path, struct db **ret, char *why, size_t why_size)
 		return -ENOMEM;
 	if (why_size)
 		why[0] = 0;
-	r = open_handle(d, path, why, why_size);
+	r = handle(d, path, why, why_size);
 	if (r < 0) {
 		if (why_size && !why[0])
-			str_format(why, why_size, DB_FILE ": %s", d->handle ? db_error(d) : errno_text(r));
+			str_format(why, why_size, DB_FILE ": %s", d->handle && r != -ENOENT ? db_error(d) : errno_text(r));
 		db_close(d);
 		return r;
 	}
 	*ret = d;
 	return 0;
+}
+
+int db_open(const char *path, struct db **ret, char *why, size_t why_size)
+{
+	return open_by(open_handle, path, ret, why, why_size);
+}
+
+int db_open_readonly(const char *path, struct db **ret, char *why, size_t why_size)
+{
+	return open_by(open_handle_readonly, path, ret, why, why_size);
 }
 
 void db_close(struct db *d)

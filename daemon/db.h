@@ -12,6 +12,9 @@ struct stmt;
 /* Opens or creates spool.db in the directory `path`. 0; -ENOTSUP: made by a newer version; -EMEDIUMTYPE: not ours;
  * -EUCLEAN: damaged; or errno. `why` gets a sentence on failure. */
 int db_open(const char *path, struct db **ret, char *why, size_t why_size);
+/* For looking alone: opens an existing one and writes nothing, not even a -shm beside it. Nobody else may write meanwhile:
+ * the caller holds the spool. Errors as of db_open(), and -ENOENT. */
+int db_open_readonly(const char *path, struct db **ret, char *why, size_t why_size);
 void db_close(struct db *d);
 
 /* Transactions (BEGIN IMMEDIATE). db_commit() rolls back itself when it fails. Nesting is a bug (asserted). */

@@ -7,12 +7,12 @@
 
 #include "base/journal.h"
 #include "base/log.h"
+#include "daemon/maintain.h"
 #include "daemon/service.h"
-
-#define CONFIG_FILE "/etc/pageferry/pageferry.conf"
 
 static const char usage[] =
 	"Usage: pageferryd [-c FILE] [--check-config | --help-config]\n"
+	"       pageferryd spool VERB [OPTIONS]\n"
 	"\n"
 	"Carries pages from the scanner to a model and their fields back. Runs in the foreground.\n"
 	"\n"
@@ -21,7 +21,9 @@ static const char usage[] =
 	"      --help-config   print every section and key with its default, and exit\n"
 	"      --debug         log more\n"
 	"      --help          print this, and exit\n"
-	"      --version       print the version, and exit\n";
+	"      --version       print the version, and exit\n"
+	"\n"
+	"To look at a stopped service's spool, save and mend it: pageferryd spool --help\n";
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_HELP_CONFIG, MODE_HELP, MODE_VERSION, MODE_WRONG };
 
@@ -162,6 +164,8 @@ int main(int argc, char **argv)
 {
 	struct arguments a = {.mode = MODE_RUN};
 
+	if (argc > 1 && streq(argv[1], "spool"))
+		return maintain_main(argc - 1, argv + 1);
 	parse_arguments(argc, argv, &a);
 	switch (a.mode) {
 	case MODE_RUN:

@@ -137,23 +137,22 @@ static int open_folder(struct spool *s, const char *name, int *ret, char *why, s
 	return 0;
 }
 
-/* One daemon a spool: the lock goes with the descriptor, however the process ends. */
-static int lock(struct spool *s, char *why, size_t why_size)
+/* One daemon a spool. The folder itself is locked: nothing that lies in it can stand in the way, and the lock goes with the
+ * descriptor, however the process ends. */
+int spool_lock(struct spool *s, char *why, size_t why_size)
 {
-	s->lockfd = openat(s->dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
-	if (s->lockfd < 0) {
-		int r = -errno;
+	int r;
 
-		str_format(why, why_size, "%s/lock: %s", s->directory, errno_text(r));
-		return r;
-	}
-	if (flock(s->lockfd, LOCK_EX | LOCK_NB) == 0)
+	s->dirfd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dirfd >= 0 && flock(s->dirfd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
-	if (errno == EWOULDBLOCK) {
+	r = -errno;
+	if (r == -EWOULDBLOCK) {
 		str_format(why, why_size, "%s is in use by another pageferryd", s->directory);
 		return -EBUSY;
 	}
-	return -errno;
+	str_format(why, why_size, "%s: %s", s->directory, errno_text(r));
+	return r;
 }
 
 static int open_folders(struct spool *s, char *why, size_t why_size)
@@ -161,13 +160,7 @@ static int open_folders(struct spool *s, char *why, size_t why_size)
 	struct stat tmp, pages;
 	int r;
 
-	s->dirfd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->dirfd < 0) {
-		r = -errno;
-		str_format(why, why_size, "%s: %s", s->directory, errno_text(r));
-		return r;
-	}
-	r = lock(s, why, why_size);
+	r = spool_lock(s, why, why_size);
 	if (r >= 0)
 		r = open_folder(s, "pages", &s->pages, why, why_size);
 	if (r >= 0)
@@ -341,7 +334,7 @@ int spool_open(const struct spool_options *o, struct spool **ret, char *why, siz
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->dirfd = s->lockfd = s->pages = s->tmp = s->types = s->results = s->quarantine = -1;
+	s->dirfd = s->pages = s->tmp = s->types = s->results = s->quarantine = -1;
 	s->clock = o->clock;
 	s->cap_bytes = o->cap_bytes;
 	s->floor_bytes = o->floor_bytes;
@@ -378,7 +371,7 @@ void spool_close(struct spool *s)
 		return;
 	while (s->writers)
 		spool_page_abort(s->writers);
-	if (s->db && db_damaged(s->db))
+	if (s->db && db_damaged(s->db) && !s->readonly)
 		spool_mark_damaged(s);
 	if (s->reconcile.dir)
 		closedir(s->reconcile.dir);
@@ -390,7 +383,6 @@ void spool_close(struct spool *s)
 	closep(&s->results);
 	closep(&s->quarantine);
 	closep(&s->dirfd);
-	closep(&s->lockfd);
 	free(s->directory);
 	free(s);
 }

@@ -35,7 +35,8 @@ struct reconcile {
 
 struct spool {
 	char *directory;
-	int dirfd, lockfd;
+	int dirfd; /* its lock is the spool's */
+	bool readonly; /* only looked at: nothing may be written */
 	int pages, tmp, types, results, quarantine; /* descriptors of the folders */
 	struct db *db;
 	struct clock *clock; /* borrowed */
@@ -56,6 +57,8 @@ struct spool {
 
 /* ---- spool.c --------------------------------------------------------------------------------- */
 struct stamp spool_stamp(const struct spool *s);
+/* Opens s->directory and takes the lock. */
+int spool_lock(struct spool *s, char *why, size_t why_size);
 /* Keeps a trusted stamp as the clock's next floor; inside the caller's transaction. */
 int spool_stamp_save(struct spool *s, const struct stamp *t);
 /* Writes a whole file durably: tmp/NAME, fsync, then over dirfd/NAME. */

@@ -92,7 +92,7 @@ def described(text, option):
 
 
 def test_every_option():
-    told = {"pageferryd.8": [said("pageferryd", "--help")], "pageferry-capture.1": [said("pageferry-capture", "--help")],
+    told = {"pageferryd.8": [said("pageferryd", "--help"), said("pageferryd", "spool", "--help")], "pageferry-capture.1": [said("pageferry-capture", "--help")],
             "pageferry-ocr.1": [said("pageferry-ocr", "--help")],
             "pageferryctl.1": [said("pageferryctl", "--help")] + [said("pageferryctl", v, "--help") for v in verbs() if v != "help"]}
     for name, texts in told.items():

@@ -203,3 +203,17 @@ class Service:
     def result(self, page):
         with open(os.path.join(self.spool, "results", page + ".json"), encoding="utf-8") as f:
             return json.load(f)
+
+    def spool_verb(self, *args, stdin=subprocess.DEVNULL, **more):
+        """`pageferryd spool ...` on this spool; the daemon must be stopped."""
+        return subprocess.run([os.path.join(self.build, "pageferryd"), "spool", *args, "--directory", self.spool], stdin=stdin,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=120, check=False, **more)
+
+    def fsck(self, *args):
+        """What `pageferryd spool fsck` finds, as a list of its JSON objects without the summary; raises when it cannot check."""
+        r = self.spool_verb("fsck", "--json", *args)
+        lines = [json.loads(line) for line in r.stdout.splitlines()]
+        assert r.returncode in (0, 1) and lines and lines[-1]["summary"], (r.returncode, r.stdout, r.stderr)
+        found = [f for f in lines[:-1] if f["remedy"] != "note"]
+        assert lines[-1]["findings"] == len(found) and r.returncode == (1 if found else 0), (r.returncode, lines)
+        return found
