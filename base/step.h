@@ -17,6 +17,13 @@
 	X(ACCEPT_ROW_INSERTED, "accept.row-inserted")                          \
 	X(ACCEPT_COMMITTED, "accept.committed")                                \
 	X(ACCEPT_ANNOUNCED, "accept.announced")                                \
+	/* a watched folder's file, before and after accept.*: daemon/watch_finish.c */ \
+	X(WATCH_STARTED, "watch.started")                                      \
+	X(WATCH_MOVED, "watch.moved")                                          \
+	X(WATCH_ROW_REMOVED, "watch.row-removed")                              \
+	X(WATCH_REASON_WRITTEN, "watch.reason-written")                        \
+	X(WATCH_REFUSED_MOVED, "watch.refused-moved")                          \
+	X(WATCH_REFUSED_NOTED, "watch.refused-noted")                          \
 	/* send: daemon/ledger.c, daemon/courier.c */                          \
 	X(SEND_RESERVED, "send.reserved")                                      \
 	X(SEND_COMMITTED, "send.committed")                                    \

@@ -95,14 +95,16 @@ int64_t spool_bytes_free(struct spool *s);
 
 /* ---- accept: begin, write..., commit or abort. Steps ACCEPT_* of base/step.h ------------------------------------------ */
 struct spool_writer;
+struct taken_key;
 struct spool_meta {
 	const struct spool_job *job;
 	enum lane lane;
-	const char *source;   /* "scan", "file" */
+	const char *source;   /* "scan", "file", "watch" */
 	const char *name;     /* may be NULL */
 	int64_t owner;        /* uid, -1 */
 	const char *document; /* NULL: a document of its own */
 	int64_t position;     /* from 1 */
+	const struct taken_key *taken; /* of a watched folder's file: noted in the same commit (daemon/taken.h); may be NULL */
 };
 int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_writer **ret);
 /* The JPEG's next bytes; the comment segment is put in after SOI and APP0 (daemon/jpegcomment.h). */
