@@ -157,10 +157,10 @@ static void report_recovery(struct service *s)
 {
 	const struct spool_reconciled *n = spool_reconciled(s->spool);
 
-	if (n->tmp_removed || n->not_acknowledged || n->lost || n->attempts_crashed || n->quarantined)
+	if (n->tmp_removed || n->not_acknowledged || n->rebuilt || n->lost || n->attempts_crashed || n->quarantined)
 		log_notice("recovered: %" PRIi64 " unfinished files removed, %" PRIi64 " pages found without a row, %" PRIi64
-			   " lost, %" PRIi64 " requests cut off, %" PRIi64 " set aside",
-			n->tmp_removed, n->not_acknowledged, n->lost, n->attempts_crashed, n->quarantined);
+			   " of a lost database, %" PRIi64 " lost, %" PRIi64 " requests cut off, %" PRIi64 " set aside",
+			n->tmp_removed, n->not_acknowledged, n->rebuilt, n->lost, n->attempts_crashed, n->quarantined);
 	service_lights(s);
 	/* Only now: a page that crashed the service before is held by then. */
 	courier_start(s->courier);

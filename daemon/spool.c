@@ -9,10 +9,13 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/step.h"
+#include "base/text.h"
 #include "daemon/messages.h"
 
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
 #define DAMAGED_MARK   "damaged"
+#define MARK_DAMAGED   "found damaged in the run before"
 #define STAMP_EVERY_MS 60000 /* how often a trusted stamp is worth a write */
 
 /* ---- stamps and meta ------------------------------------------------------------------------- */
@@ -104,14 +107,14 @@ int spool_file_write(struct spool *s, int dirfd, const char *name, const void *d
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Is there a file in pages/? 1, 0, or negative errno. */
-static int has_pages(const struct spool *s)
+/* Is there anything in the folder? 1, 0, or negative errno. */
+static int has_entries(int dirfd)
 {
 	struct dirent *e;
 	int fd, found = 0;
 	DIR *d;
 
-	fd = openat(s->pages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	d = fdopendir(fd);
@@ -201,7 +204,7 @@ static bool exists(int dirfd, const char *name)
 }
 
 /* What belongs to a new database, in one commit: without a spool_id the making was cut off. */
-static int init_meta(struct spool *s, bool rebuilt)
+static int init_meta(struct spool *s, bool lost)
 {
 	uint8_t id[16];
 	char hex[33];
@@ -215,26 +218,53 @@ static int init_meta(struct spool *s, bool rebuilt)
 	r = meta_set(s, "spool_id", hex);
 	if (r >= 0)
 		r = spool_meta_set_i64(s, "created_ms", clock_realtime_ms(s->clock));
-	if (r >= 0 && rebuilt)
+	if (r >= 0 && lost)
 		r = spool_meta_set_i64(s, "rebuilt", 1);
+	if (r >= 0 && lost && !BUG("rebuild-forget-mark"))
+		r = spool_meta_set_i64(s, "ledger_lost", 1);
 	if (r < 0) {
 		db_rollback(s->db);
 		return r;
 	}
-	return db_commit(s->db);
+	STEP(REBUILD_META_SET);
+	r = db_commit(s->db);
+	if (r >= 0)
+		STEP(REBUILD_META_COMMITTED);
+	return r;
 }
 
-/* The mark first: without its -wal the main file may look sound and be old. */
+/* The mark first: without its -wal the main file may look sound and be old. It stays until the new database knows that it
+ * is one: cut off before, the new one is set aside as well. */
 static int set_aside(struct spool *s, const char *why)
 {
 	int r;
 
 	log_event(LOG_LEVEL_WARNING, MESSAGE_SPOOL_SET_ASIDE, NULL, 0,
 		"the spool's database is set aside, and made again from the page files: %s", why);
-	r = spool_mark_damaged(s);
-	if (r >= 0)
-		r = quarantine_database(s, why);
-	return r < 0 ? r : unlink_durable(s->dirfd, DAMAGED_MARK);
+	r = BUG("setaside-move-first") ? 0 : spool_mark(s, why);
+	STEP(SETASIDE_MARKED);
+	return r < 0 ? r : quarantine_database(s, why);
+}
+
+/* Why the mark was set, in its own words. */
+static void read_mark(struct spool *s, char *why, size_t why_size)
+{
+	_cleanup_buf_ struct buf text = {};
+
+	if (file_read(s->dirfd, DAMAGED_MARK, 1024, &text) < 0 || text.len == 0)
+		str_copy(why, why_size, MARK_DAMAGED);
+	else
+		text_safe_copy(why, why_size, buf_str(&text));
+}
+
+/* A new database is one beside which there are files, or in whose place another was. */
+static int database_lost(struct spool *s)
+{
+	int r = exists(s->dirfd, DAMAGED_MARK);
+
+	if (r == 0)
+		r = has_entries(s->pages);
+	return r == 0 ? has_entries(s->results) : r;
 }
 
 /* Sets aside what cannot be a database of ours (never one of a newer version) and opens a new one. */
@@ -243,7 +273,7 @@ static int open_database(struct spool *s, char *why, size_t why_size)
 	int r = -EUCLEAN;
 
 	if (exists(s->dirfd, DAMAGED_MARK)) {
-		str_format(why, why_size, "found damaged in the run before");
+		read_mark(s, why, why_size);
 	} else if (!database_missing(s)) {
 		r = db_open(s->directory, &s->db, why, why_size);
 		if (r != -EUCLEAN && r != -EMEDIUMTYPE)
@@ -255,7 +285,11 @@ static int open_database(struct spool *s, char *why, size_t why_size)
 		return db_open(s->directory, &s->db, why, why_size);
 	}
 	r = set_aside(s, why);
-	return r < 0 ? r : db_open(s->directory, &s->db, why, why_size);
+	if (r >= 0)
+		r = db_open(s->directory, &s->db, why, why_size);
+	if (r >= 0)
+		STEP(REBUILD_DATABASE_MADE);
+	return r;
 }
 
 static int load_meta(struct spool *s)
@@ -265,9 +299,13 @@ static int load_meta(struct spool *s)
 
 	r = db_get_i64(s->db, &id, "SELECT 1 FROM meta WHERE key = 'spool_id'", "");
 	if (r == 0) {
-		r = has_pages(s);
+		r = database_lost(s);
 		if (r >= 0)
 			r = init_meta(s, r > 0);
+	}
+	if (r >= 0 && exists(s->dirfd, DAMAGED_MARK)) {
+		r = unlink_durable(s->dirfd, DAMAGED_MARK);
+		STEP(REBUILD_MARK_REMOVED);
 	}
 	if (r >= 0)
 		r = spool_meta_get_i64(s, "stamp_ms", &s->stamp_ms);
@@ -353,16 +391,25 @@ int spool_open(const struct spool_options *o, struct spool **ret, char *why, siz
 	return 0;
 }
 
-int spool_mark_damaged(struct spool *s)
+int spool_mark(struct spool *s, const char *why)
 {
 	_cleanup_close_ int fd =
-		openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
-	int r;
+		openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
+	int r = fd < 0 ? -errno : 0;
 
-	r = fd < 0 ? -errno : fsync_dir(s->dirfd);
+	if (r >= 0 && (r = write_all(fd, why, strlen(why))) >= 0)
+		r = fsync_retry(fd);
+	/* The mark is its name: what it says may be lost. */
+	if (r >= 0 || exists(s->dirfd, DAMAGED_MARK))
+		r = fsync_dir(s->dirfd);
 	if (r < 0)
 		log_error("cannot note that the database is damaged: %s", errno_text(r));
 	return r;
+}
+
+int spool_mark_damaged(struct spool *s)
+{
+	return spool_mark(s, MARK_DAMAGED);
 }
 
 void spool_close(struct spool *s)
@@ -375,6 +422,7 @@ void spool_close(struct spool *s)
 		spool_mark_damaged(s);
 	if (s->reconcile.dir)
 		closedir(s->reconcile.dir);
+	rebuild_free(s->reconcile.rebuild);
 	spool_jobs_free(s);
 	db_close(s->db);
 	closep(&s->pages);

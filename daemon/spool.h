@@ -80,7 +80,7 @@ int spool_confirm(struct spool *s);
  * 1: call again, 0: finished, negative errno. Each slice is bounded (256 items). */
 int spool_reconcile(struct spool *s);
 struct spool_reconciled {
-	int64_t tmp_removed, not_acknowledged, lost, attempts_crashed, quarantined;
+	int64_t tmp_removed, not_acknowledged, rebuilt, lost, attempts_crashed, quarantined;
 };
 const struct spool_reconciled *spool_reconciled(const struct spool *s);
 
