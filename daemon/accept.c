@@ -14,7 +14,6 @@
 #include "base/text.h"
 #include "daemon/jpegcomment.h"
 #include "daemon/spool_internal.h"
-#include "daemon/taken.h"
 
 #define ID_TRIES 64
 #define HEAD_MAX ((size_t)128 << 10) /* SOI and APP0, until the comment can be put in */
@@ -23,7 +22,6 @@ struct spool_writer {
 	struct spool_writer *next; /* in s->writers */
 	struct spool *s;
 	struct page_row row; /* as it will be */
-	const struct taken_key *taken; /* borrowed; NULL: not from a watched folder */
 	char file[PAGE_FILE_SIZE];
 	int fd;
 	struct sha256 *sent;    /* of the bytes as they came: what the helper hashed too */
@@ -31,6 +29,7 @@ struct spool_writer {
 	struct buf head;
 	bool commented;
 	bool in_pages; /* renamed: pages/ID.jpg is ours to take back */
+	bool kept;     /* ... unless its row may be on the disk */
 	uint8_t tail[2];
 	int64_t bytes; /* of the file */
 	int error;     /* the first failure; sticks */
@@ -128,12 +127,13 @@ static void take_back(struct spool_writer *w)
 {
 	int r = 0;
 
-	if (w->fd < 0)
+	if (w->fd < 0 || w->kept)
 		return;
-	if (w->in_pages)
-		r = unlink_durable(w->s->pages, w->file);
-	else if (unlinkat(w->s->tmp, w->file, 0) < 0)
+	if (!w->in_pages && unlinkat(w->s->tmp, w->file, 0) < 0)
 		r = -errno;
+	/* Not in tmp/ any more: the rename told of a failure, and was done. */
+	if (w->in_pages || r == -ENOENT)
+		r = unlink_durable(w->s->pages, w->file);
 	if (r < 0)
 		log_warning("page %s: its file cannot be taken back: %s", w->row.id, errno_text(r));
 }
@@ -178,7 +178,6 @@ int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_w
 		return -ENOMEM;
 	w->s = s;
 	w->fd = -1;
-	w->taken = m->taken;
 	w->head.max = HEAD_MAX;
 	r = fill_row(w, m);
 	if (r >= 0)
@@ -342,6 +341,30 @@ static int move_to_pages(struct spool_writer *w)
 	return 0;
 }
 
+/*
+ * A COMMIT that failed may be on the disk all the same: all of it was written and only the sync failed, say. The next start
+ * would find the row, and no file if that was taken back. Another commit settles it, as it is written over the failed one.
+ * 1: the row is there; 0: it is not and will not be; negative errno: nobody knows.
+ */
+static int row_is_there(struct spool_writer *w)
+{
+	struct db *db = w->s->db;
+	int64_t one;
+	int r, there;
+
+	r = db_begin(db);
+	if (r < 0)
+		return r;
+	there = db_get_i64(db, &one, "SELECT 1 FROM pages WHERE page = ?", "s", w->row.id);
+	r = there < 0 ? there : db_exec(db, "UPDATE meta SET value = value WHERE key = 'spool_id'", "");
+	if (r < 0) {
+		db_rollback(db);
+		return r;
+	}
+	r = db_commit(db);
+	return r < 0 ? r : there;
+}
+
 static int commit_row(struct spool_writer *w, const char *capture_json)
 {
 	const struct stamp stamp = {w->row.accepted_ms, w->row.accepted_trust};
@@ -352,8 +375,6 @@ static int commit_row(struct spool_writer *w, const char *capture_json)
 	if (r < 0)
 		return r;
 	r = page_row_insert(s, &w->row, capture_json);
-	if (r >= 0 && w->taken && !BUG("watch-forget-taken"))
-		r = taken_put(s, w->taken, w->row.id);
 	if (r >= 0)
 		r = spool_stamp_save(s, &stamp);
 	if (r < 0) {
@@ -362,8 +383,17 @@ static int commit_row(struct spool_writer *w, const char *capture_json)
 	}
 	STEP(ACCEPT_ROW_INSERTED);
 	r = db_commit(s->db);
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		int there = row_is_there(w);
+
+		/* Unknown: the file stays, and the next start finds it with its row or without. */
+		w->kept = there < 0;
+		if (w->kept)
+			spool_memory_forget(s);
+		if (there <= 0)
+			return r;
+		log_warning("page %s: its commit failed (%s), and is on the disk", w->row.id, errno_text(r));
+	}
 	STEP(ACCEPT_COMMITTED);
 	s->pages_bytes += w->row.bytes;
 	spool_counts_moved(s, -1, STATE_QUEUED);

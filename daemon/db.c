@@ -187,6 +187,9 @@ static int open_handle(struct db *d, const char *path, char *why, size_t why_siz
 	if (!d->handle)
 		return -ENOMEM;
 	r = db_errno(d, r);
+	/* SQLite reads only when it could not open it to write, whatever the reason was: one that has passed would stay. */
+	if (r >= 0 && sqlite3_db_readonly(d->handle, "main") && access(file, W_OK) == 0)
+		r = -EIO;
 	if (r >= 0)
 		r = settings(d);
 	if (r < 0)
@@ -298,6 +301,20 @@ void db_close(struct db *d)
 		}
 	sqlite3_close(d->handle);
 	free(d);
+}
+
+int db_verify(struct db *d, char *why, size_t why_size)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int r;
+
+	r = db_query(d, &s, "PRAGMA integrity_check(1)", "");
+	if (r >= 0)
+		r = stmt_next(s);
+	if (r > 0 && streq(stmt_text(s, 0), "ok"))
+		return 0;
+	str_format(why, why_size, DB_FILE ": %s", r > 0 ? stmt_text(s, 0) : db_error(d));
+	return r < 0 ? r : -EUCLEAN;
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */

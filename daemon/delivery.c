@@ -96,12 +96,20 @@ static int give_up(struct spool *s, const struct due *d)
 		"ii", clock_realtime_ms(s->clock), d->id);
 }
 
+static int mark_delivered(struct spool *s, const struct due *d)
+{
+	return db_exec(s->db, "UPDATE deliveries SET done_ms = ?, tries = tries + 1, tried_ms = ?, error = NULL WHERE id = ?", "iii",
+		clock_realtime_ms(s->clock), clock_realtime_ms(s->clock), d->id);
+}
+
 static int deliver(struct spool *s, const struct due *d, delivery_done_fn done, void *ud)
 {
 	int r = 0;
 
+	if (BUG("deliver-commit-before-rename"))
+		r = mark_delivered(s, d);
 	/* A superseded version must not be written over the newer one. */
-	if (d->version == d->current)
+	if (r >= 0 && d->version == d->current)
 		r = write_result(s, d);
 	if (r == -EBADMSG)
 		return give_up(s, d);
@@ -109,10 +117,7 @@ static int deliver(struct spool *s, const struct due *d, delivery_done_fn done, 
 		note_failure(s, d, r);
 		return r;
 	}
-	r = db_exec(s->db,
-		"UPDATE deliveries SET done_ms = ?, tries = tries + 1, tried_ms = ?, error = NULL WHERE id = "
-		"?",
-		"iii", clock_realtime_ms(s->clock), clock_realtime_ms(s->clock), d->id);
+	r = mark_delivered(s, d);
 	if (r < 0)
 		return r;
 	STEP(DELIVER_COMMITTED);

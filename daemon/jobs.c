@@ -137,22 +137,27 @@ static int job_load(struct spool *s, int64_t id, const struct spool_job **ret)
 	return 0;
 }
 
-const struct spool_job *spool_job_or_unreadable(struct spool *s, int64_t id)
+int spool_job_or_unreadable(struct spool *s, int64_t id, const struct spool_job **ret)
 {
 	static const struct spool_job unreadable = {.type = "unknown"};
-	const struct spool_job *j;
+	int r;
 
 	for (size_t i = 0; i < s->n_jobs; i++)
-		if (s->jobs[i]->id == id)
-			return s->jobs[i];
-	return job_load(s, id, &j) < 0 ? &unreadable : j;
+		if (s->jobs[i]->id == id) {
+			*ret = s->jobs[i];
+			return 0;
+		}
+	r = job_load(s, id, ret);
+	if (r == -ENOENT)
+		*ret = &unreadable;
+	return r == -ENOENT ? 0 : r;
 }
 
 const struct spool_job *spool_job_by_id(struct spool *s, int64_t id)
 {
-	const struct spool_job *j = spool_job_or_unreadable(s, id);
+	const struct spool_job *j;
 
-	return job_readable(j) ? j : NULL;
+	return spool_job_or_unreadable(s, id, &j) >= 0 && job_readable(j) ? j : NULL;
 }
 
 /* ---- freezing -------------------------------------------------------------------------------- */

@@ -118,9 +118,10 @@ int spool_page_open(struct spool *s, const struct page_row *p)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-static void row_read(struct spool *s, struct stmt *st, struct page_row *p)
+static int row_read(struct spool *s, struct stmt *st, struct page_row *p)
 {
 	const char *boot;
+	int r;
 
 	*p = (struct page_row){
 		.seq = stmt_i64(st, C_SEQ),
@@ -151,7 +152,8 @@ static void row_read(struct spool *s, struct stmt *st, struct page_row *p)
 		p->accepted_trust = TIME_UNTRUSTED;
 	boot = stmt_text(st, C_BOOT);
 	p->tried_this_boot = boot[0] && streq(boot, s->boot_id);
-	p->job = spool_job_or_unreadable(s, stmt_i64(st, C_JOB));
+	r = spool_job_or_unreadable(s, stmt_i64(st, C_JOB), &p->job);
+	return r < 0 ? r : 1;
 }
 
 /* The first row of a query: 1, 0 or negative errno. Ends the query. */
@@ -163,7 +165,7 @@ static int row_first(struct spool *s, int started, struct stmt *st, struct page_
 		return started;
 	r = stmt_next(st);
 	if (r > 0) {
-		row_read(s, st, ret);
+		r = row_read(s, st, ret);
 		stmt_done(st);
 	}
 	return r;
@@ -195,10 +197,10 @@ int spool_page_find(struct spool *s, const char *id, struct page_row *ret)
 		r = stmt_next(st);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
-	row_read(s, st, ret);
-	if (streq(ret->id, id)) {
+	r = row_read(s, st, ret);
+	if (r < 0 || streq(ret->id, id)) {
 		stmt_done(st);
-		return 0;
+		return MIN(r, 0);
 	}
 	r = stmt_next(st);
 	if (r > 0)
@@ -226,7 +228,8 @@ ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct p
 	if (r < 0)
 		return r;
 	while (n < limit && (r = stmt_next(st)) > 0)
-		row_read(s, st, &rows[n++]);
+		if ((r = row_read(s, st, &rows[n++])) < 0)
+			break;
 	stmt_done(st);
 	return r < 0 ? r : (ssize_t)n;
 }
@@ -295,6 +298,8 @@ int spool_page_hold(struct spool *s, int64_t seq, const char *reason)
 	r = db_exec(s->db, "UPDATE pages SET state = 'held', reason = ? WHERE seq = ?", "si", text, seq);
 	if (r >= 0)
 		spool_counts_moved(s, (int)before, STATE_HELD);
+	else
+		spool_memory_forget(s);
 	return r;
 }
 
@@ -325,6 +330,8 @@ int spool_page_retry(struct spool *s, int64_t seq)
 		"si", page_state_name(after), seq);
 	if (r >= 0)
 		spool_counts_moved(s, (int)p.state, (int)after);
+	else
+		spool_memory_forget(s);
 	return r;
 }
 
@@ -359,6 +366,12 @@ void spool_counts_moved(struct spool *s, int from, int to)
 void spool_counts_forget(struct spool *s)
 {
 	s->counts_known = false;
+}
+
+void spool_memory_forget(struct spool *s)
+{
+	spool_counts_forget(s);
+	db_get_i64(s->db, &s->pages_bytes, "SELECT coalesce(sum(bytes), 0) FROM pages", "");
 }
 
 /* Once over the index; from then on the counts are kept by spool_counts_moved(). */

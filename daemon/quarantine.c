@@ -45,6 +45,9 @@ int quarantine_move(struct spool *s, int dirfd, const char *name, const char *re
 	struct stat st;
 	int r;
 
+	/* Tried again after a failed sync, it may be there already. */
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
 	for (unsigned int n = 0; n < TRIES_MAX; n++) {
 		r = free_name(s, name, n, target, sizeof(target));
 		if (r < 0)
@@ -52,9 +55,11 @@ int quarantine_move(struct spool *s, int dirfd, const char *name, const char *re
 		if (fstatat(s->quarantine, target, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			continue;
 		/* The reason first: cut off between the two, the next start finds the file where it was. */
-		r = write_reason(s, target, name, reason);
+		r = BUG("setaside-reason-after") ? 0 : write_reason(s, target, name, reason);
 		if (r >= 0)
 			r = rename_durable(dirfd, name, s->quarantine, target);
+		if (r >= 0 && BUG("setaside-reason-after"))
+			r = write_reason(s, target, name, reason);
 		if (r == -EEXIST)
 			continue;
 		if (r >= 0)
@@ -79,15 +84,11 @@ int quarantine_database(struct spool *s, const char *reason)
 	r = str_format(name, sizeof(name), "spool.db.%s", hex);
 	if (r >= 0)
 		r = write_reason(s, name, "spool.db", reason);
-	STEP(SETASIDE_REASON_WRITTEN);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
 		str_format(part, sizeof(part), "%s%s", name, parts[i] + strlen("spool.db"));
 		r = rename_durable(s->dirfd, parts[i], s->quarantine, part);
 		if (r == -ENOENT)
 			r = 0;
-		if (i == 0)
-			STEP(SETASIDE_WAL_MOVED);
 	}
-	STEP(SETASIDE_MOVED);
 	return r;
 }

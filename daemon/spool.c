@@ -9,13 +9,10 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "base/step.h"
-#include "base/text.h"
 #include "daemon/messages.h"
 
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
 #define DAMAGED_MARK   "damaged"
-#define MARK_DAMAGED   "found damaged in the run before"
 #define STAMP_EVERY_MS 60000 /* how often a trusted stamp is worth a write */
 
 /* ---- stamps and meta ------------------------------------------------------------------------- */
@@ -107,14 +104,14 @@ int spool_file_write(struct spool *s, int dirfd, const char *name, const void *d
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Is there anything in the folder? 1, 0, or negative errno. */
-static int has_entries(int dirfd)
+/* Is there a file in pages/? 1, 0, or negative errno. */
+static int has_pages(const struct spool *s)
 {
 	struct dirent *e;
 	int fd, found = 0;
 	DIR *d;
 
-	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(s->pages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	d = fdopendir(fd);
@@ -196,15 +193,19 @@ static bool database_missing(const struct spool *s)
 	return S_ISREG(st.st_mode) && st.st_size == 0;
 }
 
-static bool exists(int dirfd, const char *name)
+/* 1, 0 or negative errno. */
+static int exists(int dirfd, const char *name, off_t *ret_size)
 {
 	struct stat st;
 
-	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	*ret_size = st.st_size;
+	return 1;
 }
 
 /* What belongs to a new database, in one commit: without a spool_id the making was cut off. */
-static int init_meta(struct spool *s, bool lost)
+static int init_meta(struct spool *s, bool rebuilt)
 {
 	uint8_t id[16];
 	char hex[33];
@@ -218,78 +219,106 @@ static int init_meta(struct spool *s, bool lost)
 	r = meta_set(s, "spool_id", hex);
 	if (r >= 0)
 		r = spool_meta_set_i64(s, "created_ms", clock_realtime_ms(s->clock));
-	if (r >= 0 && lost)
+	if (r >= 0 && rebuilt)
 		r = spool_meta_set_i64(s, "rebuilt", 1);
-	if (r >= 0 && lost && !BUG("rebuild-forget-mark"))
-		r = spool_meta_set_i64(s, "ledger_lost", 1);
 	if (r < 0) {
 		db_rollback(s->db);
 		return r;
 	}
-	STEP(REBUILD_META_SET);
-	r = db_commit(s->db);
+	return db_commit(s->db);
+}
+
+/* Empty: the database is suspected. With a word: it is being set aside, whatever is left of it. */
+static int mark(struct spool *s, const char *word)
+{
+	_cleanup_close_ int fd =
+		openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	int r;
+
+	r = fd < 0 ? -errno : write_all(fd, word, strlen(word));
 	if (r >= 0)
-		STEP(REBUILD_META_COMMITTED);
+		r = fsync_retry(fd);
+	if (r >= 0)
+		r = fsync_dir(s->dirfd);
+	if (r < 0)
+		log_error("cannot note that the database is damaged: %s", errno_text(r));
 	return r;
 }
 
-/* The mark first: without its -wal the main file may look sound and be old. It stays until the new database knows that it
- * is one: cut off before, the new one is set aside as well. */
+int spool_mark_damaged(struct spool *s)
+{
+	return mark(s, "");
+}
+
+/* The mark with its word first: without its -wal the main file may look sound and be old. */
 static int set_aside(struct spool *s, const char *why)
 {
 	int r;
 
 	log_event(LOG_LEVEL_WARNING, MESSAGE_SPOOL_SET_ASIDE, NULL, 0,
 		"the spool's database is set aside, and made again from the page files: %s", why);
-	r = BUG("setaside-move-first") ? 0 : spool_mark(s, why);
-	STEP(SETASIDE_MARKED);
-	return r < 0 ? r : quarantine_database(s, why);
+	r = mark(s, "set aside\n");
+	if (r >= 0)
+		r = quarantine_database(s, why);
+	return r < 0 ? r : unlink_durable(s->dirfd, DAMAGED_MARK);
 }
 
-/* Why the mark was set, in its own words. */
-static void read_mark(struct spool *s, char *why, size_t why_size)
+/* To SQLite a read that failed just then is damage like any other: what is suspected is read as a whole before it is given
+ * up. 0: it is sound, and open. */
+static int open_suspect(struct spool *s, char *why, size_t why_size)
 {
-	_cleanup_buf_ struct buf text = {};
+	int r;
 
-	if (file_read(s->dirfd, DAMAGED_MARK, 1024, &text) < 0 || text.len == 0)
-		str_copy(why, why_size, MARK_DAMAGED);
-	else
-		text_safe_copy(why, why_size, buf_str(&text));
+	r = db_open(s->directory, &s->db, why, why_size);
+	if (r < 0)
+		return r;
+	r = db_verify(s->db, why, why_size);
+	if (r >= 0) {
+		log_notice("the spool's database seemed damaged; read as a whole, it is sound");
+		r = unlink_durable(s->dirfd, DAMAGED_MARK);
+	}
+	if (r < 0)
+		db_close(take_ptr(s->db));
+	return r;
 }
 
-/* A new database is one beside which there are files, or in whose place another was. */
-static int database_lost(struct spool *s)
+/* The database that is there. -EUCLEAN, -EMEDIUMTYPE: it is to be set aside. */
+static int open_existing(struct spool *s, char *why, size_t why_size)
 {
-	int r = exists(s->dirfd, DAMAGED_MARK);
+	off_t size = 0;
+	int r;
 
+	r = exists(s->dirfd, DAMAGED_MARK, &size);
+	if (r > 0 && size > 0) {
+		str_format(why, why_size, "found damaged in the run before");
+		return -EUCLEAN;
+	}
 	if (r == 0)
-		r = has_entries(s->pages);
-	return r == 0 ? has_entries(s->results) : r;
+		r = db_open(s->directory, &s->db, why, why_size);
+	else if (r > 0)
+		r = -EUCLEAN;
+	return r == -EUCLEAN ? open_suspect(s, why, why_size) : r;
 }
 
 /* Sets aside what cannot be a database of ours (never one of a newer version) and opens a new one. */
 static int open_database(struct spool *s, char *why, size_t why_size)
 {
-	int r = -EUCLEAN;
+	off_t size;
+	int r;
 
-	if (exists(s->dirfd, DAMAGED_MARK)) {
-		read_mark(s, why, why_size);
-	} else if (!database_missing(s)) {
-		r = db_open(s->directory, &s->db, why, why_size);
-		if (r != -EUCLEAN && r != -EMEDIUMTYPE)
-			return r;
-	} else if (exists(s->dirfd, "spool.db-wal")) {
+	if (database_missing(s)) {
+		r = exists(s->dirfd, "spool.db-wal", &size);
+		if (r <= 0)
+			return r < 0 ? r : db_open(s->directory, &s->db, why, why_size);
 		/* A new database must not take it for its own. */
 		str_format(why, why_size, "spool.db is gone, its -wal is not");
 	} else {
-		return db_open(s->directory, &s->db, why, why_size);
+		r = open_existing(s, why, why_size);
+		if (r != -EUCLEAN && r != -EMEDIUMTYPE)
+			return r;
 	}
 	r = set_aside(s, why);
-	if (r >= 0)
-		r = db_open(s->directory, &s->db, why, why_size);
-	if (r >= 0)
-		STEP(REBUILD_DATABASE_MADE);
-	return r;
+	return r < 0 ? r : db_open(s->directory, &s->db, why, why_size);
 }
 
 static int load_meta(struct spool *s)
@@ -299,13 +328,9 @@ static int load_meta(struct spool *s)
 
 	r = db_get_i64(s->db, &id, "SELECT 1 FROM meta WHERE key = 'spool_id'", "");
 	if (r == 0) {
-		r = database_lost(s);
+		r = has_pages(s);
 		if (r >= 0)
 			r = init_meta(s, r > 0);
-	}
-	if (r >= 0 && exists(s->dirfd, DAMAGED_MARK)) {
-		r = unlink_durable(s->dirfd, DAMAGED_MARK);
-		STEP(REBUILD_MARK_REMOVED);
 	}
 	if (r >= 0)
 		r = spool_meta_get_i64(s, "stamp_ms", &s->stamp_ms);
@@ -354,8 +379,7 @@ static int spool_setup(struct spool *s, const struct spool_options *o, char *why
 	r = load_meta(s);
 	if (r == -EUCLEAN) {
 		/* Damage below the header: once more, with a new database. */
-		db_close(s->db);
-		s->db = NULL;
+		db_close(take_ptr(s->db));
 		spool_mark_damaged(s);
 		r = open_database(s, why, why_size);
 		if (r >= 0)
@@ -391,27 +415,6 @@ int spool_open(const struct spool_options *o, struct spool **ret, char *why, siz
 	return 0;
 }
 
-int spool_mark(struct spool *s, const char *why)
-{
-	_cleanup_close_ int fd =
-		openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
-	int r = fd < 0 ? -errno : 0;
-
-	if (r >= 0 && (r = write_all(fd, why, strlen(why))) >= 0)
-		r = fsync_retry(fd);
-	/* The mark is its name: what it says may be lost. */
-	if (r >= 0 || exists(s->dirfd, DAMAGED_MARK))
-		r = fsync_dir(s->dirfd);
-	if (r < 0)
-		log_error("cannot note that the database is damaged: %s", errno_text(r));
-	return r;
-}
-
-int spool_mark_damaged(struct spool *s)
-{
-	return spool_mark(s, MARK_DAMAGED);
-}
-
 void spool_close(struct spool *s)
 {
 	if (!s)
@@ -422,7 +425,6 @@ void spool_close(struct spool *s)
 		spool_mark_damaged(s);
 	if (s->reconcile.dir)
 		closedir(s->reconcile.dir);
-	rebuild_free(s->reconcile.rebuild);
 	spool_jobs_free(s);
 	db_close(s->db);
 	closep(&s->pages);

@@ -30,7 +30,6 @@ struct reconcile {
 	size_t state;        /* PHASE_ROWS: which state is walked */
 	int64_t cursor;      /* seq or attempt id, by phase */
 	DIR *dir;            /* PHASE_TMP, PHASE_FILES: where the walk is */
-	struct rebuild *rebuild; /* PHASE_FILES after the database was lost; owned */
 	struct spool_reconciled counts;
 };
 
@@ -52,7 +51,6 @@ struct spool {
 	bool counts_known;
 	struct spool_writer *writers; /* open ones: their files in tmp/ are in use */
 	int64_t set_aside;            /* how often something was moved to quarantine/ */
-	int64_t newer;                /* page files of a newer version, left where they are */
 	struct reconcile reconcile;
 	void (*random)(void *out, size_t len); /* random_bytes(), unless a test wants a collision */
 };
@@ -69,9 +67,8 @@ int spool_file_write(struct spool *s, int dirfd, const char *name, const void *d
 int spool_tmp_write(struct spool *s, const char *name, const void *data, size_t len);
 int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret); /* 1, 0 if unset */
 int spool_meta_set_i64(struct spool *s, const char *key, int64_t value);
-/* Notes beside the database that it is damaged: the next start sets it aside. */
+/* Notes beside the database that it may be damaged: the next start reads all of it, and sets it aside if it is. */
 int spool_mark_damaged(struct spool *s);
-int spool_mark(struct spool *s, const char *why); /* the same for another reason */
 
 /* ---- accept.c -------------------------------------------------------------------------------- */
 struct spool_writer *spool_writer_next(const struct spool_writer *w);
@@ -86,14 +83,16 @@ int page_row_insert(struct spool *s, struct page_row *p, const char *capture_jso
 /* After a commit that changed a page's state (from -1: the page is new). */
 void spool_counts_moved(struct spool *s, int from, int to);
 void spool_counts_forget(struct spool *s);
+/* After a commit that failed and may have been done all the same: what is remembered of the rows is read again. */
+void spool_memory_forget(struct spool *s);
 /* Copies text, cut between characters when it does not fit. */
 void text_cut(char *out, size_t size, const char *text);
 
 /* ---- jobs.c ---------------------------------------------------------------------------------- */
 /* The job of a page file's comment, made again if the database lacks it. -ENOENT: its typeset is nowhere. */
 int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job **ret);
-/* Never NULL: an unreadable job gives one without route and types. */
-const struct spool_job *spool_job_or_unreadable(struct spool *s, int64_t id);
+/* An unreadable job gives one without route and types: that is damage. Negative errno: it could not be read just now. */
+int spool_job_or_unreadable(struct spool *s, int64_t id, const struct spool_job **ret);
 void spool_jobs_free(struct spool *s);
 
 /* Recovery says each kind of thing a few times and then only counts. */
@@ -102,26 +101,9 @@ static inline enum log_level spool_log_level(int64_t times)
 	return times <= 10 ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 }
 
-/* ---- reconcile.c ----------------------------------------------------------------------------- */
-/* A slice of a folder through fn, at c->dir. 1: more, 0: the end, negative errno. */
-int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name));
-bool spool_slice_over(const struct spool *s, int items, int64_t started_ms);
-
-/* ---- rebuild.c ------------------------------------------------------------------------------- */
-/* PHASE_FILES after the database was lost: the page files in the order of acceptance. */
-int rebuild_slice(struct spool *s);
-void rebuild_free(struct rebuild *b);
-
 /* ---- adopt.c, quarantine.c ------------------------------------------------------------------- */
-/* A page file without row: a row from its comment, else it is set aside. */
+/* A page file without row: a held row from its comment, else it is set aside. */
 int spool_adopt(struct spool *s, const char *name);
-/* The id that a page file's name promises; false: no name of ours. */
-bool page_id_from_name(const char *name, char id[static PAGE_ID_SIZE]);
-/* The row as the file tells it, without its job (given as in the comment; owned) and state. -EBADMSG, -ENODATA: it does not
- * tell; -ENOTSUP: a newer version wrote it. */
-int page_file_describe(struct spool *s, const char *name, const char *id, struct page_row *ret, cJSON **ret_job);
-/* When it was accepted, by its first bytes; INT64_MAX when it does not tell. */
-int64_t page_file_time(struct spool *s, const char *name);
 /* Moves dirfd/NAME to quarantine/ and writes down why. */
 int quarantine_move(struct spool *s, int dirfd, const char *name, const char *reason);
 /* The database with its -wal and -shm. */
