@@ -13,6 +13,7 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "base/step.h"
+#include "tests/fault.h"
 
 static const char *const names[STEP_COUNT] = {
 #define STEP_NAME(id, name) [STEP_##id] = name,
@@ -71,16 +72,34 @@ static bool is_chosen(enum step s, uint64_t times)
 	return chosen == (int)s && times == nth;
 }
 
-void step_reached(enum step s)
-{
-	static uint64_t reached[STEP_COUNT];
+void __gcov_dump(void) __attribute__((weak));
 
-	log_step(s);
-	if (!is_chosen(s, ++reached[s]))
-		return;
+_Noreturn void fault_die(void)
+{
+	if (__gcov_dump)
+		__gcov_dump();
 	kill(getpid(), SIGKILL);
 	for (;;) /* it may take a moment; nothing more may happen here */
 		pause();
+}
+
+static uint64_t reached[STEP_COUNT];
+
+uint64_t fault_step_count(enum step s)
+{
+	return reached[s];
+}
+
+const char *fault_step_name(enum step s)
+{
+	return names[s];
+}
+
+void step_reached(enum step s)
+{
+	log_step(s);
+	if (is_chosen(s, ++reached[s]))
+		fault_die();
 }
 
 int bug_planted(const char *name)

@@ -27,14 +27,23 @@ $(foreach t,$(FUZZ_REPLAY),$(eval $(call fuzz_replay,$(t))))
 .PHONY: tests
 tests: $(UNIT_TESTS) $(FUZZ_REPLAY)
 
+# A fault at every call of the crash-prone sequences; in builds with VARIANT=fault.
+SEQUENCE     := $(O)/tests/sequence
+SEQUENCE_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tests/crash/*.c) tests/fault_io.c)
+.PHONY: sequence
+sequence: $(SEQUENCE)
+$(SEQUENCE): $(SEQUENCE_OBJ) $(FAULT_OBJ) $(foreach f,$(NEED_daemon),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $(SEQUENCE_OBJ) $(FAULT_OBJ) $(call link_libs,daemon)
+
 # The suites of Python programs; each prints the same lines.
 IT_SUITES    := $(sort $(wildcard tests/it/test_*.py))
 CRASH_SUITES := $(sort $(wildcard tests/crash/test_*.py))
 FULL_SUITES  := $(sort $(wildcard tests/full/test_*.py))
 
 check: all tests
-	$(Q)$(MAKE) --no-print-directory VARIANT=fault all
-	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) $(CRASH_SUITES) tests/tools/layering.py
+	$(Q)$(MAKE) --no-print-directory VARIANT=fault all sequence
+	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) $(CRASH_SUITES) tests/tools/layering.py
 
 check-full: check
 	$(Q)$(MAKE) --no-print-directory check-full-only
@@ -44,6 +53,8 @@ check-full-only:
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan all tests
 	$(Q)tests/run --build build/$(ARCH)-asan --fault build/$(ARCH)-fault \
 		$(UNIT_TESTS:$(O)/%=build/$(ARCH)-asan/%) $(FUZZ_REPLAY:$(O)/%=build/$(ARCH)-asan/%) $(IT_SUITES) $(FULL_SUITES)
+	$(Q)$(MAKE) --no-print-directory VARIANT=fault sequence
+	$(Q)FULL=1 tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence
 
 # Coverage-guided runs of every target (clang's libFuzzer, ASan, UBSan), TIME= seconds each; findings land in build/*-fuzz/findings.
 # A finding is fixed and its input goes into tests/fuzz/corpus/TARGET/.

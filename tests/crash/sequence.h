@@ -1,0 +1,56 @@
+/*
+ * The crash-prone sequences and what must hold after any fault in them. sequence.c runs them; sequences.c is the list;
+ * invariants.c looks at a spool after its recovery.
+ */
+#pragma once
+
+#include "daemon/spool_internal.h"
+#include "tests/fault.h"
+#include "tests/unit/daemon_fixture.h"
+
+#define POINTS_MAX  8192
+#define BASE_MAX    8
+#define PROBLEM_MAX 400
+
+/* What processes of one run tell each other: shared memory. */
+struct report {
+	char problem[PROBLEM_MAX]; /* "": none */
+	bool hit;                  /* the sequence was begun */
+	/* What the sequence was told, which then must be true whatever comes after. */
+	bool acknowledged;
+	char page[PAGE_ID_SIZE];
+	int64_t number;
+	/* of the run without a fault */
+	int64_t count;
+	struct fault_point points[POINTS_MAX];
+	uint64_t steps[STEP_COUNT];
+	/* of the base: pages that were accepted and must stay */
+	size_t n_base;
+	int64_t attempts; /* in the ledger of the base: none may go */
+	char base[BASE_MAX][PAGE_ID_SIZE];
+};
+
+/* A problem is told once, the first one. */
+void problem(struct report *r, const char *fmt, ...) _printf_(2, 3);
+
+struct sequence {
+	const char *name;
+	const char *bug; /* planted by PAGEFERRY_BUG; must be caught */
+	/* Makes the spool that it starts from. */
+	void (*prepare)(struct fixture *f, struct report *r);
+	/* Before the window, in each run; the spool is open unless `opens`. */
+	void (*ready)(struct fixture *f, struct report *r);
+	/* The sequence. 0 or negative errno; after a failure it is called once more, without a fault, and must succeed. */
+	int (*run)(struct fixture *f, struct report *r);
+	/* What must hold after the recovery, beside what always must. */
+	void (*verify)(struct fixture *f, struct report *r);
+	bool opens;   /* it opens the spool itself */
+	int64_t held; /* pages that are held at its end, at most */
+};
+extern const struct sequence *const sequences[]; /* ends with NULL */
+
+/* invariants.c: of an open spool whose recovery has ended. */
+void check_invariants(struct fixture *f, struct report *r, const struct sequence *q);
+/* Is what the process keeps in memory what the database says? Nothing is left open? */
+void check_memory(struct fixture *f, struct report *r);
+int64_t count_rows(struct fixture *f, const char *sql);

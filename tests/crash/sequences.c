@@ -1,0 +1,378 @@
+/* The crash-prone sequences: what each starts from, how it is run, and what must hold after it. */
+#include "daemon/delivery.h"
+#include "daemon/ledger.h"
+#include "tests/crash/sequence.h"
+
+#define HASH    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define RESERVE 5000
+
+/* ---- what the bases are made of -------------------------------------------------------------- */
+
+/* One exchange with a backend; the process has one at a time. */
+static struct {
+	struct page_row page;
+	struct attempt_open open;
+	struct verdict verdict;
+	struct attempt_close close;
+	struct answer *answer;
+} x;
+
+static void exchange_of(struct fixture *f, int64_t seq, const char *backend)
+{
+	CHECK_INT(spool_page_get(f->spool, seq, &x.page), 0);
+	x.open = (struct attempt_open){
+		.page = &x.page,
+		.backend = backend,
+		.model = "amazon.nova-pro-v1:0",
+		.region = "ap-southeast-2",
+		.host = "bedrock-runtime.ap-southeast-2.amazonaws.com",
+		.body_sha256 = HASH,
+		.reserved_pusd = RESERVE,
+	};
+}
+
+/* The answer to the attempt, as the courier has it when it closes. */
+static void answer_ready(struct fixture *f, int64_t attempt, bool authoritative)
+{
+	static const char raw[] = "{\"word\": \"hello\"}";
+
+	CHECK_INT(answer_parse(f->job->types->types[0], raw, strlen(raw), &x.answer), 0);
+	verdict_set(&x.verdict, PAGE_DONE, BACKEND_OK, "", "%s", "");
+	x.verdict.billed = true;
+	x.verdict.usage = (struct usage){.input = 1500, .output = 90, .reported = true};
+	x.close = (struct attempt_close){
+		.attempt = attempt,
+		.page = &x.page,
+		.open = &x.open,
+		.verdict = &x.verdict,
+		.settled_pusd = RESERVE / 2,
+		.state = authoritative ? STATE_DONE : STATE_PROVISIONAL,
+		.authoritative = authoritative,
+		.answer = x.answer,
+		.raw = raw,
+	};
+}
+
+static int64_t base_page(struct fixture *f, struct report *r)
+{
+	struct page_row p;
+
+	fixture_page(f, &p);
+	CHECK(r->n_base < BASE_MAX);
+	str_copy(r->base[r->n_base++], PAGE_ID_SIZE, p.id);
+	return p.seq;
+}
+
+static void base_answer(struct fixture *f, int64_t seq, bool authoritative)
+{
+	exchange_of(f, seq, authoritative ? "sydney" : "ocr");
+	answer_ready(f, ledger_open(f->spool, &x.open), authoritative);
+	CHECK_INT(ledger_close(f->spool, &x.close, NULL), 0);
+	answer_free(take_ptr(x.answer));
+}
+
+static void base_attempt(struct fixture *f, int64_t seq)
+{
+	exchange_of(f, seq, "sydney");
+	CHECK(ledger_open(f->spool, &x.open) > 0);
+}
+
+static void base_deliver(struct fixture *f)
+{
+	CHECK_INT(delivery_run(f->spool, 10, NULL, NULL), 0);
+}
+
+/* A page that is done and delivered: nothing may touch it. */
+static void base_done(struct fixture *f, struct report *r)
+{
+	base_answer(f, base_page(f, r), true);
+	base_deliver(f);
+}
+
+/* ---- accept ---------------------------------------------------------------------------------- */
+
+static struct buf jpeg;
+
+static void accept_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+}
+
+static void accept_ready(struct fixture *f, struct report *r)
+{
+	fixture_jpeg(&jpeg, 3000);
+}
+
+static int accept_run(struct fixture *f, struct report *r)
+{
+	struct spool_meta m = fixture_meta(f);
+	struct spool_writer *w;
+	struct page_row p;
+	int res;
+
+	res = spool_page_begin(f->spool, &m, &w);
+	if (res < 0)
+		return res;
+	res = spool_page_write(w, jpeg.data, jpeg.len);
+	if (res < 0) {
+		spool_page_abort(w);
+		return res;
+	}
+	res = spool_page_commit(w, 100, 200, NULL, "{\"ms\":1}", &p);
+	if (res < 0)
+		return res;
+	str_copy(r->page, sizeof(r->page), p.id);
+	r->acknowledged = true;
+	buf_free(&jpeg);
+	return 0;
+}
+
+static void accept_verify(struct fixture *f, struct report *r)
+{
+	int64_t n;
+
+	if (r->acknowledged && db_get_i64(f->spool->db, &n, "SELECT 1 FROM pages WHERE page = ? AND state = 'queued'", "s", r->page) != 1)
+		problem(r, "acknowledged page %s is not queued", r->page);
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE state = 'held' AND reason NOT LIKE 'not acknowledged%'") != 0)
+		problem(r, "held for another reason");
+}
+
+static const struct sequence accept = {
+	.name = "accept",
+	.bug = "accept-commit-before-rename",
+	.prepare = accept_prepare,
+	.ready = accept_ready,
+	.run = accept_run,
+	.verify = accept_verify,
+	.held = 1,
+};
+
+/* ---- open attempt ---------------------------------------------------------------------------- */
+
+static void send_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	base_page(f, r);
+}
+
+static void send_ready(struct fixture *f, struct report *r)
+{
+	exchange_of(f, 2, "sydney");
+}
+
+static int send_run(struct fixture *f, struct report *r)
+{
+	int64_t id = ledger_open(f->spool, &x.open);
+
+	if (id < 0)
+		return (int)id;
+	r->number = id;
+	r->acknowledged = true;
+	return 0;
+}
+
+static void send_verify(struct fixture *f, struct report *r)
+{
+	int64_t n;
+
+	if (r->acknowledged && db_get_i64(f->spool->db, &n, "SELECT 1 FROM attempts WHERE id = ? AND settled_pusd = ?", "ii", r->number,
+				       (int64_t)RESERVE) != 1)
+		problem(r, "what may have been sent is not in the ledger");
+}
+
+static const struct sequence send_attempt = {
+	.name = "open attempt",
+	.bug = "send-reserve-after",
+	.prepare = send_prepare,
+	.ready = send_ready,
+	.run = send_run,
+	.verify = send_verify,
+};
+
+/* ---- answer, supersede ----------------------------------------------------------------------- */
+
+static void answer_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	base_attempt(f, base_page(f, r));
+}
+
+static void supersede_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	base_answer(f, base_page(f, r), false);
+	base_deliver(f);
+	base_attempt(f, 2);
+}
+
+static void close_ready(struct fixture *f, struct report *r)
+{
+	exchange_of(f, 2, "sydney");
+	answer_ready(f, count_rows(f, "SELECT max(id) FROM attempts"), true);
+}
+
+static int close_run(struct fixture *f, struct report *r)
+{
+	int res = ledger_close(f->spool, &x.close, &r->number);
+
+	/* Told of a failure, the courier comes again, and hears that it had succeeded. */
+	if (res < 0 && res != -EALREADY)
+		return res;
+	r->acknowledged = true;
+	answer_free(take_ptr(x.answer));
+	return 0;
+}
+
+static void close_verify(struct fixture *f, struct report *r, int64_t version)
+{
+	int64_t results = count_rows(f, "SELECT count(*) FROM results WHERE page = 2");
+	struct page_row p;
+
+	CHECK_INT(spool_page_get(f->spool, 2, &p), 0);
+	if (r->acknowledged && (p.state != STATE_DONE || p.version != version))
+		problem(r, "the answer is lost: the page is %s, version %lld", page_state_name(p.state), (long long)p.version);
+	if (p.version != results)
+		problem(r, "version %lld of %lld results", (long long)p.version, (long long)results);
+}
+
+static void answer_verify(struct fixture *f, struct report *r)
+{
+	close_verify(f, r, 1);
+}
+
+static void supersede_verify(struct fixture *f, struct report *r)
+{
+	close_verify(f, r, 2);
+}
+
+static const struct sequence answer = {
+	.name = "answer",
+	.bug = "answer-two-commits",
+	.prepare = answer_prepare,
+	.ready = close_ready,
+	.run = close_run,
+	.verify = answer_verify,
+};
+
+static const struct sequence supersede = {
+	.name = "supersede",
+	.bug = "supersede-version-first",
+	.prepare = supersede_prepare,
+	.ready = close_ready,
+	.run = close_run,
+	.verify = supersede_verify,
+};
+
+/* ---- deliver --------------------------------------------------------------------------------- */
+
+static void deliver_prepare(struct fixture *f, struct report *r)
+{
+	base_answer(f, base_page(f, r), false);
+	base_deliver(f);
+	base_answer(f, 1, true); /* over the export of the first */
+	base_answer(f, base_page(f, r), true);
+}
+
+static int deliver_run(struct fixture *f, struct report *r)
+{
+	int res = delivery_run(f->spool, 10, NULL, NULL);
+
+	return res > 0 ? -EAGAIN : res;
+}
+
+static const struct sequence deliver = {
+	.name = "deliver",
+	.bug = "deliver-commit-before-rename",
+	.prepare = deliver_prepare,
+	.run = deliver_run,
+};
+
+/* ---- set aside ------------------------------------------------------------------------------- */
+
+static void setaside_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	fixture_put("pages", "foreign.jpg", "not ours", 8);
+}
+
+static int setaside_run(struct fixture *f, struct report *r)
+{
+	int res = quarantine_move(f->spool, f->spool->pages, "foreign.jpg", "a test");
+
+	return res == -ENOENT ? 0 : res; /* moved, and then the folder could not be synced */
+}
+
+static void setaside_verify(struct fixture *f, struct report *r)
+{
+	if (!fixture_exists("quarantine", "foreign.jpg", ""))
+		problem(r, "what was set aside is lost");
+	if (fixture_files("quarantine") != 2)
+		problem(r, "%d files in quarantine/", fixture_files("quarantine"));
+}
+
+static const struct sequence setaside = {
+	.name = "set aside",
+	.bug = "setaside-reason-after",
+	.prepare = setaside_prepare,
+	.run = setaside_run,
+	.verify = setaside_verify,
+};
+
+/* ---- the start, and the rebuild -------------------------------------------------------------- */
+
+/* As the service does, until nothing is left to set right. */
+static int start_run(struct fixture *f, struct report *r)
+{
+	int64_t cursor = 0;
+	int res = 0;
+
+	if (!f->spool)
+		res = fixture_open_spool(f, 0);
+	while (res >= 0 && (res = spool_reconcile(f->spool)) > 0)
+		;
+	while (res >= 0 && (res = delivery_reconcile(f->spool, &cursor)) > 0)
+		;
+	return res < 0 ? res : deliver_run(f, r);
+}
+
+static void start_prepare(struct fixture *f, struct report *r)
+{
+	char path[256];
+	struct page_row p;
+
+	base_done(f, r);
+	base_attempt(f, base_page(f, r));
+	base_answer(f, base_page(f, r), false);
+	base_page(f, r); /* 4: its file is lost */
+	fixture_page(f, &p);
+	CHECK_INT(db_exec(f->spool->db, "DELETE FROM pages WHERE seq = ?", "i", p.seq), 0);
+	fixture_path(path, "pages", r->base[3], ".jpg");
+	CHECK_INT(unlink(path), 0);
+	fixture_path(path, "results", r->base[0], ".json");
+	CHECK_INT(unlink(path), 0);
+	fixture_put("tmp", "leftover.jpg", "x", 1);
+	fixture_put("pages", "foreign.jpg", "not ours", 8);
+}
+
+static void start_verify(struct fixture *f, struct report *r)
+{
+	if (count_rows(f, "SELECT count(*) FROM pages") != 5)
+		problem(r, "%lld pages", (long long)count_rows(f, "SELECT count(*) FROM pages"));
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE reason LIKE 'lost%'") != 1 ||
+		count_rows(f, "SELECT count(*) FROM pages WHERE reason LIKE 'not acknowledged%'") != 1)
+		problem(r, "what is held is not what was lost and what was not acknowledged");
+	if (!fixture_exists("quarantine", "foreign.jpg", ""))
+		problem(r, "what was set aside is lost");
+}
+
+static const struct sequence start = {
+	.name = "start",
+	.bug = "start-two-commits",
+	.prepare = start_prepare,
+	.run = start_run,
+	.verify = start_verify,
+	.opens = true,
+	.held = 2,
+};
+
+const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &start, NULL};
