@@ -17,6 +17,13 @@
 	X(ACCEPT_ROW_INSERTED, "accept.row-inserted")                          \
 	X(ACCEPT_COMMITTED, "accept.committed")                                \
 	X(ACCEPT_ANNOUNCED, "accept.announced")                                \
+	/* a watched folder's file, before and after accept.*: daemon/watch_finish.c */ \
+	X(WATCH_STARTED, "watch.started")                                      \
+	X(WATCH_MOVED, "watch.moved")                                          \
+	X(WATCH_ROW_REMOVED, "watch.row-removed")                              \
+	X(WATCH_REASON_WRITTEN, "watch.reason-written")                        \
+	X(WATCH_REFUSED_MOVED, "watch.refused-moved")                          \
+	X(WATCH_REFUSED_NOTED, "watch.refused-noted")                          \
 	/* send: daemon/ledger.c, daemon/courier.c */                          \
 	X(SEND_RESERVED, "send.reserved")                                      \
 	X(SEND_COMMITTED, "send.committed")                                    \
@@ -31,6 +38,19 @@
 	X(DELIVER_TMP_WRITTEN, "deliver.tmp-written")                          \
 	X(DELIVER_RENAMED, "deliver.renamed")                                  \
 	X(DELIVER_COMMITTED, "deliver.committed")                              \
+	/* set aside: daemon/spool.c, daemon/quarantine.c */                   \
+	X(SETASIDE_MARKED, "setaside.marked")                                  \
+	X(SETASIDE_REASON_WRITTEN, "setaside.reason-written")                  \
+	X(SETASIDE_WAL_MOVED, "setaside.wal-moved")                            \
+	X(SETASIDE_MOVED, "setaside.moved")                                    \
+	/* rebuild: daemon/spool.c, daemon/adopt.c, daemon/reconcile.c */      \
+	X(REBUILD_DATABASE_MADE, "rebuild.database-made")                      \
+	X(REBUILD_META_SET, "rebuild.meta-set")                                \
+	X(REBUILD_META_COMMITTED, "rebuild.meta-committed")                    \
+	X(REBUILD_MARK_REMOVED, "rebuild.mark-removed")                        \
+	X(REBUILD_PAGE_INSERTED, "rebuild.page-inserted")                      \
+	X(REBUILD_PAGE_COMMITTED, "rebuild.page-committed")                    \
+	X(REBUILD_FINISHED, "rebuild.finished")                                \
 	/* helpers: capture/main.c, ocr/main.c */                              \
 	X(HELPER_STARTED, "helper.started")                                    \
 	X(HELPER_HALFWAY, "helper.halfway")                                    \

@@ -194,10 +194,47 @@ static int print_backends(const cJSON *s, const struct look *l, struct buf *out)
 	return r < 0 ? r : table_print(t, l, true, 0, 80, out);
 }
 
+static int add_watch(struct table *t, const cJSON *w)
+{
+	const char *state = text_or(w, "state", "?");
+	int r = table_row(t);
+
+	if (r >= 0)
+		r = table_cell(t, STYLE_BOLD, text_or(w, "name", "?"));
+	if (r >= 0)
+		r = table_cell(t, streq(state, "watching") ? STYLE_GOOD : STYLE_BAD, state);
+	if (r >= 0)
+		r = number_cell(t, number(w, "waiting"));
+	if (r >= 0)
+		r = number_cell(t, number(w, "taken"));
+	if (r >= 0)
+		r = number_cell(t, number(w, "rejected"));
+	return r < 0 ? r : table_cell(t, STYLE_PLAIN, text_or(w, "message", text_or(w, "folder", "")));
+}
+
+/* Nothing without a watched folder. */
+static int print_watches(const cJSON *s, const struct look *l, struct buf *out)
+{
+	static const char *const titles[] = {"watch", "state", ">waiting", ">taken", ">rejected", "folder", NULL};
+	const cJSON *watches = json_get_array(s, "watches"), *w;
+	_cleanup_table_ struct table *t = NULL;
+	int r = cJSON_GetArraySize(watches) > 0 ? table_new(titles, &t) : 0;
+
+	if (!t)
+		return r;
+	cJSON_ArrayForEach (w, watches)
+		if (r >= 0)
+			r = add_watch(t, w);
+	if (r >= 0)
+		r = buf_addc(out, '\n');
+	return r < 0 ? r : table_print(t, l, true, 0, 80, out);
+}
+
 int verb_status(struct ctl *c)
 {
 	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {
-		print_head, print_spool, print_counts, print_lights, print_cost, print_route, print_backends};
+		print_head, print_spool, print_counts, print_lights, print_cost, print_route, print_backends,
+		print_watches};
 	struct client_reply reply = {};
 	_cleanup_buf_ struct buf out = {};
 	int r = ctl_call_take(c, "io.pageferry.Status", NULL, &reply);
