@@ -319,9 +319,19 @@ int db_verify(struct db *d, char *why, size_t why_size)
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
+static const char rollback[] = "ROLLBACK";
+
 int db_begin(struct db *d)
 {
+	struct stmt *s;
+	int r;
+
 	assert(sqlite3_get_autocommit(d->handle));
+	/* Only what can be rolled back is begun: without memory it would be too late to prepare that. */
+	r = db_query(d, &s, rollback, "");
+	if (r < 0)
+		return r;
+	stmt_done(s);
 	return db_exec(d, "BEGIN IMMEDIATE", "");
 }
 
@@ -339,7 +349,7 @@ void db_rollback(struct db *d)
 {
 	/* SQLite rolls back by itself after some errors (disk full, I/O). */
 	if (!sqlite3_get_autocommit(d->handle))
-		db_exec(d, "ROLLBACK", "");
+		db_exec(d, rollback, "");
 }
 
 /* ---- statements ------------------------------------------------------------------------------ */

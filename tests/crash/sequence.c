@@ -4,7 +4,8 @@
  * not killed must be able to go on: its memory agrees with the database, and the sequence, tried again, succeeds. In any case
  * another process then opens the spool, recovers it, and looks at what must always hold (invariants.c).
  *
- *   FULL=1   everything; otherwise kills where something changes, and EIO, ENOSPC, ENOMEM, and a disk that fills halfway
+ *   FULL=1   everything; otherwise kills where something changes, EIO, ENOSPC, ENOMEM, errors of what was done, a disk that fills
+ *            halfway, and no memory from some call on
  */
 #include "tests/crash/sequence.h"
 
@@ -230,7 +231,7 @@ static void look(const struct sequence *q, const struct fault *unused)
 	clock_and_types(&f);
 	if (fixture_open_spool(&f, 0) < 0) {
 		problem(report, "the spool does not open: %s", f.why);
-		exit(0);
+		return;
 	}
 	while ((r = spool_reconcile(f.spool)) > 0)
 		;
@@ -244,6 +245,7 @@ static void look(const struct sequence *q, const struct fault *unused)
 	if (q->verify)
 		q->verify(&f, report);
 	fixture_end(&f);
+	check_by_fsck(report, q);
 }
 
 /* A life, and the next; true if all is well, else report->problem tells. */
@@ -286,7 +288,7 @@ static const struct {
 	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO, true, "EIO from here on"},
 	{FAULT_FAIL_ON, ENOSPC, FAULT_CAN_ENOSPC, true, "ENOSPC from here on"},
 	{FAULT_FAIL_ON, EROFS, FAULT_CAN_EROFS, true, "EROFS from here on"},
-	{FAULT_FAIL_ON, ENOMEM, FAULT_CAN_ENOMEM, true, "ENOMEM from here on"},
+	{FAULT_FAIL_ON, ENOMEM, FAULT_CAN_ENOMEM, false, "ENOMEM from here on"},
 };
 
 static bool full(void)
@@ -326,6 +328,16 @@ static bool make_base(const struct sequence *q)
 	return false;
 }
 
+static bool chosen(size_t i, const struct fault_point *p)
+{
+	if ((p->can & faults[i].needs) != faults[i].needs)
+		return false;
+	/* Of an allocation what matters is that it fails. */
+	if (p->can == FAULT_CAN_ENOMEM && faults[i].kind != FAULT_FAIL && !full())
+		return false;
+	return !faults[i].full_only || full();
+}
+
 /* The base and its points are made. Returns how many points were not survived. */
 static int64_t every_fault(const struct sequence *q, int64_t count, int64_t *ret_faults)
 {
@@ -335,7 +347,7 @@ static int64_t every_fault(const struct sequence *q, int64_t count, int64_t *ret
 		for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
 			const struct fault f = {.kind = faults[i].kind, .error = faults[i].error, .point = p};
 
-			if ((faults[i].full_only && !full()) || (report->points[p].can & faults[i].needs) != faults[i].needs)
+			if (!chosen(i, &report->points[p]))
 				continue;
 			done++;
 			if (!survives(q, &f) && bad++ < SHOWN_MAX)
@@ -441,7 +453,7 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		check_steps();
 	printf("# %lld points, %lld faults: %s\n", (long long)all_points, (long long)all_faults,
-		full() ? "every kind" : "kills where something changes, EIO, ENOSPC, ENOMEM, late errors, a disk that fills halfway");
+		full() ? "every kind" : "kills where something changes, EIO, ENOSPC, ENOMEM (from there on too), errors of what was done, a disk that fills");
 	remove_entry(top, "", true);
 	return failed;
 }

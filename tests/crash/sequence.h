@@ -45,12 +45,14 @@ struct sequence {
 	/* What must hold after the recovery, beside what always must. */
 	void (*verify)(struct fixture *f, struct report *r);
 	bool opens;   /* it opens the spool itself */
+	bool lost;    /* a page's file was lost before */
 	int64_t held; /* pages that are held at its end, at most */
 };
 extern const struct sequence *const sequences[]; /* ends with NULL */
 
-/* invariants.c: of an open spool whose recovery has ended. */
+/* invariants.c: of an open spool whose recovery has ended; the second of one that is closed, in a process of its own. */
 void check_invariants(struct fixture *f, struct report *r, const struct sequence *q);
+void check_by_fsck(struct report *r, const struct sequence *q);
 /* Is what the process keeps in memory what the database says? Nothing is left open? */
 void check_memory(struct fixture *f, struct report *r);
 int64_t count_rows(struct fixture *f, const char *sql);

@@ -372,6 +372,7 @@ static const struct sequence start = {
 	.run = start_run,
 	.verify = start_verify,
 	.opens = true,
+	.lost = true,
 	.held = 2,
 };
 
