@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "daemon/jpegcomment.h"
 #include "daemon/spool_internal.h"
+#include "daemon/taken.h"
 
 #define ID_TRIES 64
 #define HEAD_MAX ((size_t)128 << 10) /* SOI and APP0, until the comment can be put in */
@@ -22,6 +23,7 @@ struct spool_writer {
 	struct spool_writer *next; /* in s->writers */
 	struct spool *s;
 	struct page_row row; /* as it will be */
+	const struct taken_key *taken; /* borrowed; NULL: not from a watched folder */
 	char file[PAGE_FILE_SIZE];
 	int fd;
 	struct sha256 *sent;    /* of the bytes as they came: what the helper hashed too */
@@ -178,6 +180,7 @@ int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_w
 		return -ENOMEM;
 	w->s = s;
 	w->fd = -1;
+	w->taken = m->taken;
 	w->head.max = HEAD_MAX;
 	r = fill_row(w, m);
 	if (r >= 0)
@@ -375,6 +378,8 @@ static int commit_row(struct spool_writer *w, const char *capture_json)
 	if (r < 0)
 		return r;
 	r = page_row_insert(s, &w->row, capture_json);
+	if (r >= 0 && w->taken && !BUG("watch-forget-taken"))
+		r = taken_put(s, w->taken, w->row.id);
 	if (r >= 0)
 		r = spool_stamp_save(s, &stamp);
 	if (r < 0) {

@@ -1,6 +1,7 @@
 /*
- * A page file without a row. After a crash it is one that was never acknowledged; after the database was lost
- * it is one of those that were. Its comment says what it is. Nothing of it is sent before a person says so.
+ * A page file without a row. After a crash it is one that was never acknowledged: a person says what becomes of it. After
+ * the database was lost it is one of those that were: it is queued again, unless an answer of it is in results/. Its comment
+ * says what it is.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,19 +10,19 @@
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/step.h"
 #include "daemon/jpegcomment.h"
 #include "daemon/spool_internal.h"
 
 #define HEAD_BYTES ((size_t)256 << 10) /* APP0, comment, tables and frame header are within */
 #define STEP_BYTES ((size_t)16 << 10)
+#define TIME_BYTES ((size_t)8 << 10)
 
 #define REASON_CRASH   "not acknowledged: the service ended while it was accepted"
-#define REASON_REBUILT "rebuilt: the database was lost; confirm with pageferryctl retry"
 #define REASON_ANSWERED                                                                                      \
 	"rebuilt: the database was lost, an answer is in results/; pageferryctl retry asks again"
 
-/* The id that the file's name promises; false: no name of ours. */
-static bool id_from_name(const char *name, char id[static PAGE_ID_SIZE])
+bool page_id_from_name(const char *name, char id[static PAGE_ID_SIZE])
 {
 	size_t len = strlen(name);
 
@@ -99,36 +100,79 @@ static int read_comment(struct buf *text, const char *id, struct page_row *p, cJ
 	return 0;
 }
 
-static const char *reason_for(const struct spool *s, const char *id)
+static bool has_export(const struct spool *s, const char *id)
 {
 	char name[PAGE_ID_SIZE + 8];
 
-	if (!s->rebuilt)
-		return REASON_CRASH;
 	str_format(name, sizeof(name), "%s.json", id);
-	return faccessat(s->results, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? REASON_ANSWERED : REASON_REBUILT;
+	return faccessat(s->results, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The row as the file tells it. -EBADMSG: it does not tell. */
-static int describe(struct spool *s, const char *name, const char *id, struct page_row *p)
+int page_file_describe(struct spool *s, const char *name, const char *id, struct page_row *ret, cJSON **ret_job)
 {
 	_cleanup_buf_ struct buf head = {}, text = {};
 	_cleanup_json_ cJSON *comment = NULL;
+	struct page_row p = {.owner = -1};
+	int64_t v;
 	int r;
 
-	*p = (struct page_row){.state = STATE_HELD, .owner = -1};
-	r = read_file(s, name, p, &head);
+	r = read_file(s, name, &p, &head);
 	if (r >= 0)
 		r = jpeg_comment_read((const uint8_t *)buf_str(&head), head.len, &text);
 	if (r >= 0)
-		r = read_comment(&text, id, p, &comment);
+		r = read_comment(&text, id, &p, &comment);
 	if (r >= 0)
-		r = jpeg_dimensions((const uint8_t *)buf_str(&head), head.len, &p->width, &p->height);
+		r = jpeg_dimensions((const uint8_t *)buf_str(&head), head.len, &p.width, &p.height);
+	if (r < 0)
+		return r;
+	if (json_get_i64(json_get_object(comment, "job"), "v", &v) == 0 && v > 1)
+		return -ENOTSUP;
+	*ret_job = cJSON_DetachItemFromObjectCaseSensitive(comment, "job");
+	*ret = p;
+	return 0;
+}
+
+int64_t page_file_time(struct spool *s, const char *name)
+{
+	_cleanup_close_ int fd = openat(s->pages, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_buf_ struct buf text = {};
+	_cleanup_json_ cJSON *j = NULL;
+	uint8_t head[TIME_BYTES];
+	int64_t t;
+	ssize_t n = fd < 0 ? -errno : read_full(fd, head, sizeof(head));
+
+	if (n <= 0 || jpeg_comment_read(head, (size_t)n, &text) < 0)
+		return INT64_MAX;
+	buf_consume(&text, strlen("pageferry1 "));
+	if (json_parse(buf_str(&text), text.len, &j, NULL) < 0 || json_get_i64(j, "t", &t) < 0)
+		return INT64_MAX;
+	return t;
+}
+
+static int describe(struct spool *s, const char *name, const char *id, struct page_row *p)
+{
+	_cleanup_json_ cJSON *job = NULL;
+	int r = page_file_describe(s, name, id, p, &job);
+
 	if (r >= 0)
-		r = spool_job_restore(s, json_get_object(comment, "job"), &p->job);
-	if (r >= 0)
-		str_copy(p->reason, sizeof(p->reason), reason_for(s, id));
-	return r;
+		r = spool_job_restore(s, job, &p->job);
+	if (r < 0)
+		return r;
+	p->state = s->rebuilt && !has_export(s, id) ? STATE_QUEUED : STATE_HELD;
+	if (p->state == STATE_HELD)
+		str_copy(p->reason, sizeof(p->reason), s->rebuilt ? REASON_ANSWERED : REASON_CRASH);
+	return 0;
+}
+
+static void tell(struct spool *s, const struct page_row *p)
+{
+	struct spool_reconciled *c = &s->reconcile.counts;
+	int64_t n = s->rebuilt ? ++c->rebuilt : ++c->not_acknowledged;
+
+	if (p->state == STATE_HELD)
+		log_line(spool_log_level(n), "page %s is held: %s", p->id, p->reason);
+	else
+		log_line(spool_log_level(n), "page %s is queued again: the database was lost", p->id);
 }
 
 static int insert(struct spool *s, struct page_row *p)
@@ -143,16 +187,16 @@ static int insert(struct spool *s, struct page_row *p)
 		db_rollback(s->db);
 		return r;
 	}
+	STEP(REBUILD_PAGE_INSERTED);
 	r = db_commit(s->db);
 	if (r < 0) {
 		spool_memory_forget(s);
 		return r;
 	}
+	STEP(REBUILD_PAGE_COMMITTED);
 	s->pages_bytes += p->bytes;
-	spool_counts_moved(s, -1, STATE_HELD);
-	s->reconcile.counts.not_acknowledged++;
-	log_line(spool_log_level(s->reconcile.counts.not_acknowledged), "page %s is held: %s", p->id,
-		p->reason);
+	spool_counts_moved(s, -1, (int)p->state);
+	tell(s, p);
 	return 0;
 }
 
@@ -175,7 +219,7 @@ int spool_adopt(struct spool *s, const char *name)
 	int64_t one;
 	int r;
 
-	if (!id_from_name(name, id))
+	if (!page_id_from_name(name, id))
 		return set_aside(s, name, "found in pages/, not a page file of pageferryd");
 	r = db_get_i64(s->db, &one, "SELECT 1 FROM pages WHERE page = ?", "s", id);
 	if (r != 0)
@@ -187,6 +231,10 @@ int spool_adopt(struct spool *s, const char *name)
 	case -EBADMSG:
 	case -ENODATA:
 		return set_aside(s, name, "a page file without a row that does not say what it is");
+	case -ENOTSUP:
+		/* Neither changed nor moved: a version that knows it takes it in. */
+		log_line(spool_log_level(++s->newer), "page file %s is of a newer pageferry: it is left as it is", name);
+		return 0;
 	case -ENOENT:
 		return set_aside(s, name, "a page file without a row whose document types are gone");
 	default:

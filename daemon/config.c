@@ -69,6 +69,15 @@ static int parse_url_path(const char *v, void *target, const void *string, char 
 }
 
 static const char *const kind_names[] = {"bedrock", "openai", "ocr", NULL};
+/* A folder inside the watched one: its name, no path. */
+static int parse_folder_name(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	str_format(allowed, n, "the name of a folder, without a slash");
+	return !v[0] || strchr(v, '/') || streq(v, ".") || streq(v, "..") ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
+}
+
+static const char *const then_names[] = {"move", "leave", NULL};
+static const char *const lane_names[] = {"now", "backlog", NULL};
 static const char *const schema_names[] = {"json_schema", "json_object", "none", NULL};
 
 #define RANGE(l, h)   (&(const struct ini_range){(l), (h)})
@@ -83,6 +92,7 @@ static const char *const schema_names[] = {"json_schema", "json_object", "none",
 #define YESNO(s, f)   ini_parse_boolean, offsetof(struct s, f), NULL
 
 #define BACKEND CONFIG_BACKEND_SECTION
+#define WATCH   CONFIG_WATCH_SECTION
 
 static const struct ini_key keys[] = {
 	{"Service", "ControlSocket", FILEPATH(config, control_socket), "/run/pageferry/control",
@@ -200,6 +210,21 @@ static const struct ini_key keys[] = {
 		"bedrock: section of CredentialFile=; default by default."},
 	{BACKEND, "CredentialEnvironment", YESNO(backend_config, credential_environment), "no",
 		"bedrock: take AWS keys from the service's environment."},
+
+	{WATCH, "Folder", FILEPATH(watch_config, folder), NULL,
+		"Image files that come into this folder are taken; must be given."},
+	{WATCH, "Then", ini_parse_choice, offsetof(struct watch_config, then), CHOICE(then_names), "move",
+		"What becomes of a file that was taken: move (into Done=) or leave (it stays and is not taken again)."},
+	{WATCH, "Done", parse_folder_name, offsetof(struct watch_config, done), SIZE_OF(watch_config, done), "done",
+		"Folder inside the watched one, for files that were taken."},
+	{WATCH, "Rejected", parse_folder_name, offsetof(struct watch_config, rejected), SIZE_OF(watch_config, rejected),
+		"rejected", "Folder inside the watched one, for files that gave no page, each with NAME.reason beside it."},
+	{WATCH, "Type", parse_type_name, offsetof(struct watch_config, type), SIZE_OF(watch_config, type), NULL,
+		"Document type of its pages; that of [Capture] by default."},
+	{WATCH, "Lane", ini_parse_choice, offsetof(struct watch_config, lane), CHOICE(lane_names), "backlog",
+		"now or backlog: whether its pages wait behind those that people wait for."},
+	{WATCH, "Settle", TIME(watch_config, settle_ms, 10, SECONDS(3600)), "2s",
+		"For so long a file's size and time must not change before it is taken, 10ms to 1h."},
 };
 
 static struct backend_config *backend_make(struct config_reading *rd, const char *name, char *why, size_t why_size)
@@ -218,6 +243,24 @@ static struct backend_config *backend_make(struct config_reading *rd, const char
 	return b;
 }
 
+static struct watch_config *watch_section(struct config_reading *rd, const char *name, char *why, size_t why_size)
+{
+	struct config *c = rd->config;
+	struct watch_config *w;
+
+	for (size_t i = 0; i < c->n_watches; i++)
+		if (streq(c->watches[i].name, name))
+			return &c->watches[i];
+	if (c->n_watches == WATCH_FOLDERS_MAX) {
+		str_format(why, why_size, "more than %d watched folders", WATCH_FOLDERS_MAX);
+		return NULL;
+	}
+	w = &c->watches[c->n_watches++];
+	str_copy(w->name, sizeof(w->name), name);
+	ini_defaults_named(&rd->table, WATCH, w);
+	return w;
+}
+
 static void *find_section(void *ud, const char *section, const char *name, char *why, size_t why_size)
 {
 	struct config_reading *rd = ud;
@@ -228,6 +271,8 @@ static void *find_section(void *ud, const char *section, const char *name, char 
 		str_format(why, why_size, "a name has 1 to 32 of a-z, 0-9 and -, and does not start with -");
 		return NULL;
 	}
+	if (streq(section, WATCH))
+		return watch_section(rd, name, why, why_size);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		if (streq(rd->config->backends[i].name, name))
 			return &rd->config->backends[i];

@@ -14,6 +14,7 @@
 #define CONCURRENCY_MAX 8
 #define PATH_SIZE       256
 #define URL_SIZE        256
+#define WATCH_FOLDERS_MAX 8
 
 enum backend_kind { KIND_BEDROCK, KIND_OPENAI, KIND_OCR };
 
@@ -36,6 +37,18 @@ struct backend_config {
 	struct bedrock_config bedrock;
 	struct openai_config openai;
 	struct ocr_config ocr;
+};
+
+/* [Watch NAME]: a folder whose files are taken. */
+enum watch_then { THEN_MOVE, THEN_LEAVE };
+struct watch_config {
+	char name[33];
+	char folder[PATH_SIZE];
+	int then;                    /* enum watch_then: what becomes of a file that was taken */
+	char done[65], rejected[65]; /* names of folders in it, for THEN_MOVE */
+	char type[33];               /* "": [Capture] Type= */
+	int lane;                    /* enum lane */
+	int64_t settle_ms;
 };
 
 struct config {
@@ -64,6 +77,9 @@ struct config {
 	/* [Backend ...]; "ocr" is always there */
 	struct backend_config backends[BACKENDS_MAX];
 	size_t n_backends;
+	/* [Watch ...] */
+	struct watch_config watches[WATCH_FOLDERS_MAX];
+	size_t n_watches;
 };
 
 /* Defaults, then FILE and its drop-ins, then cross checks (routes name backends; the guard allows each backend's URL and

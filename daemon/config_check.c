@@ -206,11 +206,108 @@ static void check_backend(struct config_reading *rd, struct backend_config *b)
 		check_residency(rd, b, title);
 }
 
+/* ---- watched folders ----------------------------------------------------------------------------------- */
+
+/* One path as everybody writes it: single slashes, none at the end. -EINVAL: "." or ".." in it. */
+static int plain_path(const char *path, char out[static PATH_SIZE])
+{
+	size_t n = 0;
+
+	while (*path) {
+		size_t len;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		if (len == 0)
+			break;
+		if ((len == 1 && path[0] == '.') || (len == 2 && path[0] == '.' && path[1] == '.'))
+			return -EINVAL;
+		if (n + 1 + len >= PATH_SIZE)
+			return -ENAMETOOLONG;
+		out[n++] = '/';
+		memcpy(out + n, path, len);
+		n += len;
+		path += len;
+	}
+	out[n] = '\0';
+	return 0;
+}
+
+/* Is `path` the folder, or in it? */
+static bool is_within(const char *path, const char *folder)
+{
+	char a[PATH_SIZE], b[PATH_SIZE];
+	size_t n;
+
+	if (plain_path(path, a) < 0 || plain_path(folder, b) < 0)
+		return false;
+	n = strlen(b);
+	return strncmp(a, b, n) == 0 && (a[n] == '/' || a[n] == '\0');
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return is_within(a, b) && is_within(b, a);
+}
+
+/* Its files would be taken as soon as they were moved. */
+static bool is_moved_to(const struct watch_config *w, const char *folder)
+{
+	char path[PATH_SIZE + 80];
+
+	if (w->then != THEN_MOVE)
+		return false;
+	str_format(path, sizeof(path), "%s/%s", w->folder, w->done);
+	if (is_same(path, folder))
+		return true;
+	str_format(path, sizeof(path), "%s/%s", w->folder, w->rejected);
+	return is_same(path, folder);
+}
+
+static void check_others(struct config_reading *rd, const struct watch_config *w, const char *title)
+{
+	const struct config *c = rd->config;
+
+	for (size_t i = 0; i < c->n_watches; i++) {
+		const struct watch_config *o = &c->watches[i];
+
+		if (o < w && is_same(o->folder, w->folder))
+			problem(rd, w, title, "Folder", "[Watch %s] has the same", o->name);
+		if (o != w && is_moved_to(o, w->folder))
+			problem(rd, w, title, "Folder", "[Watch %s] moves its files there", o->name);
+	}
+}
+
+static void check_watch(struct config_reading *rd, const struct watch_config *w)
+{
+	char title[sizeof(w->name) + 16], plain[PATH_SIZE];
+
+	str_format(title, sizeof(title), "Watch %s", w->name);
+	if (!w->folder[0]) {
+		problem(rd, w, title, NULL, "Folder= is missing");
+		return;
+	}
+	if (plain_path(w->folder, plain) < 0)
+		problem(rd, w, title, "Folder", "a path without . and .. in it is needed");
+	else if (is_within(w->folder, rd->config->directory))
+		problem(rd, w, title, "Folder", "it is in the spool's directory %s", rd->config->directory);
+	check_others(rd, w, title);
+	if (w->then == THEN_LEAVE) {
+		for (const char *const *key = (const char *const[]){"Done", "Rejected", NULL}; *key; key++)
+			if (seen_find(rd, w, *key))
+				problem(rd, w, title, *key, "Then=leave moves no files");
+	} else if (streq(w->done, w->rejected)) {
+		problem(rd, w, title, "Rejected", "the same as Done=");
+	}
+}
+
 int config_check(struct config_reading *rd)
 {
 	check_route(rd);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		check_backend(rd, &rd->config->backends[i]);
+	for (size_t i = 0; i < rd->config->n_watches; i++)
+		check_watch(rd, &rd->config->watches[i]);
 	return rd->n_problems > 0 ? -EINVAL : 0;
 }
 

@@ -4,6 +4,7 @@
 #include "daemon/config.h"
 
 #define CONFIG_BACKEND_SECTION "Backend *"
+#define CONFIG_WATCH_SECTION   "Watch *"
 #define CONFIG_SEEN_MAX        512
 
 /* A value that a file set. */

@@ -32,6 +32,9 @@ static void run_free(struct intake_run *r)
 		close(r->fd);
 	free(r->source);
 	free(r->name);
+	free((char *)r->taken.folder);
+	free((char *)r->taken.name);
+	free((char *)r->taken.stamp);
 	free(r);
 }
 
@@ -81,6 +84,8 @@ static const char *reason_of(int error)
 		return "timeout";
 	case -EBADMSG:
 		return "damaged";
+	case -ESTALE:
+		return INTAKE_CHANGED;
 	default:
 		return "io";
 	}
@@ -244,6 +249,14 @@ static int refuse(struct intake *i, const struct intake_request *q, char *why, s
 	return e;
 }
 
+static int copy_key(const struct taken_key *k, struct taken_key *ret)
+{
+	ret->folder = strdup(k->folder);
+	ret->name = strdup(k->name);
+	ret->stamp = strdup(k->stamp);
+	return ret->folder && ret->name && ret->stamp ? 0 : -ENOMEM;
+}
+
 static int run_fill(struct intake_run *r, const struct intake_request *q, const struct spool_job *job)
 {
 	r->job = job;
@@ -253,6 +266,8 @@ static int run_fill(struct intake_run *r, const struct intake_request *q, const 
 		return -ENOMEM;
 	if (q->source)
 		return (r->source = strdup(q->source)) ? 0 : -ENOMEM;
+	if (q->taken && copy_key(q->taken, &r->taken) < 0)
+		return -ENOMEM;
 	r->fd = fcntl(q->fd, F_DUPFD_CLOEXEC, 3);
 	return r->fd < 0 ? -errno : 0;
 }

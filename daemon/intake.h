@@ -10,6 +10,7 @@ struct intake_request {
 	const char *source; /* configured source to scan, or NULL with a file */
 	int fd;             /* file to ingest, or -1; duplicated */
 	const char *name;   /* as the submitter calls it; may be NULL */
+	const struct taken_key *taken; /* of a watched folder's file; NULL: of a submitter's. Copied */
 	const char *type;   /* document type or "auto" */
 	enum lane lane;
 	int64_t owner;      /* uid */
@@ -18,6 +19,8 @@ struct intake_request {
  * type), with a sentence. Else 0 and the number under which events come; EVENT_SCAN_ENDED is the last, never from inside. */
 int intake_start(struct intake *i, const struct intake_request *r, uint64_t *ret_scan, char *why, size_t why_size);
 bool intake_busy(const struct intake *i);
+/* A file that is taken while it changes is not accepted: EVENT_SCAN_ENDED has this reason then. */
+#define INTAKE_CHANGED "changed"
 /* Takes nothing new; what runs goes on until intake_free(). */
 void intake_stop(struct intake *i);
 /* For the watchdog: NULL, or what is past its own deadline. */

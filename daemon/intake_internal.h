@@ -3,6 +3,7 @@
 
 #include "daemon/helper.h"
 #include "daemon/intake.h"
+#include "daemon/taken.h"
 
 /* One run of the capture helper, waiting or going on. */
 struct intake_run {
@@ -12,6 +13,7 @@ struct intake_run {
 	char *source; /* owned; NULL: a file */
 	char *name;   /* owned; as the submitter called it; may be NULL */
 	int fd;       /* owned; -1: none */
+	struct taken_key taken; /* owned strings; name NULL: not from a watched folder */
 	const struct spool_job *job;
 	enum lane lane;
 	int64_t owner;

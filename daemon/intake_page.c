@@ -89,7 +89,8 @@ static int page_begin(struct intake_run *r, const cJSON *head)
 	struct spool_meta meta = {
 		.job = r->job,
 		.lane = r->lane,
-		.source = r->source ? "scan" : "file",
+		.source = r->source ? "scan" : r->taken.name ? "watch" : "file",
+		.taken = r->taken.name ? &r->taken : NULL,
 		.owner = r->owner,
 		.position = 1,
 	};
@@ -153,6 +154,20 @@ static void announce(struct intake_run *r, const struct page_row *row)
 	STEP(ACCEPT_ANNOUNCED);
 }
 
+/* A watched folder's file that is written while it is read is not whole, whatever the helper made of it. */
+static bool has_changed(const struct intake_run *r)
+{
+	char stamp[TAKEN_STAMP_SIZE];
+	struct stat st;
+
+	if (!r->taken.name)
+		return false;
+	if (fstat(r->fd, &st) < 0)
+		return true;
+	taken_stamp(&st, stamp);
+	return !streq(stamp, r->taken.stamp);
+}
+
 static int page_end(struct intake_run *r, const cJSON *head)
 {
 	const char *sha256 = json_get_string(head, "sha256");
@@ -169,6 +184,8 @@ static int page_end(struct intake_run *r, const cJSON *head)
 		return fail(r, -EBADMSG, "the end of no page");
 	if (json_get_i64(head, "bytes_total", &total) < 0 || (uint64_t)total != r->bytes || !sha256)
 		return fail(r, -EBADMSG, "a page of another length than was told");
+	if (has_changed(r))
+		return fail(r, -ESTALE, "the file changed while it was read");
 	e = capture_text(r, head, &capture);
 	if (e < 0)
 		return fail(r, e, "what the helper says about the page cannot be kept");

@@ -72,19 +72,36 @@ static int walk_next(struct walk *w, uint8_t *ret_marker, const uint8_t **ret, s
 	return 1;
 }
 
+/* "pageferryN " with another N than 1. */
+static bool other_version(const uint8_t *content, size_t n)
+{
+	static const char name[] = "pageferry";
+	size_t at = sizeof(name) - 1;
+
+	if (n < at || memcmp(content, name, at) != 0)
+		return false;
+	while (at < n && content[at] >= '0' && content[at] <= '9')
+		at++;
+	return at >= sizeof(name) && at < n && content[at] == ' ';
+}
+
 int jpeg_comment_read(const uint8_t *data, size_t len, struct buf *ret)
 {
 	static const char ours[] = "pageferry1 ";
 	struct walk w = {data, len, 0};
 	const uint8_t *content;
+	bool other = false;
 	uint8_t marker;
 	size_t n;
 
-	while (walk_next(&w, &marker, &content, &n))
-		if (marker == MARKER_COM && n >= sizeof(ours) - 1 &&
-			memcmp(content, ours, sizeof(ours) - 1) == 0)
+	while (walk_next(&w, &marker, &content, &n)) {
+		if (marker != MARKER_COM)
+			continue;
+		if (n >= sizeof(ours) - 1 && memcmp(content, ours, sizeof(ours) - 1) == 0)
 			return buf_add(ret, content, n);
-	return -ENODATA;
+		other |= other_version(content, n);
+	}
+	return other ? -ENOTSUP : -ENODATA;
 }
 
 int jpeg_dimensions(const uint8_t *data, size_t len, uint32_t *ret_width, uint32_t *ret_height)

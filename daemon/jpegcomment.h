@@ -8,7 +8,8 @@
 ssize_t jpeg_comment_offset(const uint8_t *data, size_t len);
 /* Appends the segment FF FE, length, text. -EMSGSIZE over 65,533 bytes. */
 int jpeg_comment_segment(const char *text, struct buf *out);
-/* Finds our comment in the first bytes of a page file; -ENODATA if there is none. */
+/* Finds our comment in the first bytes of a page file; -ENODATA if there is none, -ENOTSUP if only one of
+ * another version. */
 int jpeg_comment_read(const uint8_t *data, size_t len, struct buf *ret);
 /* Width and height as the frame header says them, for a row made again from its file; -ENODATA if it is not in `data`. */
 int jpeg_dimensions(const uint8_t *data, size_t len, uint32_t *ret_width, uint32_t *ret_height);

@@ -2,6 +2,7 @@
 
 #include "daemon/courier.h"
 #include "daemon/ledger.h"
+#include "daemon/watch.h"
 
 #define LIST_LIMIT_DEFAULT 50
 #define DAY_MS             86400000
@@ -39,6 +40,13 @@ static int add_route(struct service *s, cJSON *obj)
 		if (!cJSON_AddItemToArray(route, cJSON_CreateString(s->config.route[i])))
 			return -ENOMEM;
 	return s->courier ? courier_backends_json(s->courier, backends) : 0;
+}
+
+static int add_watches(struct service *s, cJSON *obj)
+{
+	cJSON *watches = cJSON_AddArrayToObject(obj, "watches");
+
+	return !watches ? -ENOMEM : s->watch ? watch_json(s->watch, watches) : 0;
 }
 
 /* Of the current day (UTC). */
@@ -82,6 +90,8 @@ static int status_json(struct service *s, cJSON **ret)
 		r = add_lights(s, j);
 	if (r >= 0)
 		r = add_spent(s, j);
+	if (r >= 0)
+		r = add_watches(s, j);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(j);

@@ -84,11 +84,15 @@ int quarantine_database(struct spool *s, const char *reason)
 	r = str_format(name, sizeof(name), "spool.db.%s", hex);
 	if (r >= 0)
 		r = write_reason(s, name, "spool.db", reason);
+	STEP(SETASIDE_REASON_WRITTEN);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
 		str_format(part, sizeof(part), "%s%s", name, parts[i] + strlen("spool.db"));
 		r = rename_durable(s->dirfd, parts[i], s->quarantine, part);
 		if (r == -ENOENT)
 			r = 0;
+		if (i == 0)
+			STEP(SETASIDE_WAL_MOVED);
 	}
+	STEP(SETASIDE_MOVED);
 	return r;
 }

@@ -21,6 +21,8 @@ static void next_phase(struct reconcile *c, enum reconcile_phase phase)
 	if (c->dir)
 		closedir(c->dir);
 	c->dir = NULL;
+	rebuild_free(c->rebuild);
+	c->rebuild = NULL;
 	c->cursor = 0;
 	c->phase = phase;
 }
@@ -56,13 +58,12 @@ static const char *walk_name(struct reconcile *c)
 	return e ? e->d_name : NULL;
 }
 
-static bool slice_over(const struct spool *s, int items, int64_t started_ms)
+bool spool_slice_over(const struct spool *s, int items, int64_t started_ms)
 {
 	return items >= RECONCILE_SLICE || (items > 0 && clock_boottime_ms(s->clock) - started_ms >= RECONCILE_SLICE_MS);
 }
 
-/* A slice of a folder through fn. 1: more, 0: the end, negative errno. */
-static int walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name))
+int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name))
 {
 	int64_t started_ms = clock_boottime_ms(s->clock);
 	struct reconcile *c = &s->reconcile;
@@ -71,7 +72,7 @@ static int walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, con
 	r = open_walk(c, dirfd);
 	if (r < 0)
 		return r;
-	for (int i = 0; !slice_over(s, i, started_ms); i++) {
+	for (int i = 0; !spool_slice_over(s, i, started_ms); i++) {
 		const char *name = walk_name(c);
 
 		if (!name)
@@ -257,7 +258,7 @@ static int attempts_slice(struct spool *s)
 	struct cut_off a;
 	int r;
 
-	for (int i = 0; !slice_over(s, i, started_ms); i++) {
+	for (int i = 0; !spool_slice_over(s, i, started_ms); i++) {
 		r = cut_off_next(s, &a);
 		if (r > 0)
 			r = attempt_crashed(s, &a);
@@ -359,7 +360,7 @@ static int slice(struct spool *s)
 
 	switch (c->phase) {
 	case PHASE_TMP:
-		r = walk_slice(s, s->tmp, clean_tmp);
+		r = spool_walk_slice(s, s->tmp, clean_tmp);
 		break;
 	case PHASE_ATTEMPTS:
 		r = attempts_slice(s);
@@ -368,7 +369,7 @@ static int slice(struct spool *s)
 		r = rows_slice(s);
 		break;
 	case PHASE_FILES:
-		r = walk_slice(s, s->pages, spool_adopt);
+		r = s->rebuilt ? rebuild_slice(s) : spool_walk_slice(s, s->pages, spool_adopt);
 		break;
 	default:
 		return 0;
@@ -383,8 +384,10 @@ static int rebuilt_finished(struct spool *s)
 {
 	int r = spool_meta_set_i64(s, "rebuilt", 0);
 
-	if (r >= 0)
+	if (r >= 0) {
+		STEP(REBUILD_FINISHED);
 		s->rebuilt = false;
+	}
 	return r;
 }
 

@@ -84,7 +84,7 @@ CREATE TABLE gone (
 CREATE TABLE taken (
 	folder	TEXT NOT NULL,		-- name of the [Watch] section
 	name	TEXT NOT NULL,
-	stamp	TEXT NOT NULL,		-- device, inode, size and mtime: "2049:131:52133:1795238000.120000000"
+	stamp	TEXT NOT NULL,		-- size and mtime: "52133:1795238000.120000000"
 	page	TEXT NOT NULL,		-- the page's id; "" when the file was refused
 	PRIMARY KEY (folder, name)
 ) WITHOUT ROWID;

@@ -10,6 +10,7 @@
 #include "daemon/delivery.h"
 #include "daemon/intake.h"
 #include "daemon/messages.h"
+#include "daemon/watch.h"
 
 #define RECONCILE_AGAIN_MS 30000
 #define STATUS_EVERY_MS    1000
@@ -142,6 +143,8 @@ void service_event(struct service *s, const struct event *e)
 	note_state(s, e);
 	if (s->control)
 		control_event(s->control, e);
+	if (s->watch)
+		watch_event(s->watch, e);
 	if (s->courier)
 		courier_kick(s->courier);
 	service_lights(s);
@@ -154,10 +157,10 @@ static void report_recovery(struct service *s)
 {
 	const struct spool_reconciled *n = spool_reconciled(s->spool);
 
-	if (n->tmp_removed || n->not_acknowledged || n->lost || n->attempts_crashed || n->quarantined)
+	if (n->tmp_removed || n->not_acknowledged || n->rebuilt || n->lost || n->attempts_crashed || n->quarantined)
 		log_notice("recovered: %" PRIi64 " unfinished files removed, %" PRIi64 " pages found without a row, %" PRIi64
-			   " lost, %" PRIi64 " requests cut off, %" PRIi64 " set aside",
-			n->tmp_removed, n->not_acknowledged, n->lost, n->attempts_crashed, n->quarantined);
+			   " of a lost database, %" PRIi64 " lost, %" PRIi64 " requests cut off, %" PRIi64 " set aside",
+			n->tmp_removed, n->not_acknowledged, n->rebuilt, n->lost, n->attempts_crashed, n->quarantined);
 	service_lights(s);
 	/* Only now: a page that crashed the service before is held by then. */
 	courier_start(s->courier);
@@ -231,6 +234,7 @@ static void service_stop(struct service *s)
 	loop_notify("STOPPING=1\nSTATUS=stopping");
 	log_info("stopping");
 	courier_stop(s->courier);
+	watch_stop(s->watch);
 	intake_stop(s->intake);
 	/* After every turn of the loop: has the last one ended? */
 	if (loop_timer(s->event, &s->stop_timer, s->config.stop_timeout_ms, on_stop_timer, s) < 0 ||
@@ -322,6 +326,8 @@ static int open_parts(struct service *s, char *why, size_t why_size)
 	if (r >= 0)
 		r = control_new(s, &s->control, why, why_size);
 	if (r >= 0)
+		r = watch_new(s, &s->watch);
+	if (r >= 0)
 		r = loop_watchdog_new(s->event, &s->watchdog);
 	if (r >= 0)
 		r = loop_watchdog_add(s->watchdog, what_hangs, s);
@@ -354,6 +360,8 @@ void service_clear(struct service *s)
 {
 	s->stopping = true;
 	loop_watchdog_free(s->watchdog);
+	watch_free(s->watch);
+	s->watch = NULL;
 	intake_free(s->intake);
 	s->intake = NULL;
 	courier_free(s->courier);

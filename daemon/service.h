@@ -12,6 +12,7 @@
 struct courier;
 struct intake;
 struct control;
+struct watch;
 
 /* One thing that happened; strings and rows are borrowed for the call. */
 enum event_kind {
@@ -49,6 +50,7 @@ struct service {
 	struct courier *courier;
 	struct intake *intake;
 	struct control *control;
+	struct watch *watch;
 	struct service_state state;  /* for the lights */
 	struct lights lights;
 	int64_t last_seq;            /* the page taken last; 0: none yet */

@@ -9,6 +9,8 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/step.h"
+#include "base/text.h"
 #include "daemon/messages.h"
 
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
@@ -104,14 +106,14 @@ int spool_file_write(struct spool *s, int dirfd, const char *name, const void *d
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Is there a file in pages/? 1, 0, or negative errno. */
-static int has_pages(const struct spool *s)
+/* Is there anything in the folder? 1, 0, or negative errno. */
+static int has_entries(int dirfd)
 {
 	struct dirent *e;
 	int fd, found = 0;
 	DIR *d;
 
-	fd = openat(s->pages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	d = fdopendir(fd);
@@ -205,7 +207,7 @@ static int exists(int dirfd, const char *name, off_t *ret_size)
 }
 
 /* What belongs to a new database, in one commit: without a spool_id the making was cut off. */
-static int init_meta(struct spool *s, bool rebuilt)
+static int init_meta(struct spool *s, bool lost)
 {
 	uint8_t id[16];
 	char hex[33];
@@ -219,23 +221,29 @@ static int init_meta(struct spool *s, bool rebuilt)
 	r = meta_set(s, "spool_id", hex);
 	if (r >= 0)
 		r = spool_meta_set_i64(s, "created_ms", clock_realtime_ms(s->clock));
-	if (r >= 0 && rebuilt)
+	if (r >= 0 && lost)
 		r = spool_meta_set_i64(s, "rebuilt", 1);
+	if (r >= 0 && lost && !BUG("rebuild-forget-mark"))
+		r = spool_meta_set_i64(s, "ledger_lost", 1);
 	if (r < 0) {
 		db_rollback(s->db);
 		return r;
 	}
-	return db_commit(s->db);
+	STEP(REBUILD_META_SET);
+	r = db_commit(s->db);
+	if (r >= 0)
+		STEP(REBUILD_META_COMMITTED);
+	return r;
 }
 
-/* Empty: the database is suspected. With a word: it is being set aside, whatever is left of it. */
-static int mark(struct spool *s, const char *word)
+/* Empty: the database is suspected. With a text: it is set aside, whatever is left of it. */
+int spool_mark(struct spool *s, const char *why)
 {
 	_cleanup_close_ int fd =
-		openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+		openat(s->dirfd, DAMAGED_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
 	int r;
 
-	r = fd < 0 ? -errno : write_all(fd, word, strlen(word));
+	r = fd < 0 ? -errno : write_all(fd, why, strlen(why));
 	if (r >= 0)
 		r = fsync_retry(fd);
 	if (r >= 0)
@@ -247,20 +255,42 @@ static int mark(struct spool *s, const char *word)
 
 int spool_mark_damaged(struct spool *s)
 {
-	return mark(s, "");
+	return spool_mark(s, "");
 }
 
-/* The mark with its word first: without its -wal the main file may look sound and be old. */
+/* The mark with its text first: without its -wal the main file may look sound and be old. It stays until the new database
+ * knows that it is one: cut off before, the new one is set aside as well. */
 static int set_aside(struct spool *s, const char *why)
 {
 	int r;
 
 	log_event(LOG_LEVEL_WARNING, MESSAGE_SPOOL_SET_ASIDE, NULL, 0,
 		"the spool's database is set aside, and made again from the page files: %s", why);
-	r = mark(s, "set aside\n");
-	if (r >= 0)
-		r = quarantine_database(s, why);
-	return r < 0 ? r : unlink_durable(s->dirfd, DAMAGED_MARK);
+	r = BUG("setaside-move-first") ? 0 : spool_mark(s, why);
+	STEP(SETASIDE_MARKED);
+	return r < 0 ? r : quarantine_database(s, why);
+}
+
+/* Why the mark was set, in its own words. */
+static void read_mark(struct spool *s, char *why, size_t why_size)
+{
+	_cleanup_buf_ struct buf text = {};
+
+	if (file_read(s->dirfd, DAMAGED_MARK, 1024, &text) < 0 || text.len == 0)
+		str_copy(why, why_size, "found damaged in the run before");
+	else
+		text_safe_copy(why, why_size, buf_str(&text));
+}
+
+/* A new database is one beside which there are files, or in whose place another was. */
+static int database_lost(struct spool *s)
+{
+	off_t size;
+	int r = exists(s->dirfd, DAMAGED_MARK, &size);
+
+	if (r == 0)
+		r = has_entries(s->pages);
+	return r == 0 ? has_entries(s->results) : r;
 }
 
 /* To SQLite a read that failed just then is damage like any other: what is suspected is read as a whole before it is given
@@ -290,7 +320,7 @@ static int open_existing(struct spool *s, char *why, size_t why_size)
 
 	r = exists(s->dirfd, DAMAGED_MARK, &size);
 	if (r > 0 && size > 0) {
-		str_format(why, why_size, "found damaged in the run before");
+		read_mark(s, why, why_size);
 		return -EUCLEAN;
 	}
 	if (r == 0)
@@ -318,19 +348,30 @@ static int open_database(struct spool *s, char *why, size_t why_size)
 			return r;
 	}
 	r = set_aside(s, why);
-	return r < 0 ? r : db_open(s->directory, &s->db, why, why_size);
+	if (r >= 0)
+		r = db_open(s->directory, &s->db, why, why_size);
+	if (r >= 0)
+		STEP(REBUILD_DATABASE_MADE);
+	return r;
 }
 
 static int load_meta(struct spool *s)
 {
 	int64_t id, rebuilt = 0;
+	off_t size;
 	int r;
 
 	r = db_get_i64(s->db, &id, "SELECT 1 FROM meta WHERE key = 'spool_id'", "");
 	if (r == 0) {
-		r = has_pages(s);
+		r = database_lost(s);
 		if (r >= 0)
 			r = init_meta(s, r > 0);
+	}
+	if (r >= 0) {
+		r = exists(s->dirfd, DAMAGED_MARK, &size);
+		if (r > 0)
+			r = unlink_durable(s->dirfd, DAMAGED_MARK);
+		STEP(REBUILD_MARK_REMOVED);
 	}
 	if (r >= 0)
 		r = spool_meta_get_i64(s, "stamp_ms", &s->stamp_ms);
@@ -425,6 +466,7 @@ void spool_close(struct spool *s)
 		spool_mark_damaged(s);
 	if (s->reconcile.dir)
 		closedir(s->reconcile.dir);
+	rebuild_free(s->reconcile.rebuild);
 	spool_jobs_free(s);
 	db_close(s->db);
 	closep(&s->pages);

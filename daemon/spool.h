@@ -80,7 +80,7 @@ int spool_confirm(struct spool *s);
  * 1: call again, 0: finished, negative errno. Each slice is bounded (256 items). */
 int spool_reconcile(struct spool *s);
 struct spool_reconciled {
-	int64_t tmp_removed, not_acknowledged, lost, attempts_crashed, quarantined;
+	int64_t tmp_removed, not_acknowledged, rebuilt, lost, attempts_crashed, quarantined;
 };
 const struct spool_reconciled *spool_reconciled(const struct spool *s);
 
@@ -95,14 +95,16 @@ int64_t spool_bytes_free(struct spool *s);
 
 /* ---- accept: begin, write..., commit or abort. Steps ACCEPT_* of base/step.h ------------------------------------------ */
 struct spool_writer;
+struct taken_key;
 struct spool_meta {
 	const struct spool_job *job;
 	enum lane lane;
-	const char *source;   /* "scan", "file" */
+	const char *source;   /* "scan", "file", "watch" */
 	const char *name;     /* may be NULL */
 	int64_t owner;        /* uid, -1 */
 	const char *document; /* NULL: a document of its own */
 	int64_t position;     /* from 1 */
+	const struct taken_key *taken; /* of a watched folder's file: noted in the same commit (daemon/taken.h); may be NULL */
 };
 int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_writer **ret);
 /* The JPEG's next bytes; the comment segment is put in after SOI and APP0 (daemon/jpegcomment.h). */

@@ -30,6 +30,7 @@ struct reconcile {
 	size_t state;        /* PHASE_ROWS: which state is walked */
 	int64_t cursor;      /* seq or attempt id, by phase */
 	DIR *dir;            /* PHASE_TMP, PHASE_FILES: where the walk is */
+	struct rebuild *rebuild; /* PHASE_FILES after the database was lost; owned */
 	struct spool_reconciled counts;
 };
 
@@ -51,6 +52,7 @@ struct spool {
 	bool counts_known;
 	struct spool_writer *writers; /* open ones: their files in tmp/ are in use */
 	int64_t set_aside;            /* how often something was moved to quarantine/ */
+	int64_t newer;                /* page files of a newer version, left where they are */
 	struct reconcile reconcile;
 	void (*random)(void *out, size_t len); /* random_bytes(), unless a test wants a collision */
 };
@@ -69,6 +71,7 @@ int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret); /* 1, 0 
 int spool_meta_set_i64(struct spool *s, const char *key, int64_t value);
 /* Notes beside the database that it may be damaged: the next start reads all of it, and sets it aside if it is. */
 int spool_mark_damaged(struct spool *s);
+int spool_mark(struct spool *s, const char *why); /* the same for another reason */
 
 /* ---- accept.c -------------------------------------------------------------------------------- */
 struct spool_writer *spool_writer_next(const struct spool_writer *w);
@@ -101,9 +104,26 @@ static inline enum log_level spool_log_level(int64_t times)
 	return times <= 10 ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 }
 
+/* ---- reconcile.c ----------------------------------------------------------------------------- */
+/* A slice of a folder through fn, at c->dir. 1: more, 0: the end, negative errno. */
+int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name));
+bool spool_slice_over(const struct spool *s, int items, int64_t started_ms);
+
+/* ---- rebuild.c ------------------------------------------------------------------------------- */
+/* PHASE_FILES after the database was lost: the page files in the order of acceptance. */
+int rebuild_slice(struct spool *s);
+void rebuild_free(struct rebuild *b);
+
 /* ---- adopt.c, quarantine.c ------------------------------------------------------------------- */
-/* A page file without row: a held row from its comment, else it is set aside. */
+/* A page file without row: a row from its comment, else it is set aside. */
 int spool_adopt(struct spool *s, const char *name);
+/* The id that a page file's name promises; false: no name of ours. */
+bool page_id_from_name(const char *name, char id[static PAGE_ID_SIZE]);
+/* The row as the file tells it, without its job (given as in the comment; owned) and state. -EBADMSG, -ENODATA: it does not
+ * tell; -ENOTSUP: a newer version wrote it. */
+int page_file_describe(struct spool *s, const char *name, const char *id, struct page_row *ret, cJSON **ret_job);
+/* When it was accepted, by its first bytes; INT64_MAX when it does not tell. */
+int64_t page_file_time(struct spool *s, const char *name);
 /* Moves dirfd/NAME to quarantine/ and writes down why. */
 int quarantine_move(struct spool *s, int dirfd, const char *name, const char *reason);
 /* The database with its -wal and -shm. */

@@ -1,3 +1,4 @@
+#include "daemon/jpegcomment.h"
 #include "tests/unit/daemon_fixture.h"
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -75,16 +76,18 @@ TEST(open_raises_the_clocks_floor)
 
 /* ---- damage to the database ------------------------------------------------------------------ */
 
-/* Pages of a lost database are held: what they were charged is no longer known. */
-static void check_held(struct fixture *f, const struct page_row *p)
+/* Pages of a lost database are queued again. What was spent is no longer known: that is noted. */
+static void check_queued(struct fixture *f, const struct page_row *p)
 {
 	struct page_row q;
 
 	fixture_reconcile(f);
 	CHECK_INT(fixture_sql(f, "SELECT value FROM meta WHERE key = 'rebuilt'"), 0);
+	CHECK_INT(spool_ledger_lost(f->spool), 1);
+	CHECK(!fixture_exists("", "damaged", ""));
 	CHECK_INT(spool_page_find(f->spool, p->id, &q), 0);
-	CHECK_INT(q.state, STATE_HELD);
-	CHECK(starts_with(q.reason, "rebuilt: "));
+	CHECK_INT(q.state, STATE_QUEUED);
+	CHECK_STR(q.reason, "");
 	CHECK_STR(q.sha256, p->sha256);
 	CHECK_INT(q.bytes, p->bytes);
 	CHECK_INT(q.width, 100);
@@ -99,7 +102,7 @@ static void check_held(struct fixture *f, const struct page_row *p)
 static void check_rebuilt(struct fixture *f, const struct page_row *p)
 {
 	CHECK_INT(fixture_sql(f, "SELECT value FROM meta WHERE key = 'rebuilt'"), 1);
-	check_held(f, p);
+	check_queued(f, p);
 }
 
 static void start_with(struct fixture *f, struct page_row *p)
@@ -197,7 +200,7 @@ TEST(damage_inside_the_file_is_noted)
 	fixture_reopen(&f);
 	p.job = f.job;
 	/* found when it was opened, or by the walk and set aside at the next start */
-	check_held(&f, &p);
+	check_queued(&f, &p);
 	fixture_end(&f);
 }
 
@@ -244,6 +247,140 @@ TEST(damage_a_database_of_another_program_is_set_aside)
 	CHECK_INT(db_exec(spool_db(f.spool), "PRAGMA application_id = 1", ""), 0);
 	fixture_reopen(&f);
 	CHECK(fixture_files("quarantine") >= 2);
+	fixture_end(&f);
+}
+
+TEST(rebuild_without_page_files_still_knows_that_the_ledger_is_lost)
+{
+	struct fixture f;
+
+	fixture_begin(&f);
+	CHECK_INT(spool_ledger_lost(f.spool), 0);
+	CHECK_INT(spool_mark(f.spool, "asked for"), 0);
+	fixture_reopen(&f);
+	CHECK_INT(spool_ledger_lost(f.spool), 1);
+	fixture_reconcile(&f);
+	fixture_reopen(&f);
+	CHECK_INT(spool_ledger_lost(f.spool), 1);
+	CHECK_INT(spool_confirm(f.spool), 0);
+	fixture_reopen(&f);
+	CHECK_INT(spool_ledger_lost(f.spool), 0);
+	fixture_end(&f);
+}
+
+TEST(rebuild_holds_a_page_that_has_an_answer)
+{
+	char name[PAGE_ID_SIZE + 8];
+	struct page_row p, q;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	fixture_page(&f, &q);
+	str_format(name, sizeof(name), "%s.json", p.id);
+	fixture_put("results", name, "{}", 2);
+	CHECK_INT(spool_mark(f.spool, "asked for"), 0);
+	fixture_reopen(&f);
+	fixture_reconcile(&f);
+	CHECK_INT(spool_reconciled(f.spool)->rebuilt, 2);
+	CHECK_INT(spool_reconciled(f.spool)->not_acknowledged, 0);
+	CHECK_INT(spool_page_find(f.spool, p.id, &p), 0);
+	CHECK_INT(p.state, STATE_HELD);
+	CHECK(strstr(p.reason, "an answer is in results/"));
+	CHECK_INT(spool_page_find(f.spool, q.id, &q), 0);
+	CHECK_INT(q.state, STATE_QUEUED);
+	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	fixture_end(&f);
+}
+
+/* Ids are of the same second or not, names in any order: the time of acceptance decides. */
+TEST(rebuild_keeps_the_order_of_acceptance)
+{
+	enum { PAGES = 60 };
+	char ids[PAGES][PAGE_ID_SIZE];
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	for (int i = 0; i < PAGES; i++) {
+		f.now = FIXTURE_NOW + i * 137;
+		fixture_page(&f, &p);
+		memcpy(ids[i], p.id, sizeof(p.id));
+	}
+	CHECK_INT(spool_mark(f.spool, "asked for"), 0);
+	fixture_reopen(&f);
+	fixture_reconcile(&f);
+	CHECK_INT(spool_reconciled(f.spool)->rebuilt, PAGES);
+	for (int i = 0; i < PAGES; i++) {
+		CHECK_INT(spool_page_get(f.spool, i + 1, &p), 0);
+		CHECK_STR(p.id, ids[i]);
+	}
+	fixture_end(&f);
+}
+
+/* More names than one list holds. What is between first and last is one file of a newer version by many names: it is left. */
+TEST(rebuild_of_many_goes_in_lists)
+{
+	_cleanup_buf_ struct buf jpeg = {}, file = {};
+	struct page_row first, last, p;
+	char name[PAGE_FILE_SIZE];
+	struct fixture f;
+
+	fixture_begin(&f);
+	f.now = FIXTURE_NOW - 10000;
+	fixture_page(&f, &first);
+	f.now = FIXTURE_NOW + INT64_C(86400000) * 365;
+	fixture_page(&f, &last);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages"), 2);
+	fixture_jpeg(&jpeg, 10);
+	CHECK_INT(buf_add(&file, jpeg.data, 20), 0);
+	CHECK_INT(jpeg_comment_segment("pageferry2 {}", &file), 0);
+	CHECK_INT(buf_add(&file, jpeg.data + 20, jpeg.len - 20), 0);
+	fixture_put("pages", "20300102T040000-000000.jpg", file.data, file.len);
+	for (int i = 1; i < 9000; i++) {
+		str_format(name, sizeof(name), "20300102T%02d%02d%02d-000000.jpg", 4 + i / 3600, i / 60 % 60, i % 60);
+		CHECK_INT(linkat(f.spool->pages, "20300102T040000-000000.jpg", f.spool->pages, name, 0), 0);
+	}
+	spool_close(f.spool);
+	f.spool = NULL;
+	fixture_put("", "damaged", "x", 1);
+	CHECK_INT(fixture_open_spool(&f, 0), 0);
+	fixture_reconcile(&f);
+	CHECK_INT(spool_reconciled(f.spool)->rebuilt, 2);
+	CHECK_INT(f.spool->newer, 9000);
+	CHECK_INT(fixture_files("pages"), 9002);
+	CHECK_INT(spool_page_get(f.spool, 1, &p), 0);
+	CHECK_STR(p.id, first.id);
+	CHECK_INT(spool_page_get(f.spool, 2, &p), 0);
+	CHECK_STR(p.id, last.id);
+	fixture_end(&f);
+}
+
+/* Whoever wrote it knows what it says. It is neither changed nor moved. */
+TEST(reconcile_leaves_a_page_file_of_a_newer_version)
+{
+	_cleanup_buf_ struct buf file = {}, after = {};
+	char names[2][PAGE_FILE_SIZE];
+	static const char *const old[] = {"pageferry1 ", "{\"v\":1"}, *const new[] = {"pageferry2 ", "{\"v\":2"};
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	for (int i = 0; i < 2; i++) {
+		fixture_page(&f, &p);
+		page_file_name(p.id, names[i]);
+		CHECK_INT(file_read(f.spool->pages, names[i], 1 << 20, &file), 0);
+		memcpy(memmem(file.data, file.len, old[i], strlen(old[i])), new[i], strlen(new[i]));
+		fixture_put("pages", names[i], file.data, file.len);
+	}
+	CHECK_INT(db_exec(spool_db(f.spool), "DELETE FROM pages", ""), 0);
+	fixture_reopen(&f);
+	fixture_reconcile(&f);
+	CHECK_INT(f.spool->newer, 2);
+	CHECK_INT(fixture_files("quarantine"), 0);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages"), 0);
+	CHECK_INT(file_read(f.spool->pages, names[1], 1 << 20, &after), 0);
+	CHECK(after.len == file.len && memcmp(after.data, file.data, file.len) == 0);
 	fixture_end(&f);
 }
 
