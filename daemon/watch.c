@@ -264,6 +264,7 @@ static void taken(struct folder *f, struct watch_file *file)
 	int r = watch_finish_taken(f);
 
 	f->taken++;
+	f->rescan |= f->prune && !f->proven; /* a crash may have left rows of files that were moved */
 	f->proven = true;
 	f->well_ms = watch_now_ms(f->watch);
 	if (r < 0) {

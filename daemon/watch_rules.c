@@ -89,8 +89,11 @@ struct watch_file *watch_table_add(struct watch_table *t, const char *name, int6
 	return f;
 }
 
-static bool is_older(const struct watch_file *a, const struct watch_file *b)
+/* What killed the helper comes behind what did not: it must not keep the others waiting. */
+static bool is_before(const struct watch_file *a, const struct watch_file *b)
 {
+	if (a->failures != b->failures)
+		return a->failures < b->failures;
 	if (a->look.mtime_ns != b->look.mtime_ns)
 		return a->look.mtime_ns < b->look.mtime_ns;
 	return strcmp(a->name, b->name) < 0;
@@ -101,7 +104,7 @@ struct watch_file *watch_table_oldest(const struct watch_table *t)
 	struct watch_file *best = NULL;
 
 	for (size_t i = 0; i < t->n; i++)
-		if (t->files[i].ready && (!best || is_older(&t->files[i], best)))
+		if (t->files[i].ready && (!best || is_before(&t->files[i], best)))
 			best = &t->files[i];
 	return best;
 }

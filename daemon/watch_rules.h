@@ -47,7 +47,7 @@ struct watch_file *watch_table_find(const struct watch_table *t, const char *nam
  * waiting to be looked at makes room, and is found again by the next walk: *ret_lost then. */
 struct watch_file *watch_table_add(struct watch_table *t, const char *name, int64_t now_ms, bool must, bool *ret_lost);
 void watch_table_remove(struct watch_table *t, struct watch_file *f);
-/* The ready one that was written first; of those the first by name. NULL: none. */
+/* The ready one that the helper died over least often, of those the one written first, then by name. NULL: none. */
 struct watch_file *watch_table_oldest(const struct watch_table *t);
 /* One that is to be looked at now; NULL: none. */
 struct watch_file *watch_table_due(const struct watch_table *t, int64_t now_ms);

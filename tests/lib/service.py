@@ -33,6 +33,8 @@ def truth(name):
 class Service:
     """`with Service(backends={...}, route="sydney ocr") as s:`; sections are {"Backend sydney": {"Kind": "bedrock"}} merged over the defaults."""
 
+    poll = 2  # seconds after which wait() looks again without an event
+
     def __init__(self, sections=None, fault=False, build=None, folder=None):
         self.folder = folder or tempfile.mkdtemp(prefix="pageferry-", dir="/tmp")
         self.own_folder = folder is None
@@ -177,7 +179,7 @@ class Service:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError("waited %d s in vain; pages: %s\n%s" % (timeout, self.pages(), self.read_log()[-3000:]))
-                v.s.settimeout(min(left, 2))
+                v.s.settimeout(min(left, self.poll))
                 try:
                     v.receive()
                 except socket.timeout:

@@ -104,6 +104,39 @@ TEST(drop_in_wins)
 	CHECK_INT(config.backends[1].bedrock.timeout_ms, 90000);
 }
 
+TEST(watched_folders)
+{
+	_cleanup_buf_ struct buf many = {0};
+
+	CHECK_INT(read_text("[Watch scanner]\nFolder=/srv/scans\n[Watch mail]\nFolder=/srv/scans-too/\nThen=leave\nLane=now\nSettle=5s\n"
+			    "Type=invoice\n"), 0);
+	CHECK_INT(config.n_watches, 2);
+	CHECK_STR(config.watches[0].name, "scanner");
+	CHECK_INT(config.watches[0].then, THEN_MOVE);
+	CHECK_STR(config.watches[0].done, "done");
+	CHECK_STR(config.watches[0].rejected, "rejected");
+	CHECK_STR(config.watches[0].type, "");
+	CHECK_INT(config.watches[0].lane, LANE_BACKLOG);
+	CHECK_INT(config.watches[0].settle_ms, 2000);
+	CHECK_INT(config.watches[1].then, THEN_LEAVE);
+	CHECK_INT(config.watches[1].lane, LANE_NOW);
+	CHECK_INT(config.watches[1].settle_ms, 5000);
+	CHECK_STR(config.watches[1].type, "invoice");
+	refused("[Watch a]\nSettle=2s\n", 2, "Folder= is missing");
+	refused("[Watch a]\nFolder=scans\n", 2, "Folder=");
+	refused("[Watch a]\nFolder=/srv/../var\n", 2, "without . and ..");
+	refused("[Watch a]\nFolder=/var/lib/pageferry/in\n", 2, "in the spool's directory");
+	refused("[Watch a]\nFolder=/srv/a\n[Watch b]\nFolder=//srv/a/\n", 4, "[Watch a] has the same");
+	refused("[Watch a]\nFolder=/srv/a\n[Watch b]\nFolder=/srv/a/rejected\n", 4, "[Watch a] moves its files there");
+	refused("[Watch a]\nFolder=/srv/a/done\n[Watch b]\nFolder=/srv/a\n", 2, "[Watch b] moves its files there");
+	refused("[Watch a]\nFolder=/srv/a\nThen=leave\nRejected=no\n", 4, "Then=leave moves no files");
+	refused("[Watch a]\nFolder=/srv/a\nDone=..\n", 3, "the name of a folder");
+	refused("[Watch a]\nFolder=/srv/a\nThen=delete\n", 3, "move or leave");
+	for (int i = 0; i <= WATCH_FOLDERS_MAX; i++)
+		CHECK_INT(buf_addf(&many, "[Watch w%d]\nFolder=/srv/w%d\n", i, i), 0);
+	refused(buf_str(&many), 2 * WATCH_FOLDERS_MAX + 1, "more than 8 watched folders");
+}
+
 TEST(route_names_backends)
 {
 	refused("[Route]\nBackends=sydney ocr\n", 2, "there is no [Backend sydney]");

@@ -152,6 +152,36 @@ TEST(rejected_page_is_taken_back_and_the_next_is_taken)
 	end(&w);
 }
 
+TEST(a_watched_file_that_changes_is_not_accepted)
+{
+	char path[256], stamp[TAKEN_STAMP_SIZE];
+	struct world w;
+	struct stat st;
+
+	begin(&w);
+	fixture_put("", "in.jpg", "content", 7);
+	fixture_path(path, "", "in.jpg", "");
+	w.run.fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(w.run.fd >= 0 && fstat(w.run.fd, &st) == 0);
+	taken_stamp(&st, stamp);
+	w.run.taken = (struct taken_key){"scanner", "in.jpg", stamp};
+	for (int i = 0; i < 2; i++) {
+		CHECK_INT(page(&w, "{}"), 0);
+		CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+		if (i == 1)
+			fixture_put("", "in.jpg", "another content", 15);
+		CHECK_INT(page_end(&w, w.jpeg.len, ""), i == 0 ? 0 : -ESTALE);
+		intake_page_drop(&w.run);
+	}
+	CHECK_INT(seen.accepted, 1);
+	CHECK_INT(seen.storage, 0);
+	CHECK_INT(fixture_sql(&w.f, "SELECT count(*) FROM pages WHERE source = 'watch'"), 1);
+	CHECK_INT(fixture_sql(&w.f, "SELECT count(*) FROM taken WHERE folder = 'scanner' AND name = 'in.jpg'"), 1);
+	CHECK_INT(fixture_files("tmp"), 0);
+	close(w.run.fd);
+	end(&w);
+}
+
 TEST(frames_out_of_order_end_the_run)
 {
 	struct world w;
