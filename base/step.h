@@ -51,6 +51,15 @@
 	X(REBUILD_PAGE_INSERTED, "rebuild.page-inserted")                      \
 	X(REBUILD_PAGE_COMMITTED, "rebuild.page-committed")                    \
 	X(REBUILD_FINISHED, "rebuild.finished")                                \
+	/* age out, drop: daemon/keep.c */                                     \
+	X(AGE_MARKED, "age.marked")                                            \
+	X(AGE_COMMITTED, "age.committed")                                      \
+	X(AGE_FILE_REMOVED, "age.file-removed")                                \
+	X(AGE_RESULT_REMOVED, "age.result-removed")                            \
+	X(DROP_MARKED, "drop.marked")                                          \
+	X(DROP_COMMITTED, "drop.committed")                                    \
+	X(DROP_FILE_REMOVED, "drop.file-removed")                              \
+	X(DROP_RESULT_REMOVED, "drop.result-removed")                          \
 	/* helpers: capture/main.c, ocr/main.c */                              \
 	X(HELPER_STARTED, "helper.started")                                    \
 	X(HELPER_HALFWAY, "helper.halfway")                                    \

@@ -55,6 +55,10 @@ static int print_spool(const cJSON *s, const struct look *l, struct buf *out)
 		r = buf_adds(out, " free");
 	if (r >= 0 && !cJSON_IsTrue(json_get(s, "room")))
 		r = format_styled(out, l, STYLE_BAD, ": NO ROOM, pages are refused");
+	if (r >= 0 && json_get_string(s, "roomReason"))
+		r = buf_adds(out, ": ");
+	if (r >= 0 && json_get_string(s, "roomReason"))
+		r = format_text(out, l, json_get_string(s, "roomReason"), 0);
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 
@@ -94,8 +98,8 @@ static int print_lights(const cJSON *s, const struct look *l, struct buf *out)
 		if (r >= 0)
 			r = format_styled(out, l,
 				streq(state, "on")      ? STYLE_GOOD
-				: streq(state, "alarm") ? STYLE_BAD
-							: STYLE_PLAIN,
+				: streq(state, "alarm") || streq(state, "double") ? STYLE_BAD
+										  : STYLE_PLAIN,
 				state);
 	}
 	return r < 0 ? r : buf_addc(out, '\n');

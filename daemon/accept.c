@@ -64,7 +64,8 @@ static int id_is_free(struct spool *s, const char *id, const char *file)
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	r = db_get_i64(s->db, &one, "SELECT 1 FROM pages WHERE page = ?", "s", id);
+	r = db_get_i64(s->db, &one, "SELECT 1 FROM pages WHERE page = ? UNION ALL SELECT 1 FROM gone WHERE page = ?", "ss", id,
+		id);
 	return r < 0 ? r : r == 0;
 }
 

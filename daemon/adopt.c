@@ -212,18 +212,29 @@ static int set_aside(struct spool *s, const char *name, const char *reason)
 	return 0;
 }
 
+/* The row that said so is committed; a crash came before the file was removed. */
+static int remove_leftover(struct spool *s, const char *name)
+{
+	if (unlinkat(s->pages, name, 0) == 0)
+		s->reconcile.counts.leftovers++;
+	else if (errno != ENOENT)
+		log_line(spool_log_level(++s->stuck_files), "%s cannot be removed: %s", name, errno_text(-errno));
+	return 0;
+}
+
 int spool_adopt(struct spool *s, const char *name)
 {
 	char id[PAGE_ID_SIZE];
 	struct page_row p;
-	int64_t one;
+	int64_t kept;
 	int r;
 
 	if (!page_id_from_name(name, id))
 		return set_aside(s, name, "found in pages/, not a page file of pageferryd");
-	r = db_get_i64(s->db, &one, "SELECT 1 FROM pages WHERE page = ?", "s", id);
+	r = db_get_i64(s->db, &kept, "SELECT file FROM pages WHERE page = ? UNION ALL SELECT 0 FROM gone WHERE page = ?", "ss",
+		id, id);
 	if (r != 0)
-		return r < 0 ? r : 0;
+		return r < 0 ? r : kept ? 0 : remove_leftover(s, name);
 	r = describe(s, name, id, &p);
 	switch (r) {
 	case 0:

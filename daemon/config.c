@@ -68,6 +68,21 @@ static int parse_url_path(const char *v, void *target, const void *string, char 
 	return v[0] != '/' ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
 }
 
+/* A time, or forever, which is 0. */
+static int parse_keep(const char *v, void *target, const void *range, char *allowed, size_t n)
+{
+	char time[160];
+	int r;
+
+	if (streq(v, "forever")) {
+		*(int64_t *)target = 0;
+		return 0;
+	}
+	r = ini_parse_duration_ms(v, target, range, time, sizeof(time));
+	str_format(allowed, n, "forever, or %s", time);
+	return r;
+}
+
 static const char *const kind_names[] = {"bedrock", "openai", "ocr", NULL};
 /* A folder inside the watched one: its name, no path. */
 static int parse_folder_name(const char *v, void *target, const void *string, char *allowed, size_t n)
@@ -89,6 +104,7 @@ static const char *const schema_names[] = {"json_schema", "json_object", "none",
 #define NUMBER(s, f, l, h) ini_parse_int64, offsetof(struct s, f), RANGE(l, h)
 #define BYTES(s, f)   ini_parse_bytes, offsetof(struct s, f), RANGE(0, INT64_C(1) << 50)
 #define TIME(s, f, l, h) ini_parse_duration_ms, offsetof(struct s, f), RANGE(l, h)
+#define KEEP(s, f)    parse_keep, offsetof(struct s, f), RANGE(SECONDS(3600), SECONDS(86400) * 36500)
 #define YESNO(s, f)   ini_parse_boolean, offsetof(struct s, f), NULL
 
 #define BACKEND CONFIG_BACKEND_SECTION
@@ -136,6 +152,10 @@ static const struct ini_key keys[] = {
 		"Free space that is left alone (suffix K, M, G): below it nothing is scanned."},
 	{"Spool", "InodeFloor", NUMBER(config, floor_inodes, 0, INT64_C(1) << 40), "1000",
 		"Free inodes that are left alone."},
+	{"Spool", "KeepPages", KEEP(config, keep_pages_ms), "30d",
+		"How long a page's file is kept when its results are delivered, 1h to 36500d, or forever."},
+	{"Spool", "KeepResults", KEEP(config, keep_results_ms), "365d",
+		"How long the results and the page's row are kept then; not less than KeepPages=."},
 
 	{"Route", "Backends", parse_route, 0, NULL, "ocr",
 		"Names of backends: the authoritative one first, then the fallbacks in order."},

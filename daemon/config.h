@@ -69,6 +69,7 @@ struct config {
 	/* [Spool] */
 	char directory[PATH_SIZE];
 	int64_t cap_bytes, floor_bytes, floor_inodes;
+	int64_t keep_pages_ms, keep_results_ms; /* 0: for ever */
 	/* [Route] */
 	char route[ROUTE_MAX][BACKEND_NAME_SIZE]; /* Backends=: default "ocr" */
 	size_t n_route;

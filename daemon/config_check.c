@@ -80,6 +80,17 @@ static void check_route(struct config_reading *rd)
 			problem(rd, c, "Route", "Backends", "there is no [Backend %s]", c->route[i]);
 }
 
+/* A page goes with its results: its file cannot stay behind. */
+static void check_keep(struct config_reading *rd)
+{
+	const struct config *c = rd->config;
+	const char *key = seen_find(rd, c, "KeepPages") || !seen_find(rd, c, "KeepResults") ? "KeepPages" : "KeepResults";
+
+	if (c->keep_results_ms > 0 && (c->keep_pages_ms == 0 || c->keep_pages_ms > c->keep_results_ms))
+		problem(rd, c, "Spool", key, "a page's file would be kept for longer than its results (KeepPages= is 30d and "
+			"KeepResults= 365d by default)");
+}
+
 static void check_keys_of_kind(struct config_reading *rd, const struct backend_config *b, const char *title)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(key_kinds); i++)
@@ -304,6 +315,7 @@ static void check_watch(struct config_reading *rd, const struct watch_config *w)
 int config_check(struct config_reading *rd)
 {
 	check_route(rd);
+	check_keep(rd);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		check_backend(rd, &rd->config->backends[i]);
 	for (size_t i = 0; i < rd->config->n_watches; i++)

@@ -79,8 +79,9 @@ static bool open_page(struct attempt *a)
 		return false;
 	}
 	a->fd = spool_page_open(spool, &a->row);
-	if (a->fd == -ENOENT || a->fd == -EBADMSG || a->fd == -ELOOP) {
-		str_format(reason, sizeof(reason), "lost: its file %s", a->fd == -ENOENT ? "is gone" : "is not what was accepted");
+	if (a->fd == -ENOENT || a->fd == -ENODATA || a->fd == -EBADMSG || a->fd == -ELOOP) {
+		str_format(reason, sizeof(reason), "%s", a->fd == -ENOENT ? "lost: its file is gone" : a->fd == -ENODATA ?
+			"lost: its file has aged out" : "damaged: its file is not what was accepted");
 		a->fd = -1;
 		courier_hold(c, &a->row, reason);
 		return false;
@@ -228,11 +229,18 @@ static bool can_sign_now(struct attempt *a, int64_t *ret_seconds)
 	return false;
 }
 
+/* The page as it was accepted, and the hash of the request that carries it. */
 static bool hashed(struct attempt *a)
 {
 	char reason[120];
-	int r = body_hash(&a->req);
+	int r = spool_page_verify(a->fd, &a->row);
 
+	if (r == -EBADMSG) {
+		courier_hold(a->courier, &a->row, "damaged: its file is not what was accepted");
+		return false;
+	}
+	if (r >= 0)
+		r = body_hash(&a->req);
 	if (r >= 0) {
 		hex_encode(a->req.body_sha256, SHA256_SIZE, a->body_hex);
 		return true;

@@ -14,7 +14,7 @@
 
 /* A due row with what is to be delivered. */
 struct due {
-	int64_t id, version, current;
+	int64_t id, seq, version, current;
 	char page[PAGE_ID_SIZE];
 	struct buf json;
 };
@@ -31,7 +31,7 @@ static int due_next(struct spool *s, struct due *d)
 	int r;
 
 	r = db_query(s->db, &st,
-		"SELECT d.id, d.version, p.version, p.page, r.json FROM deliveries d"
+		"SELECT d.id, d.version, p.version, p.page, r.json, p.seq FROM deliveries d"
 		" CROSS JOIN pages p ON p.seq = d.page"
 		" CROSS JOIN results r ON r.page = d.page AND r.version = d.version"
 		" WHERE d.done_ms IS NULL AND d.sink = '" SINK_RESULTS
@@ -41,7 +41,8 @@ static int due_next(struct spool *s, struct due *d)
 		r = stmt_next(st);
 	if (r <= 0)
 		return r;
-	*d = (struct due){.id = stmt_i64(st, 0), .version = stmt_i64(st, 1), .current = stmt_i64(st, 2)};
+	*d = (struct due){.id = stmt_i64(st, 0), .version = stmt_i64(st, 1), .current = stmt_i64(st, 2),
+		.seq = stmt_i64(st, 5)};
 	text_cut(d->page, sizeof(d->page), stmt_text(st, 3));
 	r = buf_adds(&d->json, stmt_text(st, 4));
 	stmt_done(st);
@@ -96,10 +97,24 @@ static int give_up(struct spool *s, const struct due *d)
 		"ii", clock_realtime_ms(s->clock), d->id);
 }
 
+/* One commit: it is delivered, and from when on the page is kept. */
 static int mark_delivered(struct spool *s, const struct due *d)
 {
-	return db_exec(s->db, "UPDATE deliveries SET done_ms = ?, tries = tries + 1, tried_ms = ?, error = NULL WHERE id = ?", "iii",
-		clock_realtime_ms(s->clock), clock_realtime_ms(s->clock), d->id);
+	int64_t now = clock_realtime_ms(s->clock);
+	int r;
+
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = db_exec(s->db, "UPDATE deliveries SET done_ms = ?, tries = tries + 1, tried_ms = ?, error = NULL WHERE id = ?", "iii", now,
+		now, d->id);
+	if (r >= 0)
+		r = keep_note_delivered(s, d->seq);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	return db_commit(s->db);
 }
 
 static int deliver(struct spool *s, const struct due *d, delivery_done_fn done, void *ud)
@@ -170,6 +185,7 @@ int delivery_reconcile(struct spool *s, int64_t *cursor)
 {
 	struct {
 		int64_t seq, version;
+		bool unnoted; /* done, and from when on it is kept is not known */
 		char page[PAGE_ID_SIZE];
 	} rows[64];
 
@@ -180,18 +196,21 @@ int delivery_reconcile(struct spool *s, int64_t *cursor)
 
 		/* Read first, then written: a walk must not change what it walks. */
 		r = db_query(s->db, &st,
-			"SELECT seq, version, page FROM pages WHERE seq > ? ORDER BY seq LIMIT 64", "i",
+			"SELECT seq, version, page, state = 'done' AND kept_ms IS NULL FROM pages WHERE seq > ? ORDER BY seq LIMIT 64", "i",
 			*cursor);
 		if (r < 0)
 			return r;
 		while ((r = stmt_next(st)) > 0 && n < ARRAY_SIZE(rows)) {
 			rows[n].seq = stmt_i64(st, 0);
 			rows[n].version = stmt_i64(st, 1);
+			rows[n].unnoted = stmt_i64(st, 3) != 0;
 			text_cut(rows[n++].page, PAGE_ID_SIZE, stmt_text(st, 2));
 		}
 		stmt_done(st);
 		for (size_t i = 0; r >= 0 && i < n; i++) {
 			r = redeliver(s, rows[i].seq, rows[i].version, rows[i].page);
+			if (r >= 0 && rows[i].unnoted)
+				r = keep_note_delivered(s, rows[i].seq);
 			if (r >= 0)
 				*cursor = rows[i].seq;
 		}

@@ -210,6 +210,9 @@ static int insert_result(struct spool *s, struct closing *k)
 	if (r >= 0 && k->current)
 		r = db_exec(s->db, "INSERT INTO deliveries (page, version, sink) VALUES (?, ?, 'results')",
 			"ii", k->page.seq, k->version);
+	/* It is kept from when this one is delivered. */
+	if (r >= 0 && k->current)
+		r = db_exec(s->db, "UPDATE pages SET kept_ms = NULL WHERE seq = ?", "i", k->page.seq);
 	return r;
 }
 
@@ -346,6 +349,9 @@ static int close_in_transaction(struct spool *s, struct closing *k, enum page_st
 	}
 	*ret_after = state_after(k);
 	r = update_page(s, k, *ret_after);
+	/* An answer that was delivered as provisional may just have become final. */
+	if (r >= 0 && *ret_after == STATE_DONE)
+		r = keep_note_delivered(s, k->page.seq);
 	return r < 0 ? r : spool_stamp_save(s, &k->now);
 }
 

@@ -72,7 +72,8 @@ static int add_lights(struct service *s, cJSON *obj)
 static int status_json(struct service *s, cJSON **ret)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
-	char why[256];
+	char why[256] = "";
+	bool room = spool_room(s->spool, why, sizeof(why)) >= 0;
 	int r;
 
 	if (!j || json_add_string(j, "version", PAGEFERRY_VERSION) < 0 ||
@@ -81,7 +82,7 @@ static int status_json(struct service *s, cJSON **ret)
 		json_add_i64(j, "uptimeMs", clock_boottime_ms(s->clock) - s->started_ms) < 0 ||
 		json_add_string(j, "clock", time_trust_name(clock_trust(s->clock))) < 0 ||
 		json_add_i64(j, "freeBytes", spool_bytes_free(s->spool)) < 0 ||
-		json_add_bool(j, "room", spool_room(s->spool, why, sizeof(why)) >= 0))
+		json_add_bool(j, "room", room) < 0 || (!room && json_add_string(j, "roomReason", why) < 0))
 		return -ENOMEM;
 	r = add_counts(s, j);
 	if (r >= 0)

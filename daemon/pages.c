@@ -11,7 +11,7 @@
 	"SELECT p.seq, p.page, d.document, p.position, p.job, p.lane, p.state, p.reason, p.accepted_ms,"     \
 	" p.accepted_trust, p.source, p.name, p.owner, p.sha256, p.bytes, p.width, p.height, p.rung, "       \
 	"p.tries,"                                                                                           \
-	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version, p.retried"                                   \
+	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version, p.retried, p.file"                                   \
 	" FROM pages p " index " CROSS JOIN documents d ON d.id = p.document "
 #define COLUMNS COLUMNS_BY("")
 
@@ -40,6 +40,7 @@ enum column {
 	C_BOOT_MS,
 	C_VERSION,
 	C_RETRIED,
+	C_FILE,
 };
 
 static const char *const state_names[] = {
@@ -109,11 +110,37 @@ int spool_page_open(struct spool *s, const struct page_row *p)
 
 	if (!page_id_valid(p->id))
 		return -EBADMSG;
+	if (p->aged_out)
+		return -ENODATA;
 	page_file_name(p->id, name);
 	fd = openat(s->pages, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	return S_ISREG(st.st_mode) && st.st_size == p->bytes ? take_fd(&fd) : -EBADMSG;
+}
+
+int spool_page_verify(int fd, const struct page_row *p)
+{
+	uint8_t piece[16384], digest[SHA256_SIZE];
+	char hex[SHA256_HEX_SIZE];
+	struct sha256 *h;
+	off_t at = 0;
+	ssize_t n;
+	int r;
+
+	r = sha256_new(&h);
+	if (r < 0)
+		return r;
+	while ((n = pread(fd, piece, sizeof(piece), at)) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0) {
+			sha256_update(h, piece, (size_t)n);
+			at += n;
+		}
+	r = n < 0 ? -errno : 0;
+	sha256_final(h, digest);
+	sha256_free(h);
+	hex_encode(digest, sizeof(digest), hex);
+	return r < 0 ? r : streq(hex, p->sha256) ? 0 : -EBADMSG;
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -138,6 +165,7 @@ static int row_read(struct spool *s, struct stmt *st, struct page_row *p)
 		.tried_boot_ms = stmt_i64(st, C_BOOT_MS),
 		.version = stmt_i64(st, C_VERSION),
 		.retried = stmt_i64(st, C_RETRIED),
+		.aged_out = stmt_i64(st, C_FILE) == 0,
 	};
 	text_cut(p->id, sizeof(p->id), stmt_text(st, C_PAGE));
 	text_cut(p->document, sizeof(p->document), stmt_text(st, C_DOCUMENT));
@@ -267,7 +295,7 @@ int page_row_insert(struct spool *s, struct page_row *p, const char *capture_jso
 	if (r < 0)
 		return r;
 	p->seq = db_last_id(s->db);
-	return 0;
+	return spool_bytes_add(s, p->bytes);
 }
 
 /* ---- what a person changes ------------------------------------------------------------------- */

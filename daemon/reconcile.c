@@ -351,6 +351,49 @@ static int rows_slice(struct spool *s)
 	return c->state < ARRAY_SIZE(walked);
 }
 
+/* ---- exports --------------------------------------------------------------------------------- */
+
+/* "ID.json"; false: no name of ours. */
+static bool id_of_export(const char *name, char id[static PAGE_ID_SIZE])
+{
+	if (strlen(name) != PAGE_ID_LENGTH + strlen(".json") || !streq(name + PAGE_ID_LENGTH, ".json"))
+		return false;
+	memcpy(id, name, PAGE_ID_LENGTH);
+	id[PAGE_ID_LENGTH] = 0;
+	return page_id_valid(id);
+}
+
+static int export_aside(struct spool *s, const char *name, const char *reason)
+{
+	int r = quarantine_move(s, s->results, name, reason);
+
+	if (r >= 0)
+		s->reconcile.counts.quarantined++;
+	else
+		log_warning("a file in results/ cannot be set aside: %s", errno_text(r));
+	return 0;
+}
+
+/* An export without any row is of a database that was lost: it stays. */
+static int check_export(struct spool *s, const char *name)
+{
+	char id[PAGE_ID_SIZE];
+	struct stat st;
+	int64_t one;
+	int r;
+
+	if (!id_of_export(name, id))
+		return export_aside(s, name, "found in results/, not an export of pageferryd");
+	if (fstatat(s->results, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	if (!S_ISREG(st.st_mode))
+		return export_aside(s, name, "found in results/, not a regular file");
+	r = db_get_i64(s->db, &one, "SELECT 1 FROM gone WHERE page = ?", "s", id);
+	if (r > 0 && unlinkat(s->results, name, 0) == 0)
+		s->reconcile.counts.leftovers++;
+	return MIN(r, 0);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 static int slice(struct spool *s)
@@ -370,6 +413,12 @@ static int slice(struct spool *s)
 		break;
 	case PHASE_FILES:
 		r = s->rebuilt ? rebuild_slice(s) : spool_walk_slice(s, s->pages, spool_adopt);
+		break;
+	case PHASE_RESULTS:
+		r = spool_walk_slice(s, s->results, check_export);
+		break;
+	case PHASE_COUNT:
+		r = spool_recount(s);
 		break;
 	default:
 		return 0;

@@ -10,6 +10,7 @@
 #include "daemon/delivery.h"
 #include "daemon/intake.h"
 #include "daemon/messages.h"
+#include "daemon/upkeep.h"
 #include "daemon/watch.h"
 
 #define RECONCILE_AGAIN_MS 30000
@@ -60,20 +61,32 @@ static void tell_status(struct service *s)
 		s->status_pending = loop_timer(s->event, &s->status_timer, STATUS_EVERY_MS, on_status, s) >= 0;
 }
 
-/* The state for the lights, again from the spool and the courier; shows them when they changed. */
-static void service_lights(struct service *s)
+/* Would a page be taken now? What is full and what is broken are two lights. */
+static void look_for_room(struct service *s)
+{
+	char why[200] = "";
+	int r = spool_room(s->spool, why, sizeof(why));
+	bool failed = s->write_error < 0 || r == -EROFS || r == -EIO;
+
+	if (failed && !s->state.storage_failed)
+		log_event(LOG_LEVEL_ERROR, MESSAGE_STORAGE_FAILED, NULL, 0, "the spool cannot be used: %s",
+			s->write_error < 0 ? errno_text(s->write_error) : why);
+	s->state.storage_failed = failed;
+	s->state.no_room = r == -ENOSPC || r == -EDQUOT;
+	if (s->upkeep)
+		upkeep_room(s->upkeep, r, why);
+}
+
+void service_lights(struct service *s)
 {
 	struct spool_counts n = {0};
 	struct lights now;
-	char why[200];
-	int r;
 
 	if (spool_counts(s->spool, &n) >= 0) {
 		s->state.waiting = (uint32_t)MIN(n.queued + n.provisional, (int64_t)UINT32_MAX);
 		s->state.held = (uint32_t)MIN(n.held, (int64_t)UINT32_MAX);
 	}
-	r = spool_room(s->spool, why, sizeof(why));
-	s->state.no_room = r == -ENOSPC || r == -EDQUOT;
+	look_for_room(s);
 	s->state.offline = s->courier && courier_offline(s->courier);
 	tell_status(s);
 	now = lights_for(&s->state);
@@ -127,14 +140,11 @@ static bool ended_by_damage(struct service *s)
 
 void service_storage(struct service *s, int error)
 {
-	bool failed = error < 0;
+	bool changed = (error < 0) != (s->write_error < 0);
 
-	if (failed && !s->state.storage_failed)
-		log_event(LOG_LEVEL_ERROR, MESSAGE_STORAGE_FAILED, NULL, 0, "the spool cannot be used: %s", errno_text(error));
-	if (failed != s->state.storage_failed) {
-		s->state.storage_failed = failed;
+	s->write_error = MIN(error, 0);
+	if (changed)
 		service_lights(s);
-	}
 	ended_by_damage(s);
 }
 
@@ -157,10 +167,10 @@ static void report_recovery(struct service *s)
 {
 	const struct spool_reconciled *n = spool_reconciled(s->spool);
 
-	if (n->tmp_removed || n->not_acknowledged || n->rebuilt || n->lost || n->attempts_crashed || n->quarantined)
-		log_notice("recovered: %" PRIi64 " unfinished files removed, %" PRIi64 " pages found without a row, %" PRIi64
+	if (n->tmp_removed || n->leftovers || n->not_acknowledged || n->rebuilt || n->lost || n->attempts_crashed || n->quarantined)
+		log_notice("recovered: %" PRIi64 " unfinished and old files removed, %" PRIi64 " pages found without a row, %" PRIi64
 			   " of a lost database, %" PRIi64 " lost, %" PRIi64 " requests cut off, %" PRIi64 " set aside",
-			n->tmp_removed, n->not_acknowledged, n->rebuilt, n->lost, n->attempts_crashed, n->quarantined);
+			n->tmp_removed + n->leftovers, n->not_acknowledged, n->rebuilt, n->lost, n->attempts_crashed, n->quarantined);
 	service_lights(s);
 	/* Only now: a page that crashed the service before is held by then. */
 	courier_start(s->courier);
@@ -193,6 +203,7 @@ static int on_reconcile(sd_event_source *source, void *ud)
 		r = delivery_reconcile(s->spool, &s->delivery_cursor);
 		if (r == 0) {
 			courier_start(s->courier); /* again, for the deliveries that were found missing */
+			upkeep_recovered(s->upkeep);
 			return 0;
 		}
 	}
@@ -328,6 +339,8 @@ static int open_parts(struct service *s, char *why, size_t why_size)
 	if (r >= 0)
 		r = watch_new(s, &s->watch);
 	if (r >= 0)
+		r = upkeep_new(s, &s->upkeep);
+	if (r >= 0)
 		r = loop_watchdog_new(s->event, &s->watchdog);
 	if (r >= 0)
 		r = loop_watchdog_add(s->watchdog, what_hangs, s);
@@ -362,6 +375,8 @@ void service_clear(struct service *s)
 	loop_watchdog_free(s->watchdog);
 	watch_free(s->watch);
 	s->watch = NULL;
+	upkeep_free(s->upkeep);
+	s->upkeep = NULL;
 	intake_free(s->intake);
 	s->intake = NULL;
 	courier_free(s->courier);

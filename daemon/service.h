@@ -13,6 +13,7 @@ struct courier;
 struct intake;
 struct control;
 struct watch;
+struct upkeep;
 
 /* One thing that happened; strings and rows are borrowed for the call. */
 enum event_kind {
@@ -51,11 +52,13 @@ struct service {
 	struct intake *intake;
 	struct control *control;
 	struct watch *watch;
+	struct upkeep *upkeep;
 	struct service_state state;  /* for the lights */
 	struct lights lights;
 	int64_t last_seq;            /* the page taken last; 0: none yet */
 	int64_t started_ms;          /* boottime */
 	bool stopping, damaged;
+	int write_error;             /* how the spool did when it was last used: 0 or negative errno */
 	/* service.c's own */
 	struct loop_watchdog *watchdog;
 	sd_event_source *reconcile, *reconcile_timer, *stop_timer, *stop_check, *status_timer;
@@ -74,6 +77,8 @@ int service_run(struct service *s);
 int types_load(const struct config *c, struct typeset **ret, struct buf *errors);
 /* How the spool did when it was last used: 0 or negative errno. Shown by the lights; a damaged database ends the service. */
 void service_storage(struct service *s, int error);
+/* The state for the lights, again from the spool and the courier; shows them when they changed. */
+void service_lights(struct service *s);
 
 /* Tells control (monitors, waiting calls), courier (work) and lights. The one way parts hear of each other. */
 void service_event(struct service *s, const struct event *e);

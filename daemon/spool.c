@@ -378,7 +378,7 @@ static int load_meta(struct spool *s)
 	if (r >= 0)
 		r = spool_meta_get_i64(s, "rebuilt", &rebuilt);
 	if (r >= 0)
-		r = db_get_i64(s->db, &s->pages_bytes, "SELECT coalesce(sum(bytes), 0) FROM pages", "");
+		r = spool_meta_get_i64(s, "pages_bytes", &s->pages_bytes);
 	if (r >= 0)
 		r = db_get_i64(s->db, &s->reconcile.attempt_max,
 			"SELECT coalesce(max(id), 0) FROM attempts WHERE closed_ms IS NULL", "");

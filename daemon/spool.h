@@ -51,6 +51,7 @@ struct page_row {
 	int64_t retried;  /* attempts up to this one were before a person's last retry, and no longer count */
 	bool tried_this_boot;
 	int64_t version;
+	bool aged_out; /* its file has aged out (KeepPages=) */
 };
 
 struct spool_options {
@@ -76,11 +77,12 @@ int spool_ledger_lost(struct spool *s);
 int spool_confirm(struct spool *s);
 
 /* One slice of recovery: empties tmp/, page file without row -> held "not acknowledged", row without file -> held
- * "lost", attempts left open -> closed as crashed, spent at their reservation, receipt "crashed".
+ * "lost", attempts left open -> closed as crashed, spent at their reservation, receipt "crashed"; files of what has aged out or
+ * was dropped are removed, foreign ones set aside; what page files take is counted again.
  * 1: call again, 0: finished, negative errno. Each slice is bounded (256 items). */
 int spool_reconcile(struct spool *s);
 struct spool_reconciled {
-	int64_t tmp_removed, not_acknowledged, rebuilt, lost, attempts_crashed, quarantined;
+	int64_t tmp_removed, not_acknowledged, rebuilt, lost, attempts_crashed, quarantined, leftovers;
 };
 const struct spool_reconciled *spool_reconciled(const struct spool *s);
 
@@ -92,6 +94,10 @@ const struct spool_job *spool_job_by_id(struct spool *s, int64_t id); /* NULL if
 /* Is there room for one more page? 0, or -ENOSPC / -EDQUOT / -EROFS / -EIO with a sentence for people. */
 int spool_room(struct spool *s, char *why, size_t why_size);
 int64_t spool_bytes_free(struct spool *s);
+/* After a failure: does a small commit succeed again? 0 or negative errno. */
+int spool_probe(struct spool *s);
+/* Counts again what page files take, in slices: 1: call again, 0: finished (a difference was logged and corrected). */
+int spool_recount(struct spool *s);
 
 /* ---- accept: begin, write..., commit or abort. Steps ACCEPT_* of base/step.h ------------------------------------------ */
 struct spool_writer;
@@ -121,8 +127,10 @@ int spool_page_find(struct spool *s, const char *id, struct page_row *ret);
 int spool_page_get(struct spool *s, int64_t seq, struct page_row *ret);
 /* Newest first, before seq (0: from the newest), of one state (-1: any). Up to limit rows; returns how many. */
 ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct page_row *rows, size_t limit);
-/* Opens the page file for reading. The descriptor or negative errno. */
+/* Opens the page file for reading. The descriptor or negative errno; -ENODATA: it has aged out, -EBADMSG: not as accepted. */
 int spool_page_open(struct spool *s, const struct page_row *p);
+/* Has the open page file the content that was accepted? Reads all of it. 0, -EBADMSG, or errno. */
+int spool_page_verify(int fd, const struct page_row *p);
 /* Held by a person's need, with a reason; or queued again (a provisional page stays that) with tries 0 and rung 0. -ENOENT: no
  * such page, or its file is missing; -EALREADY: it is done; -EBADMSG: its file or its job cannot be read. */
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason);

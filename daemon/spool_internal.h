@@ -1,4 +1,4 @@
-/* What the files of the spool share (spool.c, accept.c, pages.c, jobs.c, reconcile.c, adopt.c, quarantine.c)
+/* What the files of the spool share (spool.c, accept.c, pages.c, jobs.c, reconcile.c, adopt.c, quarantine.c, keep.c, room.c)
  * and their tests see. Nobody else includes this. */
 #pragma once
 
@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/spool.h"
+#include "daemon/keep.h"
 
 #define PAGE_ID_LENGTH    22                  /* "20261121T031205-7kq2mx" */
 #define PAGE_FILE_SIZE    (PAGE_ID_SIZE + 4)  /* with ".jpg" */
@@ -22,16 +22,23 @@ struct stamp {
 	enum time_trust trust;
 };
 
-enum reconcile_phase { PHASE_TMP, PHASE_ATTEMPTS, PHASE_ROWS, PHASE_FILES, PHASE_FINISHED };
+enum reconcile_phase { PHASE_TMP, PHASE_ATTEMPTS, PHASE_ROWS, PHASE_FILES, PHASE_RESULTS, PHASE_COUNT, PHASE_FINISHED };
 
 struct reconcile {
 	enum reconcile_phase phase;
 	int64_t attempt_max; /* the newest attempt when the spool was opened: later ones are this run's */
 	size_t state;        /* PHASE_ROWS: which state is walked */
 	int64_t cursor;      /* seq or attempt id, by phase */
-	DIR *dir;            /* PHASE_TMP, PHASE_FILES: where the walk is */
+	DIR *dir;            /* phases that walk a folder: where it is */
 	struct rebuild *rebuild; /* PHASE_FILES after the database was lost; owned */
 	struct spool_reconciled counts;
+};
+
+/* A count of the bytes of page files, in slices. */
+struct recount {
+	bool running;
+	int64_t cursor; /* seq of the last row counted */
+	int64_t sum;
 };
 
 struct spool {
@@ -42,7 +49,8 @@ struct spool {
 	struct db *db;
 	struct clock *clock; /* borrowed */
 	int64_t cap_bytes, floor_bytes, floor_inodes;
-	int64_t pages_bytes; /* sum of the rows' bytes */
+	int64_t pages_bytes; /* sum of the bytes of rows whose file is there */
+	struct recount recount;
 	int64_t stamp_ms;    /* last trusted stamp in meta */
 	bool rebuilt;        /* the database was made anew beside page files */
 	char boot_id[40];
@@ -53,6 +61,10 @@ struct spool {
 	struct spool_writer *writers; /* open ones: their files in tmp/ are in use */
 	int64_t set_aside;            /* how often something was moved to quarantine/ */
 	int64_t newer;                /* page files of a newer version, left where they are */
+	bool keep_looked;             /* the keep clock was moved in this run, */
+	int64_t keep_boot_ms;         /* at this boottime */
+	struct keep_counts kept;
+	int64_t stuck_files; /* that could not be removed */
 	struct reconcile reconcile;
 	void (*random)(void *out, size_t len); /* random_bytes(), unless a test wants a collision */
 };
@@ -104,6 +116,12 @@ static inline enum log_level spool_log_level(int64_t times)
 	return times <= 10 ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 }
 
+/* ---- room.c ---------------------------------------------------------------------------------- */
+/* In the transaction that adds (or, negative, removes) a page file. */
+int spool_bytes_add(struct spool *s, int64_t delta);
+/* After that commit, when it was removed. */
+void spool_bytes_gone(struct spool *s, int64_t seq, int64_t bytes);
+
 /* ---- reconcile.c ----------------------------------------------------------------------------- */
 /* A slice of a folder through fn, at c->dir. 1: more, 0: the end, negative errno. */
 int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name));
@@ -115,7 +133,7 @@ int rebuild_slice(struct spool *s);
 void rebuild_free(struct rebuild *b);
 
 /* ---- adopt.c, quarantine.c ------------------------------------------------------------------- */
-/* A page file without row: a row from its comment, else it is set aside. */
+/* A page file without row: a row from its comment, else it is set aside. One whose row says that it is gone is removed. */
 int spool_adopt(struct spool *s, const char *name);
 /* The id that a page file's name promises; false: no name of ours. */
 bool page_id_from_name(const char *name, char id[static PAGE_ID_SIZE]);

@@ -6,11 +6,12 @@
  *
  *   captured  blink  a page is being taken: leave it where it is
  *             on     the page was taken: it may be lifted
- *             alarm  the last scan gave no page, or scans are refused: put it down again, or call somebody
+ *             alarm  the last scan gave no page: put it down again; with "safe" in alarm too: call somebody
+ *             double there is no room, scans are refused until there is
  *   safe      on     the page survives anything from here on, a power cut too
  *             blink  a page is being taken or written
  *             off    nothing is promised
- *             alarm  the disk is full or cannot be written: nothing that is scanned now would be kept
+ *             alarm  the disk cannot be written: nothing that is scanned now would be kept
  *   delivered on     its fields went where they go, and nothing waits
  *             blink  pages wait their turn; nobody needs to do anything
  *             alarm  at least one page waits for a person
@@ -26,9 +27,9 @@ static bool storage_failed(const struct service_state *s)
 	return s->storage_failed;
 }
 
-static bool scans_refused(const struct service_state *s)
+static bool no_room(const struct service_state *s)
 {
-	return s->storage_failed || s->no_room;
+	return s->no_room;
 }
 
 static bool scanning(const struct service_state *s)
@@ -69,7 +70,8 @@ static bool delivered(const struct service_state *s)
 /* A scan in progress comes first: while it runs, "do not lift the page" is what matters. */
 static const struct rule captured_rules[] = {
 	{scanning, LIGHT_BLINK},
-	{scans_refused, LIGHT_ALARM},
+	{storage_failed, LIGHT_ALARM},
+	{no_room, LIGHT_DOUBLE},
 	{capture_failed, LIGHT_ALARM},
 	{page_safe, LIGHT_ON},
 	{NULL, LIGHT_OFF},
@@ -81,7 +83,6 @@ static const struct rule safe_rules[] = {
 	{storage_failed, LIGHT_ALARM},
 	{scanning, LIGHT_BLINK},
 	{page_safe, LIGHT_ON},
-	{scans_refused, LIGHT_ALARM},
 	{NULL, LIGHT_OFF},
 };
 
@@ -111,7 +112,7 @@ struct lights lights_for(const struct service_state *s)
 
 const char *light_name(enum light l)
 {
-	static const char *const names[] = {"off", "on", "blink", "alarm"};
+	static const char *const names[] = {"off", "on", "blink", "alarm", "double"};
 
 	return (size_t)l < ARRAY_SIZE(names) ? names[l] : "off";
 }

@@ -7,7 +7,8 @@
 
 #include "base/util.h"
 
-enum light { LIGHT_OFF, LIGHT_ON, LIGHT_BLINK, LIGHT_ALARM /* fast blink: a person is needed */ };
+/* ALARM: fast blink, a person is needed. DOUBLE: two short flashes and a pause, there is no room. */
+enum light { LIGHT_OFF, LIGHT_ON, LIGHT_BLINK, LIGHT_ALARM, LIGHT_DOUBLE };
 
 /* What the service knows at this moment. */
 struct service_state {
@@ -15,7 +16,7 @@ struct service_state {
 	bool capture_failed; /* the last scan gave no page */
 	bool last_page_safe; /* the last page taken has its row committed */
 	bool last_page_delivered;
-	bool no_room;       /* scans are refused: the spool is full */
+	bool no_room;       /* scans are refused: the spool or the disk is full */
 	bool storage_failed; /* the spool cannot be written */
 	uint32_t waiting;   /* pages queued or provisional */
 	uint32_t held;      /* pages that wait for a person */

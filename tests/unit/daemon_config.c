@@ -202,6 +202,24 @@ TEST(ranges_are_checked)
 	refused("[Capture]\nType=../x\n", 2, "Type");
 }
 
+TEST(files_are_kept_no_longer_than_results)
+{
+	CHECK_INT(read_text(""), 0);
+	CHECK_INT(config.keep_pages_ms, INT64_C(30) * 86400000);
+	CHECK_INT(config.keep_results_ms, INT64_C(365) * 86400000);
+	CHECK_INT(read_text("[Spool]\nKeepPages=1h\nKeepResults=forever\n"), 0);
+	CHECK_INT(config.keep_pages_ms, 3600000);
+	CHECK_INT(config.keep_results_ms, 0);
+	CHECK_INT(read_text("[Spool]\nKeepPages=forever\nKeepResults=forever\n"), 0);
+	CHECK_INT(read_text("[Spool]\nKeepPages=2w\nKeepResults=14d\n"), 0);
+	refused("[Spool]\nKeepPages=15d\nKeepResults=14d\n", 2, "longer than its results");
+	refused("[Spool]\nKeepPages=forever\n", 2, "longer than its results");
+	refused("[Spool]\nKeepResults=7d\n", 2, "longer than its results");
+	refused("[Spool]\nKeepPages=59min\n", 2, "forever, or a time from 1h to");
+	refused("[Spool]\nKeepPages=never\n", 2, "forever, or a time from 1h to");
+	refused("[Spool]\nKeepResults=36501d\n", 2, "forever, or a time from 1h to");
+}
+
 TEST(too_many_backends)
 {
 	char text[1024] = "";

@@ -23,7 +23,7 @@ static struct service_state nth(unsigned int n)
 
 static bool known(enum light l)
 {
-	return l == LIGHT_OFF || l == LIGHT_ON || l == LIGHT_BLINK || l == LIGHT_ALARM;
+	return l == LIGHT_OFF || l == LIGHT_ON || l == LIGHT_BLINK || l == LIGHT_ALARM || l == LIGHT_DOUBLE;
 }
 
 /* Fails with the state's number when a rule does not hold. */
@@ -65,7 +65,20 @@ TEST(captured_says_when_to_lift_the_page)
 
 		HOLDS(n, (l.captured == LIGHT_BLINK) == s.scanning);
 		HOLDS(n, l.captured != LIGHT_ON || (s.last_page_safe && !s.capture_failed));
-		HOLDS(n, s.scanning || !s.capture_failed || l.captured == LIGHT_ALARM);
+		HOLDS(n, s.scanning || s.no_room || !s.capture_failed || l.captured == LIGHT_ALARM);
+	}
+}
+
+/* What is full, what is broken and what failed are told apart by the lights alone, but while a scan runs. */
+TEST(no_room_has_a_light_of_its_own)
+{
+	for (unsigned int n = 0; n < N_STATES; n++) {
+		struct service_state s = nth(n);
+		struct lights l = lights_for(&s);
+
+		HOLDS(n, (l.captured == LIGHT_DOUBLE) == (s.no_room && !s.scanning && !s.storage_failed));
+		HOLDS(n, l.safe != LIGHT_DOUBLE && l.delivered != LIGHT_DOUBLE);
+		HOLDS(n, (l.safe == LIGHT_ALARM) == s.storage_failed);
 	}
 }
 
@@ -86,7 +99,7 @@ TEST(a_person_is_called_when_needed_and_only_then)
 	for (unsigned int n = 0; n < N_STATES; n++) {
 		struct service_state s = nth(n);
 		struct lights l = lights_for(&s);
-		bool alarm = l.captured == LIGHT_ALARM || l.safe == LIGHT_ALARM || l.delivered == LIGHT_ALARM;
+		bool alarm = l.captured == LIGHT_ALARM || l.captured == LIGHT_DOUBLE || l.safe == LIGHT_ALARM || l.delivered == LIGHT_ALARM;
 		bool trouble = s.held > 0 || s.storage_failed || s.no_room || s.capture_failed;
 
 		HOLDS(n, !alarm || trouble);
@@ -128,6 +141,7 @@ TEST(names)
 	CHECK_STR(light_name(LIGHT_ON), "on");
 	CHECK_STR(light_name(LIGHT_BLINK), "blink");
 	CHECK_STR(light_name(LIGHT_ALARM), "alarm");
+	CHECK_STR(light_name(LIGHT_DOUBLE), "double");
 	CHECK_STR(light_name((enum light)99), "off");
 }
 

@@ -1,0 +1,345 @@
+/* The keep clock, ageing, and dropping: the only code that removes what was accepted. */
+#include "daemon/keep.h"
+
+#include <fcntl.h>
+
+#include "base/log.h"
+#include "base/step.h"
+#include "daemon/spool_internal.h"
+
+#define TICK_MS     INT64_C(600000) /* a commit each: spares flash */
+#define DAY_MS      INT64_C(86400000)
+#define KEEP_MAX_MS (INT64_C(1000) * 366 * DAY_MS) /* more is damage */
+#define BATCH       32                             /* removals in one commit */
+
+/* ---- the keep clock -------------------------------------------------------------------------- */
+
+int keep_now(struct spool *s, int64_t *ret_ms)
+{
+	int64_t ms = 0;
+	int r = spool_meta_get_i64(s, "keep_ms", &ms);
+
+	if (r < 0)
+		return r;
+	if (ms < 0 || ms > KEEP_MAX_MS)
+		return -EBADMSG;
+	*ret_ms = ms;
+	return 0;
+}
+
+/* Boottime since this run last moved the keep clock; a day, the most that it may move, before it did. */
+static int64_t since_look_ms(const struct spool *s)
+{
+	if (!s->keep_looked)
+		return DAY_MS;
+	return CLAMP(clock_boottime_ms(s->clock) - s->keep_boot_ms, (int64_t)0, DAY_MS);
+}
+
+/* By how much realtime says it may move. */
+static int passed(struct spool *s, int64_t now_ms, int64_t *ret_ms)
+{
+	int64_t seen_ms = 0;
+	int r = spool_meta_get_i64(s, "keep_seen_ms", &seen_ms);
+
+	if (r < 0)
+		return r;
+	if (r == 0 || seen_ms >= now_ms)
+		*ret_ms = 0;
+	else if (seen_ms < now_ms - DAY_MS)
+		*ret_ms = DAY_MS;
+	else
+		*ret_ms = now_ms - seen_ms;
+	return 0;
+}
+
+static int store_tick(struct spool *s, int64_t keep_ms, int64_t now_ms)
+{
+	int r;
+
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = spool_meta_set_i64(s, "keep_ms", keep_ms);
+	if (r >= 0)
+		r = spool_meta_set_i64(s, "keep_seen_ms", now_ms);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	return db_commit(s->db);
+}
+
+int keep_tick(struct spool *s)
+{
+	int64_t boot_ms = clock_boottime_ms(s->clock), now_ms = clock_realtime_ms(s->clock), keep_ms, step_ms;
+	int r;
+
+	if (clock_trust(s->clock) != TIME_TRUSTED || (s->keep_looked && since_look_ms(s) < TICK_MS))
+		return 0;
+	r = keep_now(s, &keep_ms);
+	if (r >= 0)
+		r = passed(s, now_ms, &step_ms);
+	if (r < 0)
+		return r;
+	r = store_tick(s, keep_ms + MIN(step_ms, since_look_ms(s)), now_ms);
+	if (r < 0)
+		return r;
+	s->keep_looked = true;
+	s->keep_boot_ms = boot_ms;
+	return 0;
+}
+
+int keep_note_delivered(struct spool *s, int64_t seq)
+{
+	int64_t keep_ms;
+	int r = keep_now(s, &keep_ms);
+
+	if (r == -EBADMSG)
+		return 0; /* it stays unnoted: the page is kept */
+	if (r < 0)
+		return r;
+	/* A stored result that could not be read was given up, not delivered. */
+	return db_exec(s->db,
+		"UPDATE pages SET kept_ms = ? WHERE seq = ? AND state = 'done' AND kept_ms IS NULL"
+		" AND EXISTS (SELECT 1 FROM deliveries d WHERE d.page = pages.seq AND d.version = pages.version"
+		" AND d.error IS NULL)"
+		" AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.page = pages.seq AND d.done_ms IS NULL)",
+		"ii", keep_ms + since_look_ms(s), seq);
+}
+
+/* ---- what goes ------------------------------------------------------------------------------- */
+
+struct leaving {
+	int64_t seq, document, bytes;
+	bool has_file;
+	enum page_state state;
+	char page[PAGE_ID_SIZE];
+};
+
+#define LEAVING_COLUMNS "SELECT p.seq, p.document, p.bytes, p.file, p.state, p.page FROM pages p "
+/* Kept for a while, and nothing is under way: what the columns say is not trusted alone. */
+#define LEAVING_WHEN                                                                                         \
+	" AND p.state = 'done' AND NOT EXISTS"                                                               \
+	" (SELECT 1 FROM attempts a WHERE a.page = p.seq AND a.closed_ms IS NULL) ORDER BY p.kept_ms LIMIT ?"
+
+static void leaving_read(struct stmt *st, struct leaving *l)
+{
+	*l = (struct leaving){
+		.seq = stmt_i64(st, 0),
+		.document = stmt_i64(st, 1),
+		.bytes = stmt_i64(st, 2),
+		.has_file = stmt_i64(st, 3) != 0,
+	};
+	if (page_state_parse(stmt_text(st, 4), &l->state) < 0)
+		l->state = STATE_HELD;
+	text_cut(l->page, sizeof(l->page), stmt_text(st, 5));
+}
+
+static ssize_t leaving_list(int started, struct stmt *st, struct leaving *out, size_t max)
+{
+	size_t n = 0;
+	int r = started;
+
+	if (r < 0)
+		return r;
+	while (n < max && (r = stmt_next(st)) > 0)
+		leaving_read(st, &out[n++]);
+	stmt_done(st);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+/* Results before `before_ms`: the page goes with all that is its own. */
+static ssize_t due_pages_of(struct spool *s, int64_t before_ms, struct leaving *out, size_t max)
+{
+	struct stmt *st = NULL;
+	int r = db_query(s->db, &st,
+		LEAVING_COLUMNS "INDEXED BY pages_kept WHERE p.kept_ms IS NOT NULL AND p.kept_ms <= ?" LEAVING_WHEN, "ii",
+		before_ms, (int64_t)max);
+
+	return leaving_list(r, st, out, max);
+}
+
+static ssize_t due_files_of(struct spool *s, int64_t before_ms, struct leaving *out, size_t max)
+{
+	struct stmt *st = NULL;
+	int r = db_query(s->db, &st,
+		LEAVING_COLUMNS
+		"INDEXED BY pages_kept_file WHERE p.kept_ms IS NOT NULL AND p.file = 1 AND p.kept_ms <= ?" LEAVING_WHEN,
+		"ii", before_ms, (int64_t)max);
+
+	return leaving_list(r, st, out, max);
+}
+
+/* ---- one of them, inside a transaction ------------------------------------------------------- */
+
+static int file_goes(struct spool *s, const struct leaving *l)
+{
+	int r = db_exec(s->db, "UPDATE pages SET file = 0 WHERE seq = ?", "i", l->seq);
+
+	return r < 0 ? r : spool_bytes_add(s, -l->bytes);
+}
+
+static int page_goes(struct spool *s, const struct leaving *l, const char *why)
+{
+	int r;
+
+	r = db_exec(s->db,
+		"INSERT INTO gone (seq, page, sha256, accepted_ms, gone_ms, reason)"
+		" SELECT seq, page, sha256, accepted_ms, ?, ? FROM pages WHERE seq = ?",
+		"isi", clock_realtime_ms(s->clock), why, l->seq);
+	if (r >= 0)
+		r = db_exec(s->db, "DELETE FROM deliveries WHERE page = ?", "i", l->seq);
+	if (r >= 0)
+		r = db_exec(s->db, "DELETE FROM results WHERE page = ?", "i", l->seq);
+	if (r >= 0)
+		r = db_exec(s->db, "DELETE FROM pages WHERE seq = ?", "i", l->seq);
+	if (r >= 0)
+		r = db_exec(s->db,
+			"DELETE FROM documents WHERE id = ? AND NOT EXISTS (SELECT 1 FROM pages WHERE document = documents.id)",
+			"i", l->document);
+	return r < 0 || !l->has_file ? r : spool_bytes_add(s, -l->bytes);
+}
+
+/* ---- after the commit ------------------------------------------------------------------------ */
+
+static void forget(struct spool *s, const struct leaving *l, bool whole)
+{
+	if (l->has_file)
+		spool_bytes_gone(s, l->seq, l->bytes);
+	if (whole)
+		spool_counts_moved(s, (int)l->state, -1);
+}
+
+/* A file that cannot be removed now is removed by the next start: its row says that it should not be there. */
+static void remove_file(struct spool *s, int dirfd, const struct leaving *l, const char *suffix)
+{
+	char name[PAGE_ID_SIZE + 8];
+
+	if (!page_id_valid(l->page))
+		return;
+	str_format(name, sizeof(name), "%s%s", l->page, suffix);
+	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+		log_line(spool_log_level(++s->stuck_files), "%s cannot be removed: %s", name, errno_text(-errno));
+}
+
+static void age_files(struct spool *s, const struct leaving *l, size_t n, bool whole)
+{
+	for (size_t i = 0; i < n; i++) {
+		remove_file(s, s->pages, &l[i], ".jpg");
+		STEP(AGE_FILE_REMOVED);
+		if (!whole)
+			continue;
+		remove_file(s, s->results, &l[i], ".json");
+		STEP(AGE_RESULT_REMOVED);
+	}
+}
+
+/* `whole`: the pages with all that is theirs; else their files alone. One commit, then the files. */
+static int age(struct spool *s, const struct leaving *l, size_t n, bool whole)
+{
+	int r;
+
+	if (BUG("age-unlink-before-commit"))
+		age_files(s, l, n, whole);
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = whole ? page_goes(s, &l[i], "aged out") : file_goes(s, &l[i]);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	STEP(AGE_MARKED);
+	r = db_commit(s->db);
+	if (r < 0)
+		return r;
+	STEP(AGE_COMMITTED);
+	for (size_t i = 0; i < n; i++)
+		forget(s, &l[i], whole);
+	*(whole ? &s->kept.pages : &s->kept.files) += (int64_t)n;
+	age_files(s, l, n, whole);
+	return 0;
+}
+
+int keep_run(struct spool *s, const struct keep_options *o, size_t max)
+{
+	struct leaving l[BATCH];
+	bool whole = true;
+	int64_t now_ms;
+	ssize_t n = 0;
+	int r;
+
+	max = MIN(max, (size_t)BATCH);
+	r = keep_now(s, &now_ms);
+	if (r < 0)
+		return r;
+	if (o->results_ms > 0)
+		n = due_pages_of(s, now_ms - o->results_ms, l, max);
+	if (n == 0 && o->pages_ms > 0) {
+		whole = false;
+		n = due_files_of(s, now_ms - o->pages_ms, l, max);
+	}
+	if (n <= 0)
+		return (int)n;
+	r = age(s, l, (size_t)n, whole);
+	return r < 0 ? r : 1;
+}
+
+const struct keep_counts *keep_counts(const struct spool *s)
+{
+	return &s->kept;
+}
+
+/* ---- dropped by a person --------------------------------------------------------------------- */
+
+static void drop_files(struct spool *s, const struct leaving *l)
+{
+	remove_file(s, s->pages, l, ".jpg");
+	STEP(DROP_FILE_REMOVED);
+	remove_file(s, s->results, l, ".json");
+	STEP(DROP_RESULT_REMOVED);
+}
+
+static int drop_find(struct spool *s, int64_t seq, struct leaving *l)
+{
+	struct stmt *st = NULL;
+	int64_t one;
+	ssize_t n;
+	int r;
+
+	r = db_query(s->db, &st, LEAVING_COLUMNS "WHERE p.seq = ?", "i", seq);
+	n = leaving_list(r, st, l, 1);
+	if (n <= 0)
+		return n < 0 ? (int)n : -ENOENT;
+	r = db_get_i64(s->db, &one, "SELECT 1 FROM attempts WHERE page = ? AND closed_ms IS NULL", "i", seq);
+	return r < 0 ? r : r > 0 ? -EBUSY : 0;
+}
+
+int keep_drop(struct spool *s, int64_t seq, const char *why)
+{
+	struct leaving l;
+	int r;
+
+	r = drop_find(s, seq, &l);
+	if (r < 0)
+		return r;
+	if (BUG("drop-unlink-before-commit"))
+		drop_files(s, &l);
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = page_goes(s, &l, why);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	STEP(DROP_MARKED);
+	r = db_commit(s->db);
+	if (r < 0)
+		return r;
+	STEP(DROP_COMMITTED);
+	forget(s, &l, true);
+	drop_files(s, &l);
+	return 0;
+}
