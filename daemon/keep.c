@@ -252,8 +252,10 @@ static int age(struct spool *s, const struct leaving *l, size_t n, bool whole)
 	}
 	STEP(AGE_MARKED);
 	r = db_commit(s->db);
-	if (r < 0)
+	if (r < 0) {
+		spool_memory_forget(s); /* it may be on the disk: what is left of files goes at the next start */
 		return r;
+	}
 	STEP(AGE_COMMITTED);
 	for (size_t i = 0; i < n; i++)
 		forget(s, &l[i], whole);
@@ -336,8 +338,10 @@ int keep_drop(struct spool *s, int64_t seq, const char *why)
 	}
 	STEP(DROP_MARKED);
 	r = db_commit(s->db);
-	if (r < 0)
+	if (r < 0) {
+		spool_memory_forget(s);
 		return r;
+	}
 	STEP(DROP_COMMITTED);
 	forget(s, &l, true);
 	drop_files(s, &l);

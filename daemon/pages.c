@@ -399,7 +399,8 @@ void spool_counts_forget(struct spool *s)
 void spool_memory_forget(struct spool *s)
 {
 	spool_counts_forget(s);
-	db_get_i64(s->db, &s->pages_bytes, "SELECT coalesce(sum(bytes), 0) FROM pages", "");
+	spool_meta_get_i64(s, "pages_bytes", &s->pages_bytes);
+	s->recount.running = false;
 }
 
 /* Once over the index; from then on the counts are kept by spool_counts_moved(). */

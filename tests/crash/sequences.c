@@ -1,5 +1,6 @@
 /* The crash-prone sequences: what each starts from, how it is run, and what must hold after it. */
 #include "daemon/delivery.h"
+#include "daemon/keep.h"
 #include "daemon/ledger.h"
 #include "tests/crash/sequence.h"
 
@@ -318,6 +319,103 @@ static const struct sequence setaside = {
 	.verify = setaside_verify,
 };
 
+/* ---- age out, drop --------------------------------------------------------------------------- */
+
+#define DAY INT64_C(86400000)
+
+/* Two that are done and delivered, and one that never ages. */
+static void keep_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	base_done(f, r);
+	base_page(f, r);
+	CHECK_INT(spool_meta_set_i64(f->spool, "keep_ms", 400 * DAY), 0);
+}
+
+static int keep_all(struct fixture *f, const struct keep_options *o)
+{
+	int res;
+
+	while ((res = keep_run(f->spool, o, 1)) > 0)
+		;
+	return res;
+}
+
+static int age_files_run(struct fixture *f, struct report *r)
+{
+	int res = keep_all(f, &(struct keep_options){.pages_ms = 30 * DAY, .results_ms = 500 * DAY});
+
+	r->acknowledged = res >= 0;
+	return res;
+}
+
+static void age_files_verify(struct fixture *f, struct report *r)
+{
+	if (count_rows(f, "SELECT count(*) FROM pages") != 3 || count_rows(f, "SELECT count(*) FROM pages WHERE state = 'done'") != 2)
+		problem(r, "a page went with its file");
+	if (r->acknowledged && count_rows(f, "SELECT count(*) FROM pages WHERE file = 1") != 1)
+		problem(r, "what aged out is there again");
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE state = 'queued' AND file = 1") != 1)
+		problem(r, "a page that was not done has aged out");
+}
+
+static const struct sequence age_files = {
+	.name = "age out files",
+	.bug = "age-unlink-before-commit",
+	.prepare = keep_prepare,
+	.run = age_files_run,
+	.verify = age_files_verify,
+};
+
+static int age_pages_run(struct fixture *f, struct report *r)
+{
+	int res = keep_all(f, &(struct keep_options){.results_ms = 300 * DAY});
+
+	r->acknowledged = res >= 0;
+	return res;
+}
+
+static void age_pages_verify(struct fixture *f, struct report *r)
+{
+	if (r->acknowledged && count_rows(f, "SELECT count(*) FROM gone") != 2)
+		problem(r, "what aged out is not gone");
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE state = 'queued'") != 1)
+		problem(r, "a page that was not done has aged out");
+}
+
+static const struct sequence age_pages = {
+	.name = "age out pages",
+	.bug = "age-unlink-before-commit",
+	.prepare = keep_prepare,
+	.run = age_pages_run,
+	.verify = age_pages_verify,
+};
+
+static int drop_run(struct fixture *f, struct report *r)
+{
+	int res = keep_drop(f->spool, 2, "dropped by uid 0: a test");
+
+	res = res == -ENOENT ? 0 : res; /* committed, and then it failed */
+	r->acknowledged = res >= 0;
+	return res;
+}
+
+static void drop_verify(struct fixture *f, struct report *r)
+{
+	if (r->acknowledged && count_rows(f, "SELECT count(*) FROM gone WHERE seq = 2") != 1)
+		problem(r, "what was dropped is not gone");
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE seq IN (1, 3)") != 2)
+		problem(r, "another page was dropped");
+}
+
+static const struct sequence drop = {
+	.name = "drop",
+	.bug = "drop-unlink-before-commit",
+	.prepare = keep_prepare,
+	.run = drop_run,
+	.verify = drop_verify,
+};
+
 /* ---- the start, and the rebuild -------------------------------------------------------------- */
 
 /* As the service does, until nothing is left to set right. */
@@ -346,6 +444,7 @@ static void start_prepare(struct fixture *f, struct report *r)
 	base_page(f, r); /* 4: its file is lost */
 	fixture_page(f, &p);
 	CHECK_INT(db_exec(f->spool->db, "DELETE FROM pages WHERE seq = ?", "i", p.seq), 0);
+	CHECK_INT(spool_bytes_add(f->spool, -p.bytes), 0);
 	fixture_path(path, "pages", r->base[3], ".jpg");
 	CHECK_INT(unlink(path), 0);
 	fixture_path(path, "results", r->base[0], ".json");
@@ -376,4 +475,4 @@ static const struct sequence start = {
 	.held = 2,
 };
 
-const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &start, NULL};
+const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop, &start, NULL};
