@@ -60,6 +60,11 @@
 	X(DROP_COMMITTED, "drop.committed")                                    \
 	X(DROP_FILE_REMOVED, "drop.file-removed")                              \
 	X(DROP_RESULT_REMOVED, "drop.result-removed")                          \
+	/* export: daemon/maintain_export.c */                                 \
+	X(EXPORT_PAGE_COPIED, "export.page-copied")                            \
+	X(EXPORT_MANIFEST_WRITTEN, "export.manifest-written")                  \
+	X(EXPORT_FOLDERS_SYNCED, "export.folders-synced")                      \
+	X(EXPORT_MANIFEST_RENAMED, "export.manifest-renamed")                  \
 	/* helpers: capture/main.c, ocr/main.c */                              \
 	X(HELPER_STARTED, "helper.started")                                    \
 	X(HELPER_HALFWAY, "helper.halfway")                                    \

@@ -27,6 +27,8 @@ int verb_list(struct ctl *c);
 int verb_show(struct ctl *c);
 int verb_watch(struct ctl *c);
 int verb_retry(struct ctl *c);
+/* All words as they came; does not come back unless pageferryd cannot be run. */
+int verb_spool(int argc, char **argv);
 
 /* Connects, or says why not: EXIT_WELL or EXIT_UNREACHABLE. */
 int ctl_connect(const struct ctl *c, struct client **ret);

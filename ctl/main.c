@@ -57,6 +57,8 @@ int main(int argc, char **argv)
 	int r;
 
 	setlocale(LC_CTYPE, "");
+	if (argc > 1 && streq(argv[1], "spool") && !(argc > 2 && streq(argv[2], "--help")))
+		return verb_spool(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	if (options_parse(argc, (const char *const *)argv, &c.options, &why) < 0) {
 		ctl_say("%s; see pageferryctl --help", buf_str(&why));

@@ -26,6 +26,10 @@ const struct verb verbs[] = {
 		0, 0},
 	{VERB_RETRY, "retry", "ID... | --all", "held or waiting pages are tried again now",
 		"Makes held and waiting pages due at once; the count of tries starts again.", 0, WORDS_MAX},
+	{VERB_SPOOL, "spool", "VERB...", "a stopped service's spool: fsck, ls, export, rebuild, quarantine",
+		"Runs \"pageferryd spool\" with the words that follow: looks at the spool of a stopped service, saves and "
+		"mends it.\nIts verbs and options: pageferryctl spool help.",
+		0, WORDS_MAX},
 	{VERB_HELP, "help", "[VERB]", "this text, or that of a verb", "Prints help.", 0, 1},
 	{},
 };

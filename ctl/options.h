@@ -12,7 +12,8 @@ enum verb_id {
 	VERB_WATCH = 1 << 5,
 	VERB_RETRY = 1 << 6,
 	VERB_HELP = 1 << 7,
-	VERB_ALL = (1 << 8) - 1,
+	VERB_SPOOL = 1 << 8, /* handed on as it is: ctl/spool.c */
+	VERB_ALL = (1 << 9) - 1,
 };
 
 struct options {

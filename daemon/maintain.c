@@ -19,12 +19,22 @@ static const char usage[] =
 	"\n"
 	"Verbs:\n"
 	"  fsck                     say what is not as it should be, and what to do; changes nothing\n"
+	"  ls                       list the pages, oldest first\n"
+	"  export DEST              copy pages and results into the new folder DEST, with a manifest\n"
+	"  rebuild                  set the database aside, and make a new one from the page files\n"
+	"  quarantine [ls]          list what was set aside, and why\n"
+	"  quarantine show NAME     the same of one thing, in full\n"
+	"  quarantine restore NAME  bring a page file back; the page is held\n"
+	"  quarantine drop NAME     delete it for good\n"
 	"\n"
 	"Options:\n"
 	"  -c, --config FILE        take the folder from FILE instead of " CONFIG_FILE "\n"
 	"      --directory DIR      the spool's folder\n"
 	"      --deep               fsck: check every entry of the database's indexes too\n"
-	"      --json               fsck: one JSON object a line\n"
+	"      --json               fsck, ls: one JSON object a line\n"
+	"      --results-only       export: no page files\n"
+	"      --state STATE        ls, export: only pages that are queued, provisional, done or held\n"
+	"      --yes                rebuild, quarantine drop: do not ask\n"
 	"      --help               print this, and exit\n"
 	"\n"
 	"Exit status: 0 all is well; 1 something is wrong with the spool; 2 wrong use, or it cannot be done.\n";
@@ -35,6 +45,10 @@ static const struct verb {
 	size_t min_args, max_args; /* words after it */
 } verbs[] = {
 	{"fsck", maintain_fsck, 0, 0},
+	{"ls", maintain_ls, 0, 0},
+	{"export", maintain_export, 1, 1},
+	{"rebuild", maintain_rebuild, 0, 0},
+	{"quarantine", maintain_quarantine, 0, 2},
 };
 
 void maintain_say(const char *fmt, ...)
@@ -115,34 +129,30 @@ int maintain_look(const struct maintain *m, struct spool **ret)
 	return 0;
 }
 
-/* What is made in the spool must belong to the service. */
-static int become_owner(const char *directory)
+int maintain_become_owner(const struct maintain *m)
 {
 	struct stat st;
+	int r = 0;
 
 	if (geteuid() != 0)
 		return 0;
-	if (stat(directory, &st) < 0)
-		return -errno;
-	if (st.st_uid == 0)
-		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
-		setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
-		return -errno;
-	return 0;
+	if (stat(m->directory, &st) < 0)
+		r = -errno;
+	else if (st.st_uid != 0 && (setgroups(0, NULL) < 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
+					   setresuid(st.st_uid, st.st_uid, st.st_uid) < 0))
+		r = -errno;
+	if (r < 0)
+		maintain_say("%s: %s", m->directory, errno_text(r));
+	return r;
 }
 
 int maintain_open(const struct maintain *m, struct spool **ret)
 {
 	const struct spool_options o = {.directory = m->directory, .clock = m->clock};
 	char why[512] = "";
-	int r = become_owner(m->directory);
+	int r = spool_open(&o, ret, why, sizeof(why));
 
-	if (r >= 0)
-		r = spool_open(&o, ret, why, sizeof(why));
-	if (r == -EBUSY)
-		maintain_say("the service is running on %s: stop it first (systemctl stop pageferry)", m->directory);
-	else if (r < 0)
+	if (r < 0)
 		maintain_say("%s", why[0] ? why : errno_text(r));
 	return r;
 }
@@ -244,7 +254,7 @@ int maintain_main(int argc, char **argv)
 	const char *file = NULL;
 	int r = parse_arguments(argc, argv, &m, &file);
 
-	if (r > 0) {
+	if (r > 0 || (r >= 0 && m.n_args == 1 && streq(m.args[0], "help"))) {
 		fputs(usage, stdout);
 		return MAINTAIN_WELL;
 	}

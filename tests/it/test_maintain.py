@@ -2,9 +2,11 @@
 """pageferryd spool: a stopped service's spool is looked at, saved and mended."""
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 
 import suite
@@ -190,9 +192,160 @@ def test_fsck_refuses_a_running_service():
         assert r.returncode == 2 and "the service is running" in r.stderr and not r.stdout, r
 
 
+# ---- ls, export ---------------------------------------------------------------------------------------------------------------
+
+def test_ls():
+    with stopped_spool() as s:
+        edit(s, "UPDATE pages SET state = 'held', reason = 'so' WHERE seq = 2")
+        before = tree(s.spool)
+        rows = [json.loads(line) for line in s.spool_verb("ls", "--json").stdout.splitlines()]
+        assert [r["page"] for r in rows] == Template.ids
+        assert [(r["state"], r["reason"]) for r in rows] == [("done", None), ("held", "so"), ("done", None)], rows
+        r = s.spool_verb("ls", "--state", "held")
+        assert r.returncode == 0 and Template.ids[1] in r.stdout and "receipt-2.jpg; so" in r.stdout and len(r.stdout.splitlines()) == 1, r
+        assert tree(s.spool) == before
+
+
+def check_export(s, dest, database=True, results_only=False):
+    with open(dest + "/manifest.json", encoding="utf-8") as f:
+        m = json.load(f)
+    assert m["pageferry_export"] == 1 and m["count"] == len(m["pages"]) == 3 and m["database"] == database, m
+    assert sorted(p["page"] for p in m["pages"]) == sorted(Template.ids)
+    for p in m["pages"]:
+        name = dest + "/pages/%s.jpg" % p["page"]
+        assert os.path.exists(name) != results_only
+        if not results_only and not p["problem"]:
+            with open(name, "rb") as f:
+                assert hashlib.sha256(f.read()).hexdigest() == p["sha256"]
+        assert len(p["results"]) == 1, p
+        with open(dest + "/results/" + p["results"][0], encoding="utf-8") as f:
+            assert json.load(f)["page"] == p["page"]
+    return m
+
+
+def test_export():
+    with stopped_spool() as s:
+        before, dest = tree(s.spool), s.folder + "/copy"
+        r = s.spool_verb("export", dest)
+        assert r.returncode == 0 and "3 pages, 0 not whole" in r.stdout, r
+        check_export(s, dest)
+        r = s.spool_verb("export", dest)
+        assert r.returncode == 2 and "empty folder" in r.stderr, r
+        os.mkdir(s.folder + "/results")
+        assert s.spool_verb("export", s.folder + "/results", "--results-only").returncode == 0
+        check_export(s, s.folder + "/results", results_only=True)
+        assert s.spool_verb("export", s.folder + "/held", "--state", "held").stdout.startswith("0 pages")
+        assert tree(s.spool) == before
+
+
+def test_export_of_damage():
+    with stopped_spool() as s:
+        os.truncate(s.spool + "/pages/%s.jpg" % Template.ids[1], 2000)
+        r = s.spool_verb("export", s.folder + "/one")
+        assert r.returncode == 1 and "3 pages, 1 not whole" in r.stdout, r
+        problems = {p["page"]: p["problem"] for p in check_export(s, s.folder + "/one")["pages"]}
+        assert problems == {Template.ids[0]: None, Template.ids[1]: "its file is not what was accepted", Template.ids[2]: None}, problems
+    with stopped_spool() as s:
+        with open(s.spool + "/spool.db", "wb") as f:
+            f.write(b"x" * 9000)
+        before = tree(s.spool)
+        r = s.spool_verb("export", s.folder + "/two")
+        assert r.returncode == 1 and "the database cannot be read" in r.stderr, r
+        check_export(s, s.folder + "/two", database=False)
+        assert tree(s.spool) == before
+    # Damage below the header, which is met on the way.
+    with stopped_spool() as s:
+        size = os.path.getsize(s.spool + "/spool.db")
+        with open(s.spool + "/spool.db", "r+b") as f:
+            f.seek(4096)
+            f.write(b"\0" * (size - 4096))
+        r = s.spool_verb("export", s.folder + "/three")
+        assert r.returncode == 1, r
+        check_export(s, s.folder + "/three", database=False)
+
+
+# ---- rebuild, quarantine ------------------------------------------------------------------------------------------------------
+
+def test_rebuild():
+    with stopped_spool() as s:
+        os.unlink(s.spool + "/results/%s.json" % Template.ids[1])
+        before = tree(s.spool)
+        r = s.spool_verb("rebuild")
+        assert r.returncode == 2 and "--yes" in r.stderr and tree(s.spool) == before, r
+        r = s.spool_verb("rebuild", "--yes")
+        assert r.returncode == 0 and "3 pages found" in r.stdout and "pageferryctl confirm" in r.stdout, r
+        assert s.fsck() == []
+        assert [p["page"] for p in s.rows("SELECT page FROM pages ORDER BY seq")] == Template.ids
+        states = {p["page"]: p["state"] for p in s.rows("SELECT page, state FROM pages")}
+        assert states == {Template.ids[0]: "held", Template.ids[1]: "queued", Template.ids[2]: "held"}, states
+        aside = [n for n in os.listdir(s.spool + "/quarantine") if n.startswith("spool.db")]
+        assert len(aside) == 2, aside
+        r = s.spool_verb("quarantine")
+        assert r.returncode == 0 and "asked for with pageferryd spool rebuild" in r.stdout, r
+        s.start()
+        s.wait_states([Template.ids[1]], {"done"})
+
+
+def test_rebuild_refuses_a_newer_database():
+    with stopped_spool() as s:
+        edit(s, "PRAGMA user_version = 99")
+        before = tree(s.spool)
+        for args in (("rebuild", "--yes"), ("ls",), ("fsck",), ("export", s.folder + "/x")):
+            r = s.spool_verb(*args)
+            assert r.returncode == 2 and "newer" in r.stderr, r
+        assert not s.start() and "newer" in s.read_log()
+        s.kill()
+        assert tree(s.spool) == before
+
+
+def test_quarantine():
+    with stopped_spool() as s:
+        page = Template.ids[0]
+        edit(s, "DELETE FROM deliveries WHERE page = 1", "DELETE FROM results WHERE page = 1", "DELETE FROM receipts WHERE attempt = 1",
+             "DELETE FROM attempts WHERE page = 1", "DELETE FROM pages WHERE seq = 1")
+        os.rename(s.spool + "/pages/%s.jpg" % page, s.spool + "/quarantine/%s.jpg.3" % page)
+        for name, text in ((page + ".jpg.3.reason", "a whim\nwas: x\n"), ("notes.txt", "x"), ("notes.txt.reason", "found\x1b[31m\n")):
+            with open(s.spool + "/quarantine/" + name, "w", encoding="utf-8") as f:
+                f.write(text)
+        r = s.spool_verb("quarantine", "ls")
+        assert r.returncode == 0 and len(r.stdout.splitlines()) == 2 and "a whim" in r.stdout and "\x1b" not in r.stdout, r
+        r = s.spool_verb("quarantine", "show", page + ".jpg.3")
+        assert r.returncode == 0 and "was: x" in r.stdout, r
+        for args in (("restore", "notes.txt"), ("show", "../spool.db"), ("drop", "../spool.db", "--yes"), ("drop", "notes.txt"), ("show", "none"), ("eat", "x")):
+            assert s.spool_verb("quarantine", *args).returncode == (0 if args == ("show", "none") else 2), args
+        r = s.spool_verb("quarantine", "restore", page + ".jpg.3")
+        assert r.returncode == 0 and "held again" in r.stdout, r
+        assert s.rows("SELECT state, reason FROM pages WHERE page = ?", page)[0]["reason"].startswith("restored: ")
+        assert s.spool_verb("quarantine", "drop", "notes.txt", "--yes").returncode == 0
+        assert os.listdir(s.spool + "/quarantine") == []
+        s.start()
+        s.call("Retry", pages=[page])
+        s.wait_states([page], {"done"})
+
+
+def test_root_works_as_the_owner_of_the_folder():
+    if os.geteuid() != 0:
+        raise suite.Skip("needs root")
+    with stopped_spool() as s:
+        os.chmod(s.folder, 0o755)
+        for at, folders, files in os.walk(s.spool):
+            for path in [at] + [os.path.join(at, n) for n in folders + files]:
+                os.lchown(path, 65534, 65534)
+        assert s.spool_verb("rebuild", "--yes").returncode == 0
+        assert {owner for _, owner, _ in tree(s.spool).values()} == {65534}, tree(s.spool)
+
+
+def test_ctl_hands_on():
+    with stopped_spool() as s:
+        r = subprocess.run([s.build + "/pageferryctl", "spool", "fsck", "-c", s.config], stdout=subprocess.PIPE, encoding="utf-8", check=False)
+        assert r.returncode == 0 and "0 findings" in r.stdout, r
+        r = subprocess.run([s.build + "/pageferryctl", "spool", "help"], stdout=subprocess.PIPE, encoding="utf-8", check=False)
+        assert r.returncode == 0 and "quarantine restore NAME" in r.stdout, r
+
+
 def test_wrong_use():
     with stopped_spool() as s:
-        for args in ((), ("fsc",), ("fsck", "x"), ("fsck", "--nonsense")):
+        for args in ((), ("fsc",), ("fsck", "x"), ("fsck", "--nonsense"), ("ls", "--state", "lost"), ("export",)):
             r = s.spool_verb(*args)
             assert r.returncode == 2 and r.stderr and not r.stdout, (args, r)
 
