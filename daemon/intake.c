@@ -244,8 +244,10 @@ static int refuse(struct intake *i, const struct intake_request *q, char *why, s
 		return -EBUSY;
 	}
 	e = spool_room(i->service->spool, why, why_size);
-	if (e < 0)
+	if (e < 0) {
 		log_event(LOG_LEVEL_WARNING, MESSAGE_SCAN_REFUSED, NULL, 0, "refused before the shutter: %s", why);
+		service_lights(i->service);
+	}
 	return e;
 }
 
