@@ -92,6 +92,7 @@ static const struct error {
 	{"io.pageferry.NotAllowed", "not allowed; the right that is missing: ", "right", EXIT_NOT_ALLOWED},
 	{"org.varlink.service.PermissionDenied", "not allowed", NULL, EXIT_NOT_ALLOWED},
 	{"io.pageferry.NoSuchPage", "there is no such page: ", "page", EXIT_PAGE_FAILED},
+	{"io.pageferry.Gone", "the page is no longer there, it was ", "reason", EXIT_PAGE_FAILED},
 	{"io.pageferry.Ambiguous", "several ids start so: ", "page", EXIT_PAGE_FAILED},
 	{"io.pageferry.NoSuchType", "there is no such document type: ", "type", EXIT_USAGE},
 	{"io.pageferry.NoSuchSource", "there is no such source in the configuration: ", "source", EXIT_USAGE},
@@ -130,6 +131,21 @@ static int add_known(const struct client_reply *r, struct buf *out)
 	return e;
 }
 
+/* Of a page that is gone. */
+static int add_time(const struct client_reply *r, struct buf *out)
+{
+	const char *time = json_get_string(r->parameters, "time");
+	int e = time ? buf_adds(out, " (") : 0;
+
+	if (e >= 0 && time)
+		e = format_time(out, time);
+	if (e >= 0 && time)
+		e = buf_adds(out, " UTC; it had cost ");
+	if (e >= 0 && time)
+		e = format_money_text(out, json_get_string(r->parameters, "costPicoUsd"));
+	return e < 0 || !time ? e : buf_addc(out, ')');
+}
+
 int ctl_error_text(const struct client_reply *r, struct buf *out)
 {
 	const struct error *x = error_find(r->error);
@@ -139,6 +155,8 @@ int ctl_error_text(const struct client_reply *r, struct buf *out)
 	e = x ? buf_adds(out, x->text) : text_safe(out, r->error, strlen(r->error), 100);
 	if (e >= 0 && value)
 		e = text_safe(out, value, strlen(value), 400);
+	if (e >= 0 && streq(r->error, "io.pageferry.Gone"))
+		e = add_time(r, out);
 	return e < 0 ? e : add_known(r, out);
 }
 

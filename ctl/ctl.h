@@ -26,7 +26,8 @@ int verb_wait_pages(struct ctl *c); /* scan, extract */
 int verb_list(struct ctl *c);
 int verb_show(struct ctl *c);
 int verb_watch(struct ctl *c);
-int verb_retry(struct ctl *c);
+int verb_change(struct ctl *c); /* hold, release, retry, drop */
+int verb_confirm(struct ctl *c);
 /* All words as they came; does not come back unless pageferryd cannot be run. */
 int verb_spool(int argc, char **argv);
 
@@ -48,5 +49,7 @@ int ctl_put(const struct buf *out);
 int ctl_put_json(const cJSON *j);
 /* A member that is text; "" when there is none. Borrowed. */
 const char *text_of(const cJSON *j, const char *name);
+/* The varlink type Filter of the options; NULL, said: a word is not UTF-8. */
+cJSON *filter_of(const struct options *o);
 /* A page's name, or its id when it has none; borrowed. */
 const char *page_title(const cJSON *page);

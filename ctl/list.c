@@ -61,7 +61,7 @@ static cJSON *list_parameters(const struct ctl *c, const char *before, int64_t l
 	cJSON *j = cJSON_CreateObject();
 
 	if (!j || json_add_i64(j, "limit", limit) < 0 ||
-		(c->options.state && json_add_string(j, "state", c->options.state) < 0) ||
+		json_add_take(j, "filter", filter_of(&c->options)) < 0 ||
 		(*before && json_add_string(j, "before", before) < 0)) {
 		cJSON_Delete(j);
 		return NULL;
@@ -69,24 +69,23 @@ static cJSON *list_parameters(const struct ctl *c, const char *before, int64_t l
 	return j;
 }
 
-/* One call's worth; *left counts down and is 0 when there is no more. `before` is the last id, and becomes
- * the new one. */
+/* One call's worth; *left counts down and is 0 when there is no more. `before` is where it goes on. */
 static int list_some(struct ctl *c, char *before, size_t before_size, int64_t *left, struct table *t)
 {
+	cJSON *parameters = list_parameters(c, before, MIN(*left, CALL_MAX));
 	struct client_reply reply = {};
-	const cJSON *pages, *last;
-	int n, r;
+	const cJSON *pages;
+	int r;
 
-	r = ctl_call_take(c, "io.pageferry.List", list_parameters(c, before, MIN(*left, CALL_MAX)), &reply);
+	if (!parameters)
+		return EXIT_USAGE;
+	r = ctl_call_take(c, "io.pageferry.List", parameters, &reply);
 	if (r != EXIT_WELL)
 		return r;
 	pages = json_get_array(reply.parameters, "pages");
-	n = cJSON_GetArraySize(pages);
 	r = put_pages(c, pages, t);
-	last = n ? cJSON_GetArrayItem(pages, n - 1) : NULL;
-	*left -= n;
-	if (!last || !cJSON_IsTrue(json_get(reply.parameters, "more")) ||
-		str_copy(before, before_size, text_of(last, "id")) <= 0)
+	*left -= cJSON_GetArraySize(pages);
+	if (str_copy(before, before_size, text_of(reply.parameters, "before")) <= 0)
 		*left = 0;
 	client_reply_clear(&reply);
 	return r;

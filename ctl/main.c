@@ -15,7 +15,11 @@ static const struct {
 	{VERB_LIST, verb_list},
 	{VERB_SHOW, verb_show},
 	{VERB_WATCH, verb_watch},
-	{VERB_RETRY, verb_retry},
+	{VERB_HOLD, verb_change},
+	{VERB_RELEASE, verb_change},
+	{VERB_RETRY, verb_change},
+	{VERB_DROP, verb_change},
+	{VERB_CONFIRM, verb_confirm},
 };
 
 static int help(const struct options *o)

@@ -5,6 +5,7 @@
 
 #define SOCKET_DEFAULT "/run/pageferry/control"
 #define WORDS_MAX      SIZE_MAX
+#define WHICH          "ID... | FILTER | --all"
 
 const struct verb verbs[] = {
 	{VERB_STATUS, "status", "", "what the service does now (without a verb, this)",
@@ -24,8 +25,20 @@ const struct verb verbs[] = {
 		1},
 	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.",
 		0, 0},
-	{VERB_RETRY, "retry", "ID... | --all", "held or waiting pages are tried again now",
+	{VERB_HOLD, "hold", WHICH, "waiting pages wait for a person",
+		"Holds pages that wait, or are being asked about: they stay until they are released.", 0, WORDS_MAX},
+	{VERB_RELEASE, "release", WHICH, "pages that were held by hand go on",
+		"Lets pages that were held by hand go on where they were.", 0, WORDS_MAX},
+	{VERB_RETRY, "retry", WHICH, "held or waiting pages are tried again now",
 		"Makes held and waiting pages due at once; the count of tries starts again.", 0, WORDS_MAX},
+	{VERB_DROP, "drop", WHICH " --why TEXT", "pages are deleted for good",
+		"Deletes pages with their images and results, after asking; cost and receipts stay. Not while a page is being "
+		"asked about.\nNeeds root or the group of those who manage.",
+		0, WORDS_MAX},
+	{VERB_CONFIRM, "confirm", "", "backends that cost go on after the database was lost",
+		"After the database was lost it is not known what was spent, and backends that cost wait: this lets them go on.\n"
+		"Needs root or the group of those who manage.",
+		0, 0},
 	{VERB_SPOOL, "spool", "VERB...", "a stopped service's spool: fsck, ls, export, rebuild, quarantine",
 		"Runs \"pageferryd spool\" with the words that follow: looks at the spool of a stopped service, saves and "
 		"mends it.\nIts verbs and options: pageferryctl spool help.",
@@ -36,7 +49,9 @@ const struct verb verbs[] = {
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_DURATION };
 
-#define WAITING (VERB_SCAN | VERB_EXTRACT)
+#define WAITING  (VERB_SCAN | VERB_EXTRACT)
+#define CHANGING (VERB_HOLD | VERB_RELEASE | VERB_RETRY | VERB_DROP)
+#define FILTERED (VERB_LIST | CHANGING)
 
 static const struct option {
 	const char *name, *arg;
@@ -46,20 +61,28 @@ static const struct option {
 	const char *help;
 	const char *const choices[5];
 } options[] = {
-	{"type", "TYPE", WAITING, OPTION_TEXT, offsetof(struct options, type), "document type, or auto", {}},
-	{"source", "SOURCE", VERB_SCAN, OPTION_TEXT, offsetof(struct options, source), "a configured source",
-		{}},
-	{"lane", "LANE", VERB_EXTRACT, OPTION_TEXT, offsetof(struct options, lane),
+	{"type", "TYPE", WAITING | FILTERED, OPTION_TEXT, offsetof(struct options, type), "document type, or auto", {}},
+	{"source", "SOURCE", VERB_SCAN | FILTERED, OPTION_TEXT, offsetof(struct options, source),
+		"a configured source; of pages: where they are from (scan, file)", {}},
+	{"lane", "LANE", VERB_EXTRACT | FILTERED, OPTION_TEXT, offsetof(struct options, lane),
 		"now (as if scanned now) or backlog (behind those)", {"now", "backlog"}},
 	{"no-wait", NULL, WAITING, OPTION_FLAG, offsetof(struct options, no_wait),
 		"do not wait for answers: print the ids of the pages when they are safe", {}},
 	{"authoritative", NULL, WAITING, OPTION_FLAG, offsetof(struct options, authoritative),
 		"a fallback's answer is printed but not enough: wait for the first backend's", {}},
-	{"state", "STATE", VERB_LIST, OPTION_TEXT, offsetof(struct options, state),
+	{"state", "STATE", FILTERED, OPTION_TEXT, offsetof(struct options, state),
 		"only these: queued, provisional, done or held", {"queued", "provisional", "done", "held"}},
+	{"reason", "TEXT", FILTERED, OPTION_TEXT, offsetof(struct options, reason),
+		"only pages that are held for a reason that begins so", {}},
+	{"since", "TIME", FILTERED, OPTION_TEXT, offsetof(struct options, since),
+		"only pages accepted at or after TIME (2026-11-21, 2026-11-21T09:30:00Z)", {}},
+	{"until", "TIME", FILTERED, OPTION_TEXT, offsetof(struct options, until), "only pages accepted before TIME", {}},
 	{"limit", "N", VERB_LIST, OPTION_COUNT, offsetof(struct options, limit), "at most N pages (20)", {}},
-	{"all", NULL, VERB_RETRY, OPTION_FLAG, offsetof(struct options, all),
-		"every held page (1000 at a time)", {}},
+	{"all", NULL, CHANGING, OPTION_FLAG, offsetof(struct options, all),
+		"every page that waits (hold), is held (release, retry), or is there (drop)", {}},
+	{"why", "TEXT", VERB_HOLD | VERB_DROP, OPTION_TEXT, offsetof(struct options, why),
+		"the reason, which is kept; drop must have one", {}},
+	{"yes", NULL, VERB_DROP, OPTION_FLAG, offsetof(struct options, yes), "do not ask", {}},
 	{"timeout", "TIME", VERB_ALL & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
 		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},
 	{"json", NULL, VERB_ALL & ~VERB_HELP, OPTION_FLAG, offsetof(struct options, json),
@@ -168,6 +191,8 @@ static int parse_option(
 static int check_verb(const struct options *o, unsigned int used, struct buf *why)
 {
 	const struct verb *v = verb_by_id(o->verb);
+	/* All is never meant by leaving something out. */
+	bool filtered = o->all || o->state || o->type || o->source || o->lane || o->reason || o->since || o->until;
 
 	if (o->help || o->version)
 		return 0;
@@ -179,7 +204,7 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 	if (o->n_args > v->max_args)
 		return complain(why,
 			v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);
-	if (o->n_args < v->min_args || (o->verb == VERB_RETRY && !o->n_args == !o->all)) {
+	if (o->n_args < v->min_args || (o->verb & CHANGING && !o->n_args == !filtered) || (o->verb == VERB_DROP && !o->why)) {
 		buf_addf(why, "expected: pageferryctl %s %s", v->name, v->args);
 		return -EINVAL;
 	}

@@ -13,16 +13,21 @@ enum verb_id {
 	VERB_RETRY = 1 << 6,
 	VERB_HELP = 1 << 7,
 	VERB_SPOOL = 1 << 8, /* handed on as it is: ctl/spool.c */
-	VERB_ALL = (1 << 9) - 1,
+	VERB_HOLD = 1 << 9,
+	VERB_RELEASE = 1 << 10,
+	VERB_DROP = 1 << 11,
+	VERB_CONFIRM = 1 << 12,
+	VERB_ALL = (1 << 13) - 1,
 };
 
 struct options {
 	enum verb_id verb;
 	const char *socket;
 	const char *type, *source, *lane, *state; /* NULL: not given; borrowed from argv */
+	const char *reason, *since, *until, *why;
 	int64_t limit;                            /* 0: not given */
 	int64_t timeout_ms;                       /* -1: none */
-	bool json, ascii, no_wait, authoritative, all, help, version;
+	bool json, ascii, no_wait, authoritative, all, yes, help, version;
 	const char **args; /* owned array of borrowed words after the verb */
 	size_t n_args;
 };

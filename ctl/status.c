@@ -62,6 +62,19 @@ static int print_spool(const cJSON *s, const struct look *l, struct buf *out)
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 
+static int print_ledger(const cJSON *s, const struct look *l, struct buf *out)
+{
+	int r;
+
+	if (!cJSON_IsTrue(json_get(s, "ledgerLost")))
+		return 0;
+	r = start_line(out, l, "LOST");
+	if (r >= 0)
+		r = format_styled(out, l, STYLE_BAD,
+			"the database was lost, and what was spent: backends that cost wait for pageferryctl confirm");
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
 static int print_counts(const cJSON *s, const struct look *l, struct buf *out)
 {
 	static const struct {
@@ -237,7 +250,7 @@ static int print_watches(const cJSON *s, const struct look *l, struct buf *out)
 int verb_status(struct ctl *c)
 {
 	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {
-		print_head, print_spool, print_counts, print_lights, print_cost, print_route, print_backends,
+		print_head, print_spool, print_ledger, print_counts, print_lights, print_cost, print_route, print_backends,
 		print_watches};
 	struct client_reply reply = {};
 	_cleanup_buf_ struct buf out = {};

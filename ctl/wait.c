@@ -74,6 +74,15 @@ static int page_changed(
 	return r;
 }
 
+static int page_dropped(struct wait *w, struct waited_page *p)
+{
+	if (p->finished)
+		return 0;
+	page_finish(w, p);
+	failed(w, EXIT_PAGE_FAILED);
+	return wait_print_rejected(w, p->title, "dropped", "a person dropped it before it was answered");
+}
+
 /* Events were lost: the state of each page that is waited for is asked. */
 static int resync(struct wait *w)
 {
@@ -89,7 +98,12 @@ static int resync(struct wait *w)
 		if (json_add_string(parameters, "page", w->pages[i].id) < 0)
 			return -ENOMEM;
 		r = ctl_call_take(w->c, "io.pageferry.Show", parameters, &reply);
-		if (r != EXIT_WELL) { /* which was said */
+		if (r == EXIT_PAGE_FAILED) { /* which was said: it is gone */
+			failed(w, r);
+			page_finish(w, &w->pages[i]);
+			continue;
+		}
+		if (r != EXIT_WELL) {
 			failed(w, r);
 			w->stop = true;
 			return 0;
@@ -123,7 +137,7 @@ static int monitor_event(struct wait *w, const cJSON *event)
 		return page_changed(w, p, "provisional", page, json_get_object(event, "result"));
 	if (streq(kind, "page-held"))
 		return page_changed(w, p, "held", page, NULL);
-	return 0;
+	return streq(kind, "page-dropped") ? page_dropped(w, p) : 0;
 }
 
 static int monitor_replies(struct wait *w)

@@ -115,7 +115,11 @@ int wait_print_held(struct wait *w, const struct waited_page *p, const cJSON *pa
 	if (r >= 0)
 		r = format_text(&out, l, text_of(page, "reason"), 300);
 	if (r >= 0)
-		r = buf_adds(&out, "\n");
+		r = buf_adds(&out, "  (");
+	if (r >= 0)
+		r = format_money_text(&out, json_get_string(page, "costPicoUsd"));
+	if (r >= 0)
+		r = buf_adds(&out, ")\n");
 	return r < 0 ? r : put(w, &out);
 }
 

@@ -7,7 +7,7 @@ static enum style kind_style(const char *kind)
 {
 	return streq(kind, "page-done")                                                          ? STYLE_GOOD
 	       : streq(kind, "page-held") || streq(kind, "page-rejected") || streq(kind, "lost") ? STYLE_BAD
-	       : streq(kind, "page-provisional")                                                 ? STYLE_WARN
+	       : streq(kind, "page-provisional") || streq(kind, "page-dropped")                  ? STYLE_WARN
 						 : STYLE_PLAIN;
 }
 
@@ -41,6 +41,18 @@ static int add_lights(struct buf *out, const struct look *l, const cJSON *lights
 	return r;
 }
 
+/* What a page has cost when it has its answer, or will get none. */
+static int add_cost(struct buf *out, const char *kind, const cJSON *page)
+{
+	const char *cost = text_of(page, "costPicoUsd");
+	int r;
+
+	if (!*cost || streq(cost, "0") || (!streq(kind, "page-held") && !streq(kind, "page-done")))
+		return 0;
+	r = buf_adds(out, "  ");
+	return r < 0 ? r : format_money_text(out, cost);
+}
+
 int event_print(const cJSON *event, const struct look *l, struct buf *out)
 {
 	const cJSON *page = json_get_object(event, "page");
@@ -70,6 +82,8 @@ int event_print(const cJSON *event, const struct look *l, struct buf *out)
 		r = add_part(out, l, "  ", text_of(event, "reason"));
 	if (r >= 0)
 		r = add_part(out, l, ": ", text_of(event, "message"));
+	if (r >= 0)
+		r = add_cost(out, kind, page);
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 

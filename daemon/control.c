@@ -99,9 +99,8 @@ void pending_free(struct control *c, struct pending *p)
 			break;
 		}
 	varlink_set_userdata(p->conn, NULL);
-	sd_event_source_disable_unref(p->slice);
+	change_free(p->change);
 	cJSON_Delete(p->pages);
-	cJSON_Delete(p->retried);
 	free(p);
 }
 
@@ -203,10 +202,10 @@ static bool param_fits(const struct param *p, const cJSON *object)
 		return cJSON_IsString(j);
 	case PARAM_INT:
 		return json_get_i64(object, p->name, &n) == 0;
-	case PARAM_BOOL:
-		return cJSON_IsBool(j);
 	case PARAM_STRINGS:
 		return is_strings(j);
+	case PARAM_OBJECT:
+		return cJSON_IsObject(j);
 	}
 	return false;
 }

@@ -45,6 +45,8 @@ int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *
 int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array);
 /* A page's cost: settled plus open. */
 int ledger_page_cost(struct spool *s, int64_t seq, int64_t *ret_pusd);
+/* Is a request for this page out, or was one cut off that is not yet settled? 1, 0 or negative errno. */
+int ledger_page_open(struct spool *s, int64_t seq);
 /* The backend that gave the page's current result: 1, 0 ("") if it has none, or negative errno. */
 int ledger_answered(struct spool *s, const struct page_row *p, char ret[static BACKEND_NAME_SIZE]);
 /* Result versions (docs/result.schema.json), oldest first, added to the array. */

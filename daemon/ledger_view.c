@@ -40,6 +40,13 @@ int ledger_page_cost(struct spool *s, int64_t seq, int64_t *ret_pusd)
 	return r < 0 ? r : 0;
 }
 
+int ledger_page_open(struct spool *s, int64_t seq)
+{
+	int64_t one;
+
+	return db_get_i64(s->db, &one, "SELECT 1 FROM attempts WHERE page = ? AND closed_ms IS NULL LIMIT 1", "i", seq);
+}
+
 int ledger_answered(struct spool *s, const struct page_row *p, char ret[static BACKEND_NAME_SIZE])
 {
 	_cleanup_stmt_ struct stmt *st = NULL;

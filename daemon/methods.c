@@ -84,7 +84,11 @@ static int status_json(struct service *s, cJSON **ret)
 		json_add_i64(j, "freeBytes", spool_bytes_free(s->spool)) < 0 ||
 		json_add_bool(j, "room", room) < 0 || (!room && json_add_string(j, "roomReason", why) < 0))
 		return -ENOMEM;
-	r = add_counts(s, j);
+	r = spool_ledger_lost(s->spool);
+	if (r >= 0)
+		r = json_add_bool(j, "ledgerLost", r > 0);
+	if (r >= 0)
+		r = add_counts(s, j);
 	if (r >= 0)
 		r = add_route(s, j);
 	if (r >= 0)
@@ -107,16 +111,42 @@ static void method_status(struct control *c, struct varlink_conn *conn, const st
 	control_reply_take(conn, r, j);
 }
 
-bool control_find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret)
+static void fail_gone(struct control *c, struct varlink_conn *conn, const struct spool_gone *g)
 {
-	int r = spool_page_find(c->service->spool, id, ret);
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	char time[TIMESTAMP_SIZE];
+	int64_t pusd = 0;
+
+	timestamp_format(g->gone_ms, false, time);
+	if (!j || ledger_page_cost(c->service->spool, g->seq, &pusd) < 0 || json_add_string(j, "page", g->id) < 0 ||
+		json_add_safe(j, "reason", g->reason) < 0 || json_add_string(j, "time", time) < 0 ||
+		json_add_money(j, "costPicoUsd", pusd) < 0)
+		varlink_drop(conn);
+	else
+		varlink_error_take(conn, INTERFACE ".Gone", take_ptr(j));
+}
+
+/* What is wrong with an id: there is no such page, several, or it is gone (0: *gone says how). */
+static int find_failed(struct control *c, struct varlink_conn *conn, const char *id, int error, struct spool_gone *gone)
+{
+	int r = error == -ENOENT || error == -EINVAL ? spool_gone_find(c->service->spool, id, gone) : error;
 
 	if (r == -ENOTUNIQ)
 		control_fail(conn, "Ambiguous", "page", id);
-	else if (r == -ENOENT || r == -EINVAL)
+	else if (r == -ENOENT)
 		control_fail(conn, "NoSuchPage", "page", id);
 	else if (r < 0)
 		control_reply_take(conn, r, NULL);
+	return r;
+}
+
+static bool find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret)
+{
+	int r = spool_page_find(c->service->spool, id, ret);
+	struct spool_gone gone;
+
+	if (r < 0 && find_failed(c, conn, id, r, &gone) >= 0)
+		fail_gone(c, conn, &gone);
 	return r >= 0;
 }
 
@@ -144,53 +174,88 @@ static int pages_json(struct service *s, const struct page_row *rows, size_t n, 
 	return 0;
 }
 
-static int list_json(struct service *s, int state, int64_t before, size_t limit, cJSON **ret)
+/* Fills `rows` with those that are meant, until there are `max` or enough was looked at. How many, or negative errno. */
+static ssize_t list_rows(struct service *s, struct page_walk *w, struct page_row *rows, size_t max)
+{
+	size_t n = 0, looked = 0;
+
+	while (n < max && looked < LOOK_MAX && !page_walk_ended(w)) {
+		ssize_t r = page_walk_step(s->spool, w, rows + n, max - n);
+
+		if (r < 0)
+			return r;
+		looked += max - n;
+		n += (size_t)r;
+	}
+	return (ssize_t)n;
+}
+
+static int list_json(struct service *s, struct page_walk *w, size_t limit, cJSON **ret)
 {
 	_cleanup_free_ struct page_row *rows =
 		calloc(limit + 1, sizeof(*rows)); /* one more: is there more? */
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	const char *last = w->looked_at;
 	cJSON *pages = NULL;
 	ssize_t n;
+	bool more;
 	int r;
 
 	if (!rows || !j)
 		return -ENOMEM;
-	n = spool_page_list(s->spool, state, before, rows, limit + 1);
+	n = list_rows(s, w, rows, limit + 1);
 	if (n < 0)
 		return (int)n;
+	more = (size_t)n > limit || !page_walk_ended(w);
+	if ((size_t)n > limit)
+		last = rows[limit - 1].id;
 	r = pages_json(s, rows, MIN((size_t)n, limit), &pages);
 	if (r >= 0)
 		r = json_add_take(j, "pages", pages);
 	if (r >= 0)
-		r = json_add_bool(j, "more", (size_t)n > limit);
+		r = json_add_bool(j, "more", more);
+	if (r >= 0 && more)
+		r = json_add_string(j, "before", last);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(j);
 	return 0;
 }
 
+/* The place of a page in the order, also of one that has gone since the call before. False: the call is answered. */
+static bool find_seq(struct control *c, struct varlink_conn *conn, const char *id, int64_t *ret)
+{
+	struct spool_gone gone = {};
+	struct page_row row;
+	int r = spool_page_find(c->service->spool, id, &row);
+
+	if (r < 0 && find_failed(c, conn, id, r, &gone) < 0)
+		return false;
+	*ret = r < 0 ? gone.seq : row.seq;
+	return true;
+}
+
 static void method_list(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
 {
-	const char *state = json_get_string(call->parameters, "state");
-	const char *before = json_get_string(call->parameters, "before");
+	const char *before = json_get_string(call->parameters, "before"), *wrong = NULL;
+	struct page_walk walk = {.states = {-1}, .n_states = 1};
 	int64_t limit = LIST_LIMIT_DEFAULT;
-	enum page_state wanted = STATE_QUEUED;
-	struct page_row row = {};
 	cJSON *j = NULL;
 	int r;
 
 	json_get_i64(call->parameters, "limit", &limit);
-	if (state && page_state_parse(state, &wanted) < 0) {
-		control_invalid(conn, "state");
+	if (limit < 1 || limit > LIST_LIMIT_MAX)
+		wrong = "limit";
+	else
+		filter_parse(json_get_object(call->parameters, "filter"), &walk.filter, &wrong);
+	if (wrong) {
+		control_invalid(conn, wrong);
 		return;
 	}
-	if (limit < 1 || limit > LIST_LIMIT_MAX) {
-		control_invalid(conn, "limit");
+	if (before && !find_seq(c, conn, before, &walk.before))
 		return;
-	}
-	if (before && !control_find_page(c, conn, before, &row))
-		return;
-	r = list_json(c->service, state ? (int)wanted : -1, row.seq, (size_t)limit, &j);
+	walk.states[0] = walk.filter.state;
+	r = list_json(c->service, &walk, (size_t)limit, &j);
 	control_reply_take(conn, r, j);
 }
 
@@ -251,13 +316,16 @@ static void method_show(struct control *c, struct varlink_conn *conn, const stru
 	cJSON *j = NULL;
 	int r;
 
-	if (!control_find_page(c, conn, json_get_string(call->parameters, "page"), &row))
+	if (!find_page(c, conn, json_get_string(call->parameters, "page"), &row))
 		return;
 	r = show_json(c->service, &row, &j);
 	control_reply_take(conn, r, j);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
+
+#define CHANGE_PARAMS                                                                                        \
+	{"pages", PARAM_STRINGS, false}, {"filter", PARAM_OBJECT, false}, {"cursor", PARAM_STRING, false}
 
 const struct method methods[] = {
 	{"Status", RIGHT_LOOK, false, method_status, {}},
@@ -267,11 +335,16 @@ const struct method methods[] = {
 		{{"file", PARAM_INT, true}, {"name", PARAM_STRING, false}, {"type", PARAM_STRING, false},
 			{"lane", PARAM_STRING, false}}},
 	{"List", RIGHT_LOOK, false, method_list,
-		{{"state", PARAM_STRING, false}, {"before", PARAM_STRING, false},
+		{{"filter", PARAM_OBJECT, false}, {"before", PARAM_STRING, false},
 			{"limit", PARAM_INT, false}}},
 	{"Show", RIGHT_READ, false, method_show, {{"page", PARAM_STRING, true}}},
 	{"Monitor", RIGHT_LOOK, true, method_monitor, {{"pages", PARAM_STRINGS, false}}},
-	{"Retry", RIGHT_SUBMIT, false, method_retry,
-		{{"pages", PARAM_STRINGS, false}, {"all", PARAM_BOOL, false}}},
+	{"Hold", RIGHT_SUBMIT, false, method_hold,
+		{CHANGE_PARAMS, {"reason", PARAM_STRING, false}}},
+	{"Release", RIGHT_SUBMIT, false, method_release, {CHANGE_PARAMS}},
+	{"Retry", RIGHT_SUBMIT, false, method_retry, {CHANGE_PARAMS}},
+	{"Drop", RIGHT_MANAGE, false, method_drop,
+		{CHANGE_PARAMS, {"reason", PARAM_STRING, true}}},
+	{"Confirm", RIGHT_MANAGE, false, method_confirm, {}},
 	{},
 };

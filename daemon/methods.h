@@ -9,9 +9,11 @@
 
 #define INTERFACE         "io.pageferry"
 #define NAME_MAX_LEN      255 /* of a file's name, as the page keeps it */
-#define MONITOR_PAGES_MAX 256 /* a filter names at most so many pages; Retry too */
+#define MONITOR_PAGES_MAX 256 /* pages that a monitor, or a call that changes some, may name */
 #define LIST_LIMIT_MAX    200
-#define RETRY_ALL_MAX     1000 /* pages of one Retry with all */
+#define CHANGES_MAX       1000 /* pages that one call changes */
+#define UNCHANGED_MAX     100  /* of those that it could not change, so many are told with the reason */
+#define LOOK_MAX          4096 /* rows that one List looks at */
 #define QUOTA_PAGES       200  /* waiting pages of one uid that has not the right to manage */
 
 /* What a peer may do; a method needs one of them. */
@@ -28,19 +30,13 @@ struct pending {
 	struct pending *next;
 	struct control *control; /* borrowed */
 	struct varlink_conn *conn;
-	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_RETRY } kind;
+	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_CHANGE } kind;
 	bool more;
 	unsigned int rights;
 	uint64_t scan; /* PENDING_SCAN: whose events */
-	cJSON *pages;  /* owned, array of ids: the filter (NULL: all), what was accepted, or what to try again
-			*/
+	cJSON *pages;  /* owned, array of ids: the filter (NULL: all), or what was accepted */
 	uint64_t lost; /* PENDING_MONITOR: events that were not told since the last one that was */
-	sd_event_source *slice; /* PENDING_RETRY */
-	int next_page;
-	bool all;
-	int64_t before; /* seq of the last one of all */
-	int64_t stays_held; /* seq of one that cannot be tried again; 0: none */
-	cJSON *retried;
+	struct change *change; /* owned; PENDING_CHANGE */
 };
 
 struct control {
@@ -55,7 +51,7 @@ struct control {
 
 struct param {
 	const char *name; /* NULL ends a list */
-	enum { PARAM_STRING, PARAM_INT, PARAM_BOOL, PARAM_STRINGS } kind;
+	enum { PARAM_STRING, PARAM_INT, PARAM_STRINGS, PARAM_OBJECT } kind;
 	bool required;
 };
 
@@ -76,12 +72,49 @@ void control_reply_take(struct varlink_conn *conn, int error, cJSON *parameters)
 /* io.pageferry.NAME with one parameter (key NULL: none). */
 void control_fail(struct varlink_conn *conn, const char *name, const char *key, const char *value);
 void control_invalid(struct varlink_conn *conn, const char *parameter);
-/* The page of that id or start of one; false: the call is answered with what is wrong. */
-bool control_find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret);
 /* A pending call on this connection: owned by the control, freed when it is answered or the peer leaves. */
 struct pending *pending_new(
 	struct control *c, struct varlink_conn *conn, const struct varlink_call *call, int kind);
 void pending_free(struct control *c, struct pending *p);
+
+/* io.pageferry.NoRoom for what the spool could not write. */
+void control_fail_room(struct varlink_conn *conn, int error, const char *why);
+
+/* ---- methods_filter.c: which pages are meant */
+
+struct page_filter {
+	int state, lane; /* -1: any */
+	int64_t since_ms, until_ms; /* of acceptance; `until` itself is not meant */
+	char type[33], source[17];  /* "": any */
+	char reason[128];           /* how the reason of a held page begins; "": any */
+};
+/* The varlink type Filter (NULL: every page). 0, or -EINVAL with the member that is wrong in *ret_wrong. */
+int filter_parse(const cJSON *filter, struct page_filter *ret, const char **ret_wrong);
+bool filter_matches(const struct page_filter *f, const struct page_row *p);
+
+/* A walk, newest first, over the pages of each state in turn: by an index, and in steps of bounded cost. */
+struct page_walk {
+	struct page_filter filter;
+	int states[3]; /* -1: of any state, all at once */
+	size_t n_states;
+	size_t at;      /* n_states: it has ended */
+	int64_t before; /* seq; 0: from the newest */
+	char looked_at[PAGE_ID_SIZE]; /* the last one */
+};
+/* Looks at up to `max` rows, and keeps those that are meant: how many, or negative errno. */
+ssize_t page_walk_step(struct spool *s, struct page_walk *w, struct page_row *rows, size_t max);
+static inline bool page_walk_ended(const struct page_walk *w)
+{
+	return w->at == w->n_states;
+}
+
+/* ---- methods_change.c */
+void method_hold(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void method_release(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void method_retry(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void method_drop(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void method_confirm(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void change_free(struct change *h); /* NULL is fine */
 
 /* ---- methods_json.c. Strings of every object are valid UTF-8, whatever the row holds. */
 int page_json(struct service *s, const struct page_row *p, cJSON **ret);
@@ -96,7 +129,6 @@ int json_add_money(cJSON *obj, const char *name, int64_t pusd); /* digits in a s
 /* ---- methods_submit.c */
 void method_scan(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
 void method_submit(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
-void method_retry(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
 
 /* ---- methods_monitor.c */
 void method_monitor(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);

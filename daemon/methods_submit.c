@@ -1,4 +1,4 @@
-/* What spends money: scans, files, retries. */
+/* What brings pages: scans and files. */
 #include "daemon/methods.h"
 
 #include <fcntl.h>
@@ -7,14 +7,11 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "daemon/courier.h"
 #include "daemon/intake.h"
-
-#define RETRY_SLICE 8 /* pages in one turn of the loop: each is a commit */
 
 /* ---- what may be refused ------------------------------------------------------------------------------- */
 
-static void fail_room(struct varlink_conn *conn, int error, const char *why)
+void control_fail_room(struct varlink_conn *conn, int error, const char *why)
 {
 	cJSON *j = cJSON_CreateObject();
 	const char *reason = error == -EROFS ? "read-only" : error == -ENOSPC || error == -EDQUOT ? "full" : "storage";
@@ -95,7 +92,7 @@ static void fail_start(
 	case -EDQUOT:
 	case -EROFS:
 	case -EIO:
-		fail_room(conn, error, why);
+		control_fail_room(conn, error, why);
 		break;
 	default:
 		control_fail(conn, "NotNow", "message", *why ? why : errno_text(error));
@@ -187,165 +184,4 @@ void method_submit(struct control *c, struct varlink_conn *conn, const struct va
 	request.lane = lane && streq(lane, "backlog") ? LANE_BACKLOG : LANE_NOW;
 	if (may_take(c, conn, request.type))
 		start(c, conn, call, &request);
-}
-
-/* ---- Retry --------------------------------------------------------------------------------------------- */
-
-static void tell_queued(struct service *s, int64_t seq)
-{
-	struct page_row row;
-
-	if (spool_page_get(s->spool, seq, &row) >= 0)
-		service_event(s, &(struct event){.kind = EVENT_PAGE_QUEUED, .page = &row});
-}
-
-/* Its file or its job is gone or damaged: it stays held with the reason that it has, and does not stop the others. */
-static bool cannot_be_retried(int r)
-{
-	return r == -ENOENT || r == -EBADMSG || r == -ELOOP;
-}
-
-static int retry_one(struct control *c, struct pending *p, const struct page_row *row)
-{
-	cJSON *id;
-	int r;
-
-	if (row->state == STATE_DONE) /* since it was asked for */
-		return 0;
-	r = spool_page_retry(c->service->spool, row->seq);
-	if (cannot_be_retried(r)) {
-		p->stays_held = row->seq;
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	tell_queued(c->service, row->seq);
-	id = cJSON_CreateString(row->id);
-	if (!cJSON_AddItemToArray(p->retried, id)) {
-		cJSON_Delete(id);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* The next page: 1, 0 at the end, or negative errno. */
-static int retry_next(struct control *c, struct pending *p, struct page_row *row)
-{
-	ssize_t n;
-	int r;
-
-	if (cJSON_GetArraySize(p->retried) >= RETRY_ALL_MAX)
-		return 0;
-	if (p->all) { /* downwards: a page that is held again at once comes only once */
-		n = spool_page_list(c->service->spool, STATE_HELD, p->before, row, 1);
-		if (n > 0)
-			p->before = row->seq;
-		return (int)n;
-	}
-	if (p->next_page >= cJSON_GetArraySize(p->pages))
-		return 0;
-	r = spool_page_find(
-		c->service->spool, cJSON_GetArrayItem(p->pages, p->next_page++)->valuestring, row);
-	return r < 0 ? r : 1;
-}
-
-static void fail_stays_held(struct control *c, struct varlink_conn *conn, int64_t seq)
-{
-	struct page_row row;
-	char message[sizeof(row.id) + sizeof(row.reason) + 64];
-	int r = spool_page_get(c->service->spool, seq, &row);
-
-	if (r < 0) {
-		control_reply_take(conn, r, NULL);
-		return;
-	}
-	str_format(message, sizeof(message), "%s cannot be tried again, its file or its job is gone: %s", row.id, row.reason);
-	control_fail(conn, "NotNow", "message", message);
-}
-
-static void retry_finish(struct control *c, struct pending *p, int error)
-{
-	struct varlink_conn *conn = p->conn;
-	int64_t stays_held = p->all ? 0 : p->stays_held;
-	cJSON *j = error < 0 ? NULL : cJSON_CreateObject();
-
-	if (error >= 0)
-		error = json_add_take(j, "pages", take_ptr(p->retried));
-	pending_free(c, p);
-	if (c->service->courier)
-		courier_kick(c->service->courier);
-	if (error < 0 && error != -ENOMEM) {
-		cJSON_Delete(j);
-		fail_room(conn, error, "the spool cannot be written");
-		return;
-	}
-	if (error >= 0 && stays_held) {
-		cJSON_Delete(j);
-		fail_stays_held(c, conn, stays_held);
-		return;
-	}
-	control_reply_take(conn, error, j);
-}
-
-static int retry_slice(sd_event_source *source, void *ud)
-{
-	struct pending *p = ud;
-	struct control *c = p->control;
-	struct page_row row;
-	int r = 0;
-
-	for (int i = 0; i < RETRY_SLICE; i++) {
-		r = retry_next(c, p, &row);
-		if (r > 0 && (r = retry_one(c, p, &row)) == 0)
-			r = 1;
-		if (r <= 0)
-			break;
-	}
-	if (r <= 0)
-		retry_finish(c, p, r);
-	return 0;
-}
-
-/* Every page must be there and not done before the first is touched. */
-static bool may_retry(struct control *c, struct varlink_conn *conn, const cJSON *pages)
-{
-	struct page_row row;
-	const cJSON *id;
-
-	cJSON_ArrayForEach (id, pages) {
-		char message[96];
-
-		if (!control_find_page(c, conn, id->valuestring, &row))
-			return false;
-		if (row.state != STATE_DONE)
-			continue;
-		str_format(message, sizeof(message), "%s is done: there is nothing to try again", row.id);
-		control_fail(conn, "NotNow", "message", message);
-		return false;
-	}
-	return true;
-}
-
-void method_retry(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
-{
-	const cJSON *pages = json_get_array(call->parameters, "pages");
-	bool all = false;
-	struct pending *p;
-
-	json_get_bool(call->parameters, "all", &all);
-	if (!pages == !all || cJSON_GetArraySize(pages) > MONITOR_PAGES_MAX) {
-		control_invalid(conn, "pages");
-		return;
-	}
-	if (!all && !may_retry(c, conn, pages))
-		return;
-	p = pending_new(c, conn, call, PENDING_RETRY);
-	if (!p || !(p->retried = cJSON_CreateArray()) ||
-		(pages && !(p->pages = cJSON_Duplicate(pages, true))) ||
-		sd_event_add_defer(c->service->event, &p->slice, retry_slice, p) < 0 ||
-		sd_event_source_set_enabled(p->slice, SD_EVENT_ON) < 0) {
-		varlink_drop(conn);
-		return;
-	}
-	p->all = all;
 }

@@ -236,6 +236,35 @@ int spool_page_find(struct spool *s, const char *id, struct page_row *ret)
 	return r > 0 ? -ENOTUNIQ : r;
 }
 
+int spool_gone_find(struct spool *s, const char *id, struct spool_gone *ret)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	struct spool_gone g = {};
+	char end[PAGE_ID_SIZE + 1];
+	int r;
+
+	if (strlen(id) < 4 || strlen(id) >= PAGE_ID_SIZE)
+		return -ENOENT;
+	str_format(end, sizeof(end), "%s~", id);
+	r = db_query(s->db, &st,
+		"SELECT seq, page, reason, gone_ms FROM gone WHERE page >= ? AND page < ? ORDER BY page LIMIT 2", "ss", id, end);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	g.seq = stmt_i64(st, 0);
+	text_cut(g.id, sizeof(g.id), stmt_text(st, 1));
+	text_cut(g.reason, sizeof(g.reason), stmt_text(st, 2));
+	g.gone_ms = stmt_i64(st, 3);
+	if (!streq(g.id, id)) {
+		r = stmt_next(st);
+		if (r != 0)
+			return r < 0 ? r : -ENOTUNIQ;
+	}
+	*ret = g;
+	return 0;
+}
+
 ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct page_row *rows, size_t limit)
 {
 	int64_t before = before_seq > 0 ? before_seq : INT64_MAX;
@@ -331,10 +360,26 @@ int spool_page_hold(struct spool *s, int64_t seq, const char *reason)
 	return r;
 }
 
-int spool_page_retry(struct spool *s, int64_t seq)
+/* Held with an answer: every backend is asked again, whoever gave it. */
+static int put_back(struct spool *s, const struct page_row *p, const struct spool_job *job)
+{
+	enum page_state after = p->state == STATE_PROVISIONAL ? STATE_PROVISIONAL : STATE_QUEUED;
+	int r;
+
+	r = db_exec(s->db,
+		"UPDATE pages SET job = ?, state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = NULL,"
+		" tried_boot_ms = NULL, retried = (SELECT coalesce(max(id), 0) FROM attempts) WHERE seq = ?",
+		"isi", job->id, page_state_name(after), p->seq);
+	if (r >= 0)
+		spool_counts_moved(s, (int)p->state, (int)after);
+	else
+		spool_memory_forget(s);
+	return r;
+}
+
+int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job)
 {
 	_cleanup_close_ int fd = -1;
-	enum page_state after;
 	struct page_row p;
 	int r;
 
@@ -347,17 +392,32 @@ int spool_page_retry(struct spool *s, int64_t seq)
 	fd = spool_page_open(s, &p);
 	if (fd < 0)
 		return fd;
-	if (!p.job->types)
-		return -EBADMSG;
-	/* Held with an answer: every backend is asked again, whoever gave it. */
-	after = p.state == STATE_PROVISIONAL ? STATE_PROVISIONAL : STATE_QUEUED;
-	r = db_exec(s->db,
-		"UPDATE pages SET state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = "
-		"NULL,"
-		" tried_boot_ms = NULL, retried = (SELECT coalesce(max(id), 0) FROM attempts) WHERE seq = ?",
-		"si", page_state_name(after), seq);
+	return p.job->types ? put_back(s, &p, job ? job : p.job) : -EBADMSG;
+}
+
+int spool_page_retry(struct spool *s, int64_t seq)
+{
+	return spool_page_reroute(s, seq, NULL);
+}
+
+int spool_page_release(struct spool *s, int64_t seq)
+{
+	enum page_state after;
+	struct page_row p;
+	int r;
+
+	r = spool_page_get(s, seq, &p);
+	if (r < 0)
+		return r;
+	if (p.state != STATE_HELD)
+		return -EALREADY;
+	if (!starts_with(p.reason, HELD_BY_HAND))
+		return -EPERM;
+	/* A fallback may have answered while it was held. */
+	after = p.version > 0 ? STATE_PROVISIONAL : STATE_QUEUED;
+	r = db_exec(s->db, "UPDATE pages SET state = ?, reason = NULL WHERE seq = ?", "si", page_state_name(after), seq);
 	if (r >= 0)
-		spool_counts_moved(s, (int)p.state, (int)after);
+		spool_counts_moved(s, STATE_HELD, (int)after);
 	else
 		spool_memory_forget(s);
 	return r;

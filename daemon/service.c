@@ -31,6 +31,7 @@ const char *event_kind_name(enum event_kind k)
 		[EVENT_PAGE_DONE] = "page-done",
 		[EVENT_PAGE_HELD] = "page-held",
 		[EVENT_PAGE_QUEUED] = "page-queued",
+		[EVENT_PAGE_DROPPED] = "page-dropped",
 		[EVENT_DELIVERED] = "delivered",
 		[EVENT_BACKEND] = "backend",
 		[EVENT_LIGHTS] = "lights",

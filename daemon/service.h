@@ -27,6 +27,7 @@ enum event_kind {
 	EVENT_PAGE_DONE,
 	EVENT_PAGE_HELD,
 	EVENT_PAGE_QUEUED,
+	EVENT_PAGE_DROPPED,   /* page: as it was */
 	EVENT_DELIVERED,
 	EVENT_BACKEND,        /* backend: its state changed */
 	EVENT_LIGHTS,

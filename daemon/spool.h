@@ -135,6 +135,20 @@ int spool_page_verify(int fd, const struct page_row *p);
  * such page, or its file is missing; -EALREADY: it is done; -EBADMSG: its file or its job cannot be read. */
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason);
 int spool_page_retry(struct spool *s, int64_t seq);
+/* The same as retry, and from now on it is asked what `job` says: when its own route leads nowhere. */
+int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job);
+/* A person held it, and lets it go on where it was: tries and rung stay. It is provisional if it has an answer. -EALREADY: it
+ * is not held; -EPERM: not by a person. */
+#define HELD_BY_HAND "by hand:" /* how the reason begins then */
+int spool_page_release(struct spool *s, int64_t seq);
+/* A page that is no longer kept. 0, -ENOENT, -ENOTUNIQ, as spool_page_find(). */
+struct spool_gone {
+	int64_t seq;
+	char id[PAGE_ID_SIZE];
+	char reason[240];
+	int64_t gone_ms;
+};
+int spool_gone_find(struct spool *s, const char *id, struct spool_gone *ret);
 struct spool_counts {
 	int64_t queued, provisional, done, held, undelivered;
 };

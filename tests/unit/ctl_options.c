@@ -65,9 +65,12 @@ TEST(wrong_use)
 	static const char *const wrong[][4] = {{"frobnicate"}, {"--frobnicate"}, {"-x"}, {"-h"}, {"extract"},
 		{"show"}, {"show", "a", "b"}, {"status", "x"}, {"retry"}, {"retry", "a", "--all"},
 		{"list", "--state", "odd"}, {"list", "--limit", "0"}, {"list", "--limit", "1x"},
-		{"list", "--limit"}, {"list", "--type", "invoice"}, {"status", "--no-wait"},
+		{"list", "--limit"}, {"list", "--why", "x"}, {"status", "--no-wait"},
 		{"extract", "a", "--lane", "slow"}, {"watch", "--json=yes"}, {"watch", "--timeout", "soon"},
-		{"watch", "--timeout", "-1"}, {"watch", "--js"}, {"status", "--socket="}};
+		{"watch", "--timeout", "-1"}, {"watch", "--js"}, {"status", "--socket="},
+		{"hold"}, {"release"}, {"hold", "a", "--all"}, {"hold", "a", "--source=scan"}, {"hold", "--why", "x"},
+		{"drop", "a"}, {"drop", "--all"}, {"drop", "--why", "x"}, {"hold", "a", "--yes"}, {"retry", "a", "--why=x"},
+		{"confirm", "a"}, {"hold", "--state", "odd"}, {"hold", "--reason="}};
 	struct options o;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -78,6 +81,30 @@ TEST(wrong_use)
 			test_fail(__FILE__, __LINE__, "understood: %s %s", wrong[i][0],
 				wrong[i][1] ? wrong[i][1] : "");
 	}
+}
+
+/* All is never meant by leaving something out: pages are named, or there is a filter, or --all. */
+TEST(which_pages_are_changed)
+{
+	struct options o;
+
+	CHECK_STR(parse(ARGS("hold", "a", "b", "--why", "blank"), &o), NULL);
+	CHECK_INT(o.verb, VERB_HOLD);
+	CHECK_INT(o.n_args, 2);
+	CHECK_STR(o.why, "blank");
+	options_clear(&o);
+	CHECK_STR(parse(ARGS("release", "--all"), &o), NULL);
+	options_clear(&o);
+	CHECK_STR(parse(ARGS("retry", "--reason", "no-backend:", "--since=2026-11-21"), &o), NULL);
+	CHECK_STR(o.reason, "no-backend:");
+	CHECK_STR(o.since, "2026-11-21");
+	options_clear(&o);
+	CHECK_STR(parse(ARGS("drop", "--state", "done", "--lane", "backlog", "--until", "2026-11-21T00:00:00Z", "--yes", "--why", "old"),
+			  &o),
+		NULL);
+	CHECK(o.yes);
+	CHECK_STR(o.state, "done");
+	options_clear(&o);
 }
 
 TEST(complaints_are_harmless)
@@ -99,7 +126,9 @@ TEST(help_of_every_verb)
 		CHECK(strstr(buf_str(&all), v->summary));
 		CHECK(strstr(buf_str(&one), v->help));
 		CHECK(strstr(buf_str(&one), "--socket PATH"));
-		CHECK(!strstr(buf_str(&one), "--lane") == (v->id != VERB_EXTRACT));
+		CHECK(!strstr(buf_str(&one), "--no-wait") == !(v->id & (VERB_SCAN | VERB_EXTRACT)));
+		CHECK(!strstr(buf_str(&one), "--reason") ==
+			!(v->id & (VERB_LIST | VERB_HOLD | VERB_RELEASE | VERB_RETRY | VERB_DROP)));
 	}
 	CHECK(!verb_find("nothing"));
 }

@@ -170,6 +170,90 @@ TEST(hold_and_retry)
 	fixture_end(&f);
 }
 
+TEST(release_what_was_held_by_hand)
+{
+	struct spool_counts n;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	CHECK_INT(spool_counts(f.spool, &n), 0);
+	CHECK_INT(spool_page_release(f.spool, p.seq), -EALREADY);
+	CHECK_INT(spool_page_hold(f.spool, p.seq, "not by hand: x"), 0);
+	CHECK_INT(spool_page_release(f.spool, p.seq), -EPERM);
+	CHECK_INT(spool_page_hold(f.spool, p.seq, HELD_BY_HAND " x"), 0);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET rung = 1, tries = 3, tried_ms = 9", ""), 0);
+	CHECK_INT(spool_page_release(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
+	CHECK_INT(p.state, STATE_QUEUED);
+	CHECK_INT(p.rung, 1);
+	CHECK_INT(p.tries, 3);
+	CHECK_INT(p.tried_ms, 9);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET version = 1", ""), 0);
+	CHECK_INT(spool_page_hold(f.spool, p.seq, HELD_BY_HAND " x"), 0);
+	CHECK_INT(spool_page_release(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
+	CHECK_INT(p.state, STATE_PROVISIONAL);
+	CHECK_INT(spool_counts(f.spool, &n), 0);
+	CHECK_INT(n.provisional, 1);
+	CHECK_INT(n.queued + n.held, 0);
+	CHECK_INT(spool_page_release(f.spool, 77), -ENOENT);
+	fixture_end(&f);
+}
+
+TEST(reroute_keeps_what_cannot_be_read)
+{
+	static const char *const route[] = {"ocr"};
+	const struct spool_job *other;
+	char name[PAGE_FILE_SIZE];
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	CHECK_INT(spool_job_freeze(f.spool, "auto", route, 1, f.types, &other), 0);
+	CHECK_INT(spool_page_hold(f.spool, p.seq, "no-backend: x"), 0);
+	CHECK_INT(spool_page_reroute(f.spool, p.seq, other), 0);
+	fixture_reopen(&f);
+	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
+	CHECK_INT(p.state, STATE_QUEUED);
+	CHECK_INT((int64_t)p.job->n_route, 1);
+	CHECK_STR(p.job->route[0], "ocr");
+	page_file_name(p.id, name);
+	CHECK_INT(unlinkat(f.spool->pages, name, 0), 0);
+	CHECK_INT(spool_page_hold(f.spool, p.seq, "lost: x"), 0);
+	CHECK_INT(spool_page_reroute(f.spool, p.seq, f.job), -ENOENT);
+	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
+	CHECK_STR(p.job->route[0], "ocr");
+	CHECK_STR(p.reason, "lost: x");
+	fixture_end(&f);
+}
+
+TEST(find_what_is_gone)
+{
+	struct spool_gone g;
+	struct fixture f;
+
+	fixture_begin(&f);
+	CHECK_INT(db_exec(spool_db(f.spool),
+			  "INSERT INTO gone VALUES (5, '20300102T030405-aaaaaa', '', 1, 2000, 'aged out'),"
+			  " (6, '20300102T030405-aaaaab', '', 1, 2, 'dropped')",
+			  ""),
+		0);
+	CHECK_INT(spool_gone_find(f.spool, "20300102T030405-aaaaaa", &g), 0);
+	CHECK_INT(g.seq, 5);
+	CHECK_STR(g.id, "20300102T030405-aaaaaa");
+	CHECK_STR(g.reason, "aged out");
+	CHECK_INT(g.gone_ms, 2000);
+	CHECK_INT(spool_gone_find(f.spool, "2030", &g), -ENOTUNIQ);
+	CHECK_INT(spool_gone_find(f.spool, "20300102T030405-aaaaab", &g), 0);
+	CHECK_INT(spool_gone_find(f.spool, "203", &g), -ENOENT);
+	CHECK_INT(spool_gone_find(f.spool, "2031", &g), -ENOENT);
+	CHECK_INT(spool_gone_find(f.spool, "20300102T030405-aaaaabc", &g), -ENOENT);
+	fixture_end(&f);
+}
+
 TEST(counts_kept_are_counts_counted)
 {
 	struct spool_counts kept, counted_now;
