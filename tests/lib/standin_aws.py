@@ -35,7 +35,7 @@ IN_REGION = {"amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0", "amazon.nova-micro
 MAX_BODY = 25_000_000
 
 # What may be scripted for a request. "ok" answers; the others happen after the request was read and, but for "early-cut", checked.
-BEHAVIOURS = {"ok", "throttle", "throttle-hint", "server-error", "unavailable", "slow", "cut", "early-cut", "garbage", "empty", "huge", "redirect",
+BEHAVIOURS = {"ok", "throttle", "throttle-hint", "server-error", "unavailable", "slow", "delay", "cut", "early-cut", "garbage", "empty", "huge", "redirect",
               "expired-token", "access-denied", "model-timeout", "model-error", "truncated", "malformed-tool", "quota", "not-json-error", "filtered"}
 
 
@@ -79,7 +79,8 @@ class BedrockStandin:
         self.port = 0
         self.listener = None
         self.connections = set()
-        self.release = threading.Event()   # ends "slow" replies
+        self.release = threading.Event()   # ends "slow" replies, and lets "delay" answer
+        self.delayed = threading.Event()   # a "delay" has come
 
     def __enter__(self):
         self.start()
@@ -299,6 +300,9 @@ class BedrockStandin:
             self._note(entry)
             self.release.wait(30)
             return False
+        if behaviour == "delay":
+            self.delayed.set()
+            self.release.wait(30)
         payload, usage = self._answer(request, jpeg)
         if behaviour == "truncated":
             payload["stopReason"] = "max_tokens"
