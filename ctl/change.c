@@ -111,7 +111,7 @@ static int take_reply(struct changes *h, const cJSON *parameters)
 	return add_left(h, json_get_array(parameters, "unchanged")) < 0 ? EXIT_PAGE_FAILED : EXIT_WELL;
 }
 
-/* Takes `which` (of the name "pages" or "filter"). `cursor` is where it goes on, and becomes the next one; "": the end. */
+/* Takes `which` (named "pages" or "filter"). `cursor` is where it goes on, and becomes the next one; "": the end. */
 static int call_take(struct changes *h, const char *name, cJSON *which, char *cursor, size_t size)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
@@ -215,7 +215,8 @@ static bool asked(size_t n)
 {
 	char answer[16] = "";
 
-	fprintf(stderr, "Drop %zu page%s for good? Their images and results are deleted; cost and receipts stay. [y/N] ", n,
+	fprintf(stderr,
+		"Drop %zu page%s for good? Their images and results are deleted; cost and receipts stay. [y/N] ", n,
 		plural((int64_t)n));
 	return fgets(answer, sizeof(answer), stdin) && (streq(answer, "y\n") || streq(answer, "yes\n"));
 }

@@ -21,10 +21,8 @@ const struct verb verbs[] = {
 		1, WORDS_MAX},
 	{VERB_LIST, "list", "", "pages, newest first", "Lists pages, newest first.", 0, 0},
 	{VERB_SHOW, "show", "ID", "one page: its fields and what was asked of whom",
-		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1,
-		1},
-	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.",
-		0, 0},
+		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1, 1},
+	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.", 0, 0},
 	{VERB_HOLD, "hold", WHICH, "waiting pages wait for a person",
 		"Holds pages that wait, or are being asked about: they stay until they are released.", 0, WORDS_MAX},
 	{VERB_RELEASE, "release", WHICH, "pages that were held by hand go on",
@@ -32,11 +30,13 @@ const struct verb verbs[] = {
 	{VERB_RETRY, "retry", WHICH, "held or waiting pages are tried again now",
 		"Makes held and waiting pages due at once; the count of tries starts again.", 0, WORDS_MAX},
 	{VERB_DROP, "drop", WHICH " --why TEXT", "pages are deleted for good",
-		"Deletes pages with their images and results, after asking; cost and receipts stay. Not while a page is being "
+		"Deletes pages with their images and results, after asking; cost and receipts stay. Not while a page "
+		"is being "
 		"asked about.\nNeeds root or the group of those who manage.",
 		0, WORDS_MAX},
 	{VERB_CONFIRM, "confirm", "", "backends that cost go on after the database was lost",
-		"After the database was lost it is not known what was spent, and backends that cost wait: this lets them go on.\n"
+		"After the database was lost it is not known what was spent, and backends that cost wait: this lets "
+		"them go on.\n"
 		"Needs root or the group of those who manage.",
 		0, 0},
 	{VERB_SPOOL, "spool", "VERB...", "a stopped service's spool: fsck, ls, export, rebuild, quarantine",
@@ -63,7 +63,7 @@ static const struct option {
 } options[] = {
 	{"type", "TYPE", WAITING | FILTERED, OPTION_TEXT, offsetof(struct options, type), "document type, or auto", {}},
 	{"source", "SOURCE", VERB_SCAN | FILTERED, OPTION_TEXT, offsetof(struct options, source),
-		"a configured source; of pages: where they are from (scan, file)", {}},
+		"a configured source; of pages: where they are from (scan, file, watch)", {}},
 	{"lane", "LANE", VERB_EXTRACT | FILTERED, OPTION_TEXT, offsetof(struct options, lane),
 		"now (as if scanned now) or backlog (behind those)", {"now", "backlog"}},
 	{"no-wait", NULL, WAITING, OPTION_FLAG, offsetof(struct options, no_wait),
@@ -76,7 +76,8 @@ static const struct option {
 		"only pages that are held for a reason that begins so", {}},
 	{"since", "TIME", FILTERED, OPTION_TEXT, offsetof(struct options, since),
 		"only pages accepted at or after TIME (2026-11-21, 2026-11-21T09:30:00Z)", {}},
-	{"until", "TIME", FILTERED, OPTION_TEXT, offsetof(struct options, until), "only pages accepted before TIME", {}},
+	{"until", "TIME", FILTERED, OPTION_TEXT, offsetof(struct options, until), "only pages accepted before TIME",
+		{}},
 	{"limit", "N", VERB_LIST, OPTION_COUNT, offsetof(struct options, limit), "at most N pages (20)", {}},
 	{"all", NULL, CHANGING, OPTION_FLAG, offsetof(struct options, all),
 		"every page that waits (hold), is held (release, retry), or is there (drop)", {}},
@@ -204,7 +205,8 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 	if (o->n_args > v->max_args)
 		return complain(why,
 			v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);
-	if (o->n_args < v->min_args || (o->verb & CHANGING && !o->n_args == !filtered) || (o->verb == VERB_DROP && !o->why)) {
+	if (o->n_args < v->min_args || (o->verb & CHANGING && !o->n_args == !filtered) ||
+		(o->verb == VERB_DROP && !o->why)) {
 		buf_addf(why, "expected: pageferryctl %s %s", v->name, v->args);
 		return -EINVAL;
 	}

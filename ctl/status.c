@@ -249,9 +249,8 @@ static int print_watches(const cJSON *s, const struct look *l, struct buf *out)
 
 int verb_status(struct ctl *c)
 {
-	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {
-		print_head, print_spool, print_ledger, print_counts, print_lights, print_cost, print_route, print_backends,
-		print_watches};
+	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {print_head, print_spool,
+		print_ledger, print_counts, print_lights, print_cost, print_route, print_backends, print_watches};
 	struct client_reply reply = {};
 	_cleanup_buf_ struct buf out = {};
 	int r = ctl_call_take(c, "io.pageferry.Status", NULL, &reply);

@@ -174,7 +174,7 @@ static int pages_json(struct service *s, const struct page_row *rows, size_t n, 
 	return 0;
 }
 
-/* Fills `rows` with those that are meant, until there are `max` or enough was looked at. How many, or negative errno. */
+/* Fills `rows` with those that are meant, until there are `max` or enough was looked at: how many, or negative errno. */
 static ssize_t list_rows(struct service *s, struct page_walk *w, struct page_row *rows, size_t max)
 {
 	size_t n = 0, looked = 0;

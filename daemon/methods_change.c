@@ -1,4 +1,4 @@
-/* What a person changes about pages that are there: hold, release, retry, drop; and the word that paid backends may go on. */
+/* What a person changes about pages that are there: hold, release, retry, drop; and the word that paid ones go on. */
 #include "daemon/methods.h"
 
 #include <inttypes.h>
@@ -13,8 +13,8 @@
 #include "daemon/ledger.h"
 #include "daemon/messages.h"
 
-#define SLICE_CHANGES  8   /* in one turn of the loop: each is a commit */
-#define SLICE_ROWS     256 /* looked at in one turn, when few of them are meant */
+#define SLICE_CHANGES  8                               /* in one turn of the loop: each is a commit */
+#define SLICE_ROWS     256                             /* looked at in one turn, when few of them are meant */
 #define SLICE_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10) /* takes turns with the courier */
 #define WORDS_MAX      160 /* of the reason that a person gives: what the service adds must fit beside it */
 #define WHY_SIZE       400
@@ -26,7 +26,7 @@ struct act {
 	const char *name, *done; /* for the log */
 	int states[2];           /* of the pages that a filter without one means, in the order of the walk; -1: any */
 	size_t n_states;
-	unsigned int possible;   /* states that a filter may name */
+	unsigned int possible; /* states that a filter may name */
 	int (*change)(struct change *h, const struct page_row *row, char why[static WHY_SIZE]);
 	enum event_kind event;
 };
@@ -35,10 +35,10 @@ struct change {
 	const struct act *act;
 	struct control *control; /* borrowed */
 	sd_event_source *slice;
-	cJSON *named;            /* owned; NULL: the walk says which */
+	cJSON *named; /* owned; NULL: the walk says which */
 	int next;
 	struct page_walk walk;
-	char reason[WORDS_MAX];  /* harmless; "" when none was given */
+	char reason[WORDS_MAX]; /* harmless; "" when none was given */
 	uid_t uid;
 	cJSON *changed, *unchanged; /* owned */
 	int64_t n_unchanged;
@@ -80,8 +80,8 @@ static int hold(struct change *h, const struct page_row *row, char why[static WH
 		return because(why, "it is done");
 	if (row->state == STATE_HELD)
 		return because(why, "it is held already: %s", row->reason);
-	str_format(reason, sizeof(reason), HELD_BY_HAND " %s (uid %" PRIu32 ")", h->reason[0] ? h->reason : "no reason given",
-		(uint32_t)h->uid);
+	str_format(reason, sizeof(reason), HELD_BY_HAND " %s (uid %" PRIu32 ")",
+		h->reason[0] ? h->reason : "no reason given", (uint32_t)h->uid);
 	r = spool_page_hold(h->control->service->spool, row->seq, reason);
 	return r < 0 ? r : 1;
 }
@@ -97,7 +97,7 @@ static int release(struct change *h, const struct page_row *row, char why[static
 	return r < 0 ? r : 1;
 }
 
-/* Today's route for a page whose own has no backend that is still configured; NULL: its own is good, or there is none. */
+/* Today's route for a page of whose own no backend is configured any more; NULL: its own is good, or there is none. */
 static const struct spool_job *another_job(const struct service *s, const struct page_row *row)
 {
 	const char *route[ROUTE_MAX];
@@ -109,7 +109,8 @@ static const struct spool_job *another_job(const struct service *s, const struct
 	for (size_t i = 0; i < s->config.n_route; i++)
 		route[i] = s->config.route[i];
 	/* The types stay those that were frozen with the page. */
-	if (!row->job->types || spool_job_freeze(s->spool, row->job->type, route, s->config.n_route, row->job->types, &job) < 0)
+	if (!row->job->types ||
+		spool_job_freeze(s->spool, row->job->type, route, s->config.n_route, row->job->types, &job) < 0)
 		return NULL;
 	return job;
 }
@@ -124,8 +125,8 @@ static int retry(struct change *h, const struct page_row *row, char why[static W
 		return because(why, "it is done: there is nothing to try again");
 	r = spool_page_reroute(s->spool, row->seq, another_job(s, row));
 	if (r == -ENOENT || r == -EBADMSG || r == -ELOOP)
-		return because(why, "it cannot be tried again, its file or its job is gone%s%s", row->reason[0] ? ": " : "",
-			row->reason);
+		return because(why, "it cannot be tried again, its file or its job is gone%s%s",
+			row->reason[0] ? ": " : "", row->reason);
 	return r < 0 ? r : 1;
 }
 
@@ -148,13 +149,14 @@ static int drop(struct change *h, const struct page_row *row, char why[static WH
 	return 1;
 }
 
-static const struct act act_hold = {"hold", "held", {STATE_QUEUED, STATE_PROVISIONAL}, 2, WAITING, hold, EVENT_PAGE_HELD};
+static const struct act act_hold = {
+	"hold", "held", {STATE_QUEUED, STATE_PROVISIONAL}, 2, WAITING, hold, EVENT_PAGE_HELD};
 static const struct act act_release = {
 	"release", "released", {STATE_HELD}, 1, STATE_BIT(STATE_HELD), release, EVENT_PAGE_QUEUED};
 static const struct act act_retry = {
 	"retry", "to be tried again", {STATE_HELD}, 1, WAITING | STATE_BIT(STATE_HELD), retry, EVENT_PAGE_QUEUED};
-static const struct act act_drop = {"drop", "dropped", {-1}, 1, WAITING | STATE_BIT(STATE_HELD) | STATE_BIT(STATE_DONE), drop,
-	EVENT_PAGE_DROPPED};
+static const struct act act_drop = {
+	"drop", "dropped", {-1}, 1, WAITING | STATE_BIT(STATE_HELD) | STATE_BIT(STATE_DONE), drop, EVENT_PAGE_DROPPED};
 
 /* ---- page by page -------------------------------------------------------------------------------------- */
 
@@ -190,8 +192,9 @@ static void tell(struct service *s, const struct act *act, const struct page_row
 
 	if (act->event != EVENT_PAGE_DROPPED && spool_page_get(s->spool, before->seq, &now) < 0)
 		return;
-	service_event(s,
-		&(struct event){.kind = act->event, .page = &now, .reason = now.state == STATE_HELD ? now.reason : NULL});
+	service_event(
+		s, &(struct event){
+			   .kind = act->event, .page = &now, .reason = now.state == STATE_HELD ? now.reason : NULL});
 }
 
 static int change_one(struct change *h, const struct page_row *row)
@@ -257,8 +260,7 @@ static int walk_slice(struct change *h)
 
 	for (int looked = 0; looked < SLICE_ROWS && changes < SLICE_CHANGES && !is_full(h); looked += SLICE_CHANGES) {
 		size_t left = (size_t)(CHANGES_MAX - cJSON_GetArraySize(h->changed));
-		ssize_t n = page_walk_step(
-			h->control->service->spool, &h->walk, rows, MIN(left, ARRAY_SIZE(rows)));
+		ssize_t n = page_walk_step(h->control->service->spool, &h->walk, rows, MIN(left, ARRAY_SIZE(rows)));
 
 		if (n < 0)
 			return (int)n;
@@ -339,7 +341,8 @@ static int read_cursor(const char *cursor, struct page_walk *w)
 	int64_t n;
 
 	if (!colon || str_format(at, sizeof(at), "%.*s", (int)(colon - cursor), cursor) < 0 ||
-		parse_i64(at, 0, (int64_t)w->n_states - 1, &n) < 0 || parse_i64(colon + 1, 0, INT64_MAX, &w->before) < 0)
+		parse_i64(at, 0, (int64_t)w->n_states - 1, &n) < 0 ||
+		parse_i64(colon + 1, 0, INT64_MAX, &w->before) < 0)
 		return -EINVAL;
 	w->at = (size_t)n;
 	return 0;

@@ -67,9 +67,7 @@ static int read_member(const cJSON *j, struct page_filter *f)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
 		if (streq(j->string, members[i].name))
-			return cJSON_IsNull(j)     ? 0
-			       : cJSON_IsString(j) ? members[i].read(j->valuestring, f)
-						   : -EINVAL;
+			return cJSON_IsNull(j) ? 0 : cJSON_IsString(j) ? members[i].read(j->valuestring, f) : -EINVAL;
 	return -EINVAL;
 }
 

@@ -247,7 +247,8 @@ int spool_gone_find(struct spool *s, const char *id, struct spool_gone *ret)
 		return -ENOENT;
 	str_format(end, sizeof(end), "%s~", id);
 	r = db_query(s->db, &st,
-		"SELECT seq, page, reason, gone_ms FROM gone WHERE page >= ? AND page < ? ORDER BY page LIMIT 2", "ss", id, end);
+		"SELECT seq, page, reason, gone_ms FROM gone WHERE page >= ? AND page < ? ORDER BY page LIMIT 2", "ss",
+		id, end);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)
@@ -367,7 +368,8 @@ static int put_back(struct spool *s, const struct page_row *p, const struct spoo
 	int r;
 
 	r = db_exec(s->db,
-		"UPDATE pages SET job = ?, state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = NULL,"
+		"UPDATE pages SET job = ?, state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = "
+		"NULL,"
 		" tried_boot_ms = NULL, retried = (SELECT coalesce(max(id), 0) FROM attempts) WHERE seq = ?",
 		"isi", job->id, page_state_name(after), p->seq);
 	if (r >= 0)
@@ -415,7 +417,8 @@ int spool_page_release(struct spool *s, int64_t seq)
 		return -EPERM;
 	/* A fallback may have answered while it was held. */
 	after = p.version > 0 ? STATE_PROVISIONAL : STATE_QUEUED;
-	r = db_exec(s->db, "UPDATE pages SET state = ?, reason = NULL WHERE seq = ?", "si", page_state_name(after), seq);
+	r = db_exec(
+		s->db, "UPDATE pages SET state = ?, reason = NULL WHERE seq = ?", "si", page_state_name(after), seq);
 	if (r >= 0)
 		spool_counts_moved(s, STATE_HELD, (int)after);
 	else

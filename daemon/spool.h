@@ -70,8 +70,8 @@ struct db *spool_db(struct spool *s);
 const char *spool_directory(const struct spool *s);
 const char *spool_boot_id(const struct spool *s); /* /proc/sys/kernel/random/boot_id */
 
-/* Was the database lost, and with it what had been spent (meta ledger_lost)? Then backends that cost wait until a person
- * confirms. 1, 0 or negative errno; one look at the database. */
+/* Was the database lost, and with it what had been spent (meta ledger_lost)? Then backends that cost wait until a
+ * person confirms. 1, 0 or negative errno; one look at the database. */
 int spool_ledger_lost(struct spool *s);
 /* A person knows and wants them to go on. One commit; 0 (also when nothing was lost) or negative errno. */
 int spool_confirm(struct spool *s);
@@ -137,8 +137,8 @@ int spool_page_hold(struct spool *s, int64_t seq, const char *reason);
 int spool_page_retry(struct spool *s, int64_t seq);
 /* The same as retry, and from now on it is asked what `job` says: when its own route leads nowhere. */
 int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job);
-/* A person held it, and lets it go on where it was: tries and rung stay. It is provisional if it has an answer. -EALREADY: it
- * is not held; -EPERM: not by a person. */
+/* A person held it, and lets it go on where it was: tries and rung stay. It is provisional if it has an answer.
+ * -EALREADY: it is not held; -EPERM: not by a person. */
 #define HELD_BY_HAND "by hand:" /* how the reason begins then */
 int spool_page_release(struct spool *s, int64_t seq);
 /* A page that is no longer kept. 0, -ENOENT, -ENOTUNIQ, as spool_page_find(). */

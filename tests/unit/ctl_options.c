@@ -62,15 +62,15 @@ TEST(words_and_options_in_any_order)
 
 TEST(wrong_use)
 {
-	static const char *const wrong[][4] = {{"frobnicate"}, {"--frobnicate"}, {"-x"}, {"-h"}, {"extract"},
-		{"show"}, {"show", "a", "b"}, {"status", "x"}, {"retry"}, {"retry", "a", "--all"},
-		{"list", "--state", "odd"}, {"list", "--limit", "0"}, {"list", "--limit", "1x"},
-		{"list", "--limit"}, {"list", "--why", "x"}, {"status", "--no-wait"},
-		{"extract", "a", "--lane", "slow"}, {"watch", "--json=yes"}, {"watch", "--timeout", "soon"},
-		{"watch", "--timeout", "-1"}, {"watch", "--js"}, {"status", "--socket="},
-		{"hold"}, {"release"}, {"hold", "a", "--all"}, {"hold", "a", "--source=scan"}, {"hold", "--why", "x"},
-		{"drop", "a"}, {"drop", "--all"}, {"drop", "--why", "x"}, {"hold", "a", "--yes"}, {"retry", "a", "--why=x"},
-		{"confirm", "a"}, {"hold", "--state", "odd"}, {"hold", "--reason="}};
+	static const char *const wrong[][4] = {{"frobnicate"}, {"--frobnicate"}, {"-x"}, {"-h"}, {"extract"}, {"show"},
+		{"show", "a", "b"}, {"status", "x"}, {"retry"}, {"retry", "a", "--all"}, {"list", "--state", "odd"},
+		{"list", "--limit", "0"}, {"list", "--limit", "1x"}, {"list", "--limit"}, {"list", "--why", "x"},
+		{"status", "--no-wait"}, {"extract", "a", "--lane", "slow"}, {"watch", "--json=yes"},
+		{"watch", "--timeout", "soon"}, {"watch", "--timeout", "-1"}, {"watch", "--js"},
+		{"status", "--socket="}, {"hold"}, {"release"}, {"hold", "a", "--all"}, {"hold", "a", "--source=scan"},
+		{"hold", "--why", "x"}, {"drop", "a"}, {"drop", "--all"}, {"drop", "--why", "x"},
+		{"hold", "a", "--yes"}, {"retry", "a", "--why=x"}, {"confirm", "a"}, {"hold", "--state", "odd"},
+		{"hold", "--reason="}};
 	struct options o;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -99,7 +99,8 @@ TEST(which_pages_are_changed)
 	CHECK_STR(o.reason, "no-backend:");
 	CHECK_STR(o.since, "2026-11-21");
 	options_clear(&o);
-	CHECK_STR(parse(ARGS("drop", "--state", "done", "--lane", "backlog", "--until", "2026-11-21T00:00:00Z", "--yes", "--why", "old"),
+	CHECK_STR(parse(ARGS("drop", "--state", "done", "--lane", "backlog", "--until", "2026-11-21T00:00:00Z", "--yes",
+				"--why", "old"),
 			  &o),
 		NULL);
 	CHECK(o.yes);

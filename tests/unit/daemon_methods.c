@@ -68,13 +68,13 @@ int courier_backend_json(const struct courier *c, const char *name, cJSON **ret)
 
 const char *event_kind_name(enum event_kind k)
 {
-	return k == EVENT_PAGE_ACCEPTED ? "page-accepted"
-	       : k == EVENT_PAGE_DONE   ? "page-done"
-	       : k == EVENT_SCAN_ENDED  ? "scan-ended"
-	       : k == EVENT_PAGE_QUEUED ? "page-queued"
-	       : k == EVENT_PAGE_HELD   ? "page-held"
+	return k == EVENT_PAGE_ACCEPTED  ? "page-accepted"
+	       : k == EVENT_PAGE_DONE    ? "page-done"
+	       : k == EVENT_SCAN_ENDED   ? "scan-ended"
+	       : k == EVENT_PAGE_QUEUED  ? "page-queued"
+	       : k == EVENT_PAGE_HELD    ? "page-held"
 	       : k == EVENT_PAGE_DROPPED ? "page-dropped"
-					: "other";
+					 : "other";
 }
 
 void service_event(struct service *s, const struct event *e)
@@ -250,12 +250,9 @@ TEST(wrong_calls)
 		{"{\"method\":\"Status\"}", "MethodNotFound"},
 		{"{\"method\":\"io.pageferry.Status\",\"parameters\":{\"x\":1}}",
 			"InvalidParameter\",\"parameters\":{\"parameter\":\"x\"}"},
-		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":\"3\"}}",
-			"\"parameter\":\"limit\""},
-		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":201}}",
-			"\"parameter\":\"limit\""},
-		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":1.5}}",
-			"\"parameter\":\"limit\""},
+		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":\"3\"}}", "\"parameter\":\"limit\""},
+		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":201}}", "\"parameter\":\"limit\""},
+		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":1.5}}", "\"parameter\":\"limit\""},
 		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"filter\":{\"state\":\"odd\"}}}",
 			"\"parameter\":\"state\""},
 		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"filter\":{\"stat\":\"held\"}}}",
@@ -268,8 +265,7 @@ TEST(wrong_calls)
 			"\"parameter\":\"until\""},
 		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"filter\":{\"reason\":\"\"}}}",
 			"\"parameter\":\"reason\""},
-		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"filter\":[]}}",
-			"\"parameter\":\"filter\""},
+		{"{\"method\":\"io.pageferry.List\",\"parameters\":{\"filter\":[]}}", "\"parameter\":\"filter\""},
 		{"{\"method\":\"io.pageferry.Drop\",\"parameters\":{\"pages\":[\"2030\"]}}",
 			"\"parameter\":\"reason\""},
 		{"{\"method\":\"io.pageferry.Drop\",\"parameters\":{\"pages\":[\"2030\"],\"reason\":\"\"}}",
@@ -297,8 +293,7 @@ TEST(wrong_calls)
 			"\"parameter\":\"pages\""},
 		{"{\"method\":\"io.pageferry.Status\",\"upgrade\":true}", "MethodNotImplemented"},
 		{"{\"method\":\"io.pageferry.Retry\"}", "\"parameter\":\"pages\""},
-		{"{\"method\":\"io.pageferry.Scan\",\"parameters\":{\"source\":\"replay:/etc\"}}",
-			"NoSuchSource"},
+		{"{\"method\":\"io.pageferry.Scan\",\"parameters\":{\"source\":\"replay:/etc\"}}", "NoSuchSource"},
 		{"{\"method\":\"io.pageferry.Scan\",\"parameters\":{\"type\":\"odd\"}}",
 			"NoSuchType\",\"parameters\":{\"known\":[\"auto\",\"universal\"],\"type\":\"odd\"}"},
 		{"{\"method\":\"io.pageferry.Submit\",\"parameters\":{\"file\":0}}", "BadDescriptor"},
@@ -360,7 +355,8 @@ TEST(list_in_portions)
 	for (size_t i = 0; i < 3; i++)
 		fixture_page(&w->f, &p[i]);
 	str_format(call, sizeof(call), "\"more\":true,\"before\":\"%s\"}}|", p[1].id);
-	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":2,\"filter\":{\"state\":null}}}"), call);
+	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.List\",\"parameters\":{\"limit\":2,\"filter\":{\"state\":null}}}"),
+		call);
 	CHECK(strstr(w->answer, p[2].id) < strstr(w->answer, p[1].id));
 	CHECK(!strstr(w->answer, p[0].id));
 	str_format(call, sizeof(call),
@@ -692,11 +688,14 @@ TEST(hold_and_release)
 
 	pages_make(w, p, 3);
 	answer_page(w, &p[1]);
-	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE pages SET rung = 1, tries = 2, tried_ms = 9 WHERE seq = ?", "i", p[0].seq), 0);
+	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE pages SET rung = 1, tries = 2, tried_ms = 9 WHERE seq = ?", "i",
+			  p[0].seq),
+		0);
 	CHECK_INT(spool_page_hold(w->f.spool, p[2].seq, "poison"), 0);
 	act(w, "Hold", "'pages':['%s','%s','%s','20310000'],'reason':'wait\\u001b[2J'", p[0].id, p[1].id, p[2].id);
-	str_format(want, sizeof(want), "{\"parameters\":{\"pages\":[\"%s\"],\"unchanged\":[{\"page\":\"%s\",\"message\":\"it is done\"}", p[0].id,
-		p[1].id);
+	str_format(want, sizeof(want),
+		"{\"parameters\":{\"pages\":[\"%s\"],\"unchanged\":[{\"page\":\"%s\",\"message\":\"it is done\"}",
+		p[0].id, p[1].id);
 	CHECK_HAS(w->answer, want);
 	CHECK_HAS(w->answer, "\"message\":\"it is held already: poison\"");
 	CHECK_HAS(w->answer, "{\"page\":\"20310000\",\"message\":\"there is no such page\"}],\"unchangedCount\":3}}|");
@@ -746,7 +745,8 @@ TEST(retry)
 	CHECK_INT(spool_page_hold(w->f.spool, p[0].seq, "tries"), 0);
 	answer_page(w, &p[1]);
 	act(w, "Retry", "'pages':['%s','%s','%s']", p[0].id, p[1].id, p[2].id);
-	str_format(want, sizeof(want), "{\"parameters\":{\"pages\":[\"%s\",\"%s\"],\"unchanged\":[{\"page\":\"%s\",", p[0].id, p[2].id, p[1].id);
+	str_format(want, sizeof(want), "{\"parameters\":{\"pages\":[\"%s\",\"%s\"],\"unchanged\":[{\"page\":\"%s\",",
+		p[0].id, p[2].id, p[1].id);
 	CHECK_HAS(w->answer, want);
 	CHECK_HAS(w->answer, "nothing to try again");
 	CHECK_INT(seen.kicks, 1);
@@ -770,7 +770,8 @@ TEST(retry_of_a_lost_page)
 	page_file_name(p[1].id, file);
 	CHECK_INT(unlinkat(w->f.spool->pages, file, 0), 0);
 	act(w, "Retry", "'filter':{}");
-	str_format(want, sizeof(want), "{\"pages\":[\"%s\",\"%s\"],\"unchanged\":[{\"page\":\"%s\",", p[2].id, p[0].id, p[1].id);
+	str_format(want, sizeof(want), "{\"pages\":[\"%s\",\"%s\"],\"unchanged\":[{\"page\":\"%s\",", p[2].id, p[0].id,
+		p[1].id);
 	CHECK_HAS(w->answer, want);
 	CHECK_HAS(w->answer, "its file or its job is gone: lost: gone");
 	CHECK_INT(in_state(w, "held"), 1);
@@ -815,11 +816,13 @@ TEST(drop)
 	pages_make(w, p, 3);
 	answer_page(w, &p[1]);
 	CHECK_INT(db_exec(spool_db(w->f.spool),
-			  "INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd) VALUES (?, 'sydney', 1, 'trusted', 5)", "i",
-			  p[2].seq),
+			  "INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd) VALUES (?, "
+			  "'sydney', 1, 'trusted', 5)",
+			  "i", p[2].seq),
 		0);
 	act(w, "Drop", "'pages':['%s','%s','%s'],'reason':'blank'", p[0].id, p[1].id, p[2].id);
-	str_format(call, sizeof(call), "\"pages\":[\"%s\",\"%s\"],\"unchanged\":[{\"page\":\"%s\",\"message\":\"a request for it is out",
+	str_format(call, sizeof(call),
+		"\"pages\":[\"%s\",\"%s\"],\"unchanged\":[{\"page\":\"%s\",\"message\":\"a request for it is out",
 		p[0].id, p[1].id, p[2].id);
 	CHECK_HAS(w->answer, call);
 	page_file_name(p[0].id, file);
@@ -832,7 +835,8 @@ TEST(drop)
 	/* It is remembered with what it has cost. */
 	act(w, "Show", "'page':'%s'", p[1].id);
 	str_format(call, sizeof(call),
-		"{\"error\":\"io.pageferry.Gone\",\"parameters\":{\"page\":\"%s\",\"reason\":\"dropped by uid %u: blank\",\"time\":\"2030-01-02T03:04:05Z\","
+		"{\"error\":\"io.pageferry.Gone\",\"parameters\":{\"page\":\"%s\",\"reason\":\"dropped by uid %u: "
+		"blank\",\"time\":\"2030-01-02T03:04:05Z\","
 		"\"costPicoUsd\":\"1230000000\"}}|",
 		p[1].id, (unsigned int)geteuid());
 	CHECK_STR(w->answer, call);
@@ -841,7 +845,9 @@ TEST(drop)
 	fixture_page(&w->f, &p[0]);
 	CHECK_HAS(act(w, "List", "'before':'%s'", p[1].id), "\"pages\":[],\"more\":false");
 	/* Once its request is answered it may go. */
-	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE attempts SET closed_ms = 2, outcome = 'retry' WHERE closed_ms IS NULL", ""), 0);
+	CHECK_INT(db_exec(spool_db(w->f.spool),
+			  "UPDATE attempts SET closed_ms = 2, outcome = 'retry' WHERE closed_ms IS NULL", ""),
+		0);
 	CHECK_HAS(act(w, "Drop", "'filter':{},'reason':'all'"), "\"unchanged\":[],\"unchangedCount\":0}}|");
 	CHECK_INT(fixture_sql(&w->f, "SELECT count(*) FROM pages"), 0);
 	CHECK_INT(fixture_files("pages"), 0);
@@ -952,9 +958,9 @@ TEST(filters)
 		int64_t seq;
 	} cases[] = {{"'state':'done'", 1}, {"'type':'universal'", 2}, {"'source':'watch'", 3}, {"'lane':'backlog'", 4},
 		{"'reason':'poison:'", 5}, {"'until':'2026-01-01T00:00:00Z'", 6}, {"'since':'2040-01-01T00:00:00Z'", 7},
-		{"'state':'held','reason':'poison','lane':'now'", 5}, {"'state':'queued','reason':'poison'", 0}, {"'reason':'oison'", 0},
-		{"'since':'2040-01-01T00:00:00Z','until':'2041-01-01T00:00:00Z'", 7}, {"'since':'2041-01-01T00:00:00Z'", 0},
-		{"'until':'2020-01-01T00:00:00Z'", 0}};
+		{"'state':'held','reason':'poison','lane':'now'", 5}, {"'state':'queued','reason':'poison'", 0},
+		{"'reason':'oison'", 0}, {"'since':'2040-01-01T00:00:00Z','until':'2041-01-01T00:00:00Z'", 7},
+		{"'since':'2041-01-01T00:00:00Z'", 0}, {"'until':'2020-01-01T00:00:00Z'", 0}};
 	static const char *const route[] = {"ocr"};
 	struct world *w = begin();
 	const struct spool_job *universal;
@@ -968,7 +974,8 @@ TEST(filters)
 	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE pages SET lane = 1 WHERE seq = 4", ""), 0);
 	CHECK_INT(spool_page_hold(w->f.spool, 5, "poison: it cannot be read"), 0);
 	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE pages SET accepted_ms = 1600000000000 WHERE seq = 6", ""), 0);
-	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE pages SET accepted_ms = 2208988800000 WHERE seq = 7", ""), 0); /* 2040-01-01T00:00:00Z */
+	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE pages SET accepted_ms = 2208988800000 WHERE seq = 7", ""),
+		0); /* 2040-01-01T00:00:00Z */
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char filter[200];
 
@@ -994,8 +1001,10 @@ TEST(a_list_with_a_sparse_filter)
 	CHECK_INT(db_exec(spool_db(w->f.spool), "UPDATE pages SET source = 'watch'", ""), 0);
 	CHECK_INT(db_exec(spool_db(w->f.spool),
 			  "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-			  " INSERT INTO pages (page, document, position, job, lane, state, accepted_ms, accepted_trust, source, sha256, bytes, width, height)"
-			  " SELECT printf('20300102T030405-%06d', i), document, 1, job, 0, 'queued', 1, 'trusted', 'file', '', 1, 1, 1 FROM n, pages WHERE seq = 1",
+			  " INSERT INTO pages (page, document, position, job, lane, state, accepted_ms, "
+			  "accepted_trust, source, sha256, bytes, width, height)"
+			  " SELECT printf('20300102T030405-%06d', i), document, 1, job, 0, 'queued', 1, 'trusted', "
+			  "'file', '', 1, 1, 1 FROM n, pages WHERE seq = 1",
 			  "i", (int64_t)MANY),
 		0);
 	act(w, "List", "'filter':{'source':'watch'}");
@@ -1016,8 +1025,10 @@ TEST(drop_and_confirm_need_a_right)
 	fixture_page(&w->f, &p);
 	CHECK_INT(spool_meta_set_i64(w->f.spool, "ledger_lost", 1), 0);
 	connect_as(w, 4242, true);
-	CHECK_HAS(act(w, "Drop", "'filter':{},'reason':'x'"), "io.pageferry.NotAllowed\",\"parameters\":{\"right\":\"manage\"");
-	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.Confirm\"}"), "io.pageferry.NotAllowed\",\"parameters\":{\"right\":\"manage\"");
+	CHECK_HAS(act(w, "Drop", "'filter':{},'reason':'x'"),
+		"io.pageferry.NotAllowed\",\"parameters\":{\"right\":\"manage\"");
+	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.Confirm\"}"),
+		"io.pageferry.NotAllowed\",\"parameters\":{\"right\":\"manage\"");
 	CHECK_INT(spool_ledger_lost(w->f.spool), 1);
 	CHECK_HAS(act(w, "Hold", "'filter':{}"), p.id);
 	CHECK_INT(spool_page_get(w->f.spool, p.seq, &p), 0);
