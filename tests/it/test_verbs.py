@@ -136,6 +136,7 @@ def test_three_hundred_pages():
             assert os.listdir(s.spool + "/pages") == [flying + ".jpg"]
             assert s.rows("SELECT count(*) AS n FROM gone") == [{"n": MANY - 1}]
             assert s.stop() == 0
+            assert s.fsck() == []
 
 
 def test_held_while_out_keeps_its_answer():
