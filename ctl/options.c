@@ -5,7 +5,8 @@
 
 #define SOCKET_DEFAULT "/run/pageferry/control"
 #define WORDS_MAX      SIZE_MAX
-#define WHICH          "ID... | FILTER | --all"
+#define WHICH          "PAGES"
+#define WHICH_HELP     "\nPAGES: ids; or options that choose: all that fit; or --all."
 
 const struct verb verbs[] = {
 	{VERB_STATUS, "status", "", "what the service does now (without a verb, this)",
@@ -24,15 +25,14 @@ const struct verb verbs[] = {
 		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1, 1},
 	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.", 0, 0},
 	{VERB_HOLD, "hold", WHICH, "waiting pages wait for a person",
-		"Holds pages that wait, or are being asked about: they stay until they are released.", 0, WORDS_MAX},
+		"Holds pages that wait, or are being asked about: they stay until they are released." WHICH_HELP, 0, WORDS_MAX},
 	{VERB_RELEASE, "release", WHICH, "pages that were held by hand go on",
-		"Lets pages that were held by hand go on where they were.", 0, WORDS_MAX},
+		"Lets pages that were held by hand go on where they were." WHICH_HELP, 0, WORDS_MAX},
 	{VERB_RETRY, "retry", WHICH, "held or waiting pages are tried again now",
-		"Makes held and waiting pages due at once; the count of tries starts again.", 0, WORDS_MAX},
+		"Makes held and waiting pages due at once; the count of tries starts again." WHICH_HELP, 0, WORDS_MAX},
 	{VERB_DROP, "drop", WHICH " --why TEXT", "pages are deleted for good",
 		"Deletes pages with their images and results, after asking; cost and receipts stay. Not while a page "
-		"is being "
-		"asked about.\nNeeds root or the group of those who manage.",
+		"is being asked about.\nNeeds root or the group of those who manage." WHICH_HELP,
 		0, WORDS_MAX},
 	{VERB_CONFIRM, "confirm", "", "backends that cost go on after the database was lost",
 		"After the database was lost it is not known what was spent, and backends that cost wait: this lets "
@@ -207,7 +207,8 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 			v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);
 	if (o->n_args < v->min_args || (o->verb & CHANGING && !o->n_args == !filtered) ||
 		(o->verb == VERB_DROP && !o->why)) {
-		buf_addf(why, "expected: pageferryctl %s %s", v->name, v->args);
+		buf_addf(why, "expected: pageferryctl %s %s%s", v->name, v->args,
+			o->verb & CHANGING ? " (ids, or options that choose, or --all)" : "");
 		return -EINVAL;
 	}
 	return 0;
