@@ -27,13 +27,13 @@ struct upkeep {
 
 /* ---- ageing and counting ------------------------------------------------------------------------------- */
 
-/* The first removals of a while at once, then a line a day at most. */
-static void say_aged(struct upkeep *u)
+/* The first removals of a while at once, then a line a day at most; and at the end what was not told yet. */
+static void say_aged(struct upkeep *u, bool last)
 {
 	const struct keep_counts *n = keep_counts(u->service->spool);
 	int64_t now = clock_boottime_ms(u->service->clock);
 
-	if ((n->files == u->said.files && n->pages == u->said.pages) || (u->said_ms > 0 && now - u->said_ms < SAY_EVERY_MS))
+	if ((n->files == u->said.files && n->pages == u->said.pages) || (!last && u->said_ms > 0 && now - u->said_ms < SAY_EVERY_MS))
 		return;
 	log_event(LOG_LEVEL_NOTICE, MESSAGE_AGED_OUT, NULL, 0,
 		"aged out: the files of %" PRIi64 " pages (KeepPages=), %" PRIi64 " pages with their results (KeepResults=)",
@@ -79,7 +79,7 @@ static int on_turn(sd_event_source *source, void *ud)
 		service_lights(s);
 		return loop_timer(s->event, &u->pause, AGE_PAUSE_MS, on_pause, u);
 	}
-	say_aged(u);
+	say_aged(u, false);
 	if (r == 0)
 		r = count_slice(u);
 	if (r > 0)
@@ -179,6 +179,7 @@ void upkeep_free(struct upkeep *u)
 {
 	if (!u)
 		return;
+	say_aged(u, true);
 	sd_event_source_disable_unref(u->minute);
 	sd_event_source_disable_unref(u->look);
 	sd_event_source_disable_unref(u->turn);
