@@ -175,6 +175,33 @@ def test_a_page_that_no_backend_accepts():
             assert ctl(s, "extract", "--type", "receipt", sample("receipt-1")).returncode == 0
 
 
+def test_extract_ends_when_its_page_is_dropped():
+    with tempfile.TemporaryDirectory(prefix="pageferry-verbs-", dir="/tmp") as folder, BedrockStandin(folder) as aws:
+        aws.stop()
+        with Service(sections(folder, aws, sample("receipt-2"))) as s:
+            waiting = subprocess.Popen([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "extract", sample("receipt-2")],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+            try:
+                s.wait(s.pages)
+                assert "1 page held" in done(s, "hold", "--all")  # it is over for extract: held
+                out, err = waiting.communicate(timeout=60)
+                assert waiting.returncode == 1 and "held: by hand: no reason given" in out, (out, err)
+            finally:
+                waiting.kill()
+                waiting.wait()
+            waiting = subprocess.Popen([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "extract", sample("receipt-1")],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+            try:
+                s.wait(lambda: len(s.pages()) == 2)
+                s.wait(lambda: not s.rows("SELECT id FROM attempts WHERE closed_ms IS NULL"))
+                s.wait(lambda: ctl(s, "drop", "--state", "queued", "--why", "wrong pile", "--yes").returncode == 0 and len(s.pages()) == 1)
+                out, err = waiting.communicate(timeout=60)
+                assert waiting.returncode == 1 and "dropped" in err, (out, err)
+            finally:
+                waiting.kill()
+                waiting.wait()
+
+
 def test_rights():
     """A member of the group holds and releases; only who manages drops and confirms."""
     if os.geteuid() != 0:
