@@ -100,12 +100,15 @@ static int read_comment(struct buf *text, const char *id, struct page_row *p, cJ
 	return 0;
 }
 
-static bool has_export(const struct spool *s, const char *id)
+/* 1, 0 or negative errno. */
+static int has_export(const struct spool *s, const char *id)
 {
 	char name[PAGE_ID_SIZE + 8];
 
 	str_format(name, sizeof(name), "%s.json", id);
-	return faccessat(s->results, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	if (faccessat(s->results, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
 }
 
 int page_file_describe(struct spool *s, const char *name, const char *id, struct page_row *ret, cJSON **ret_job)
@@ -156,9 +159,11 @@ static int describe(struct spool *s, const char *name, const char *id, struct pa
 
 	if (r >= 0)
 		r = spool_job_restore(s, job, &p->job);
+	if (r >= 0)
+		r = has_export(s, id);
 	if (r < 0)
 		return r;
-	p->state = s->rebuilt && !has_export(s, id) ? STATE_QUEUED : STATE_HELD;
+	p->state = s->rebuilt && r == 0 ? STATE_QUEUED : STATE_HELD;
 	if (p->state == STATE_HELD)
 		str_copy(p->reason, sizeof(p->reason), s->rebuilt ? REASON_ANSWERED : REASON_CRASH);
 	return 0;
@@ -251,6 +256,7 @@ int spool_adopt(struct spool *s, const char *name)
 	default:
 		/* Storage trouble, or no memory: it stays where it is, and the next start finds it again. */
 		log_warning("page %s: %s", id, errno_text(r));
+		s->reconcile.skipped++;
 		return r == -EUCLEAN || r == -ENOSPC || r == -EROFS ? r : 0;
 	}
 }

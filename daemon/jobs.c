@@ -238,6 +238,7 @@ static int job_mend(struct spool *s, int64_t id, const char *json, const struct 
 static int job_obtain(struct spool *s, const char *json, const char *typeset_hash, const struct buf *types,
 	const struct spool_job **ret)
 {
+	const struct spool_job *job;
 	char hash[SHA256_HEX_SIZE];
 	int64_t id;
 	int r;
@@ -264,8 +265,13 @@ static int job_obtain(struct spool *s, const char *json, const char *typeset_has
 		r = job_mend(s, id, json, types);
 	if (r < 0)
 		return r;
-	*ret = spool_job_by_id(s, id);
-	return *ret ? 0 : -EBADMSG;
+	r = spool_job_or_unreadable(s, id, &job);
+	if (r < 0)
+		return r;
+	if (!job_readable(job))
+		return -EBADMSG;
+	*ret = job;
+	return 0;
 }
 
 int spool_job_freeze(struct spool *s, const char *type, const char *const *route, size_t n_route,

@@ -70,24 +70,42 @@ int quarantine_move(struct spool *s, int dirfd, const char *name, const char *re
 	return -EEXIST;
 }
 
+/* The main file goes last: as long as it is there, the damage is found again after a crash. */
+static const char *const database_parts[] = {"-wal", "-shm", ""};
+
+/* Is nothing of a database there under that stem? A reason that a crash left alone is written again. 1, 0 or negative errno. */
+static int stem_is_free(struct spool *s, const char *stem)
+{
+	char part[80];
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_SIZE(database_parts); i++) {
+		str_format(part, sizeof(part), "%s%s", stem, database_parts[i]);
+		if (fstatat(s->quarantine, part, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return 0;
+		if (errno != ENOENT)
+			return -errno;
+	}
+	return 1;
+}
+
 int quarantine_database(struct spool *s, const char *reason)
 {
-	static const char *const parts[] = {"spool.db-wal", "spool.db-shm", "spool.db"};
-	char name[64], part[80], hex[9];
-	uint8_t id[4];
-	int r;
+	char stem[64], part[80], file[32];
+	int r = 0;
 
-	/* One stem for the three, so that SQLite's tools find them together. The main file goes last: as long
-	 * as it is there, the damage is found again after a crash. */
-	random_bytes(id, sizeof(id));
-	hex_encode(id, sizeof(id), hex);
-	r = str_format(name, sizeof(name), "spool.db.%s", hex);
+	/* One stem for the three, so that SQLite's tools find them together. */
+	for (unsigned int n = 1; r == 0; n++) {
+		str_format(stem, sizeof(stem), "spool.db.%u", n);
+		r = stem_is_free(s, stem);
+	}
 	if (r >= 0)
-		r = write_reason(s, name, "spool.db", reason);
+		r = write_reason(s, stem, "spool.db", reason);
 	STEP(SETASIDE_REASON_WRITTEN);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
-		str_format(part, sizeof(part), "%s%s", name, parts[i] + strlen("spool.db"));
-		r = rename_durable(s->dirfd, parts[i], s->quarantine, part);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(database_parts); i++) {
+		str_format(file, sizeof(file), "spool.db%s", database_parts[i]);
+		str_format(part, sizeof(part), "%s%s", stem, database_parts[i]);
+		r = rename_durable(s->dirfd, file, s->quarantine, part);
 		if (r == -ENOENT)
 			r = 0;
 		if (i == 0)

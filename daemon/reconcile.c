@@ -47,15 +47,19 @@ static int open_walk(struct reconcile *c, int dirfd)
 	return 0;
 }
 
-/* The next name, NULL at the end. */
-static const char *walk_name(struct reconcile *c)
+/* The next name: 1, 0 at the end, or negative errno. */
+static int walk_name(struct reconcile *c, const char **ret)
 {
 	struct dirent *e;
 
-	do
+	do {
+		errno = 0;
 		e = readdir(c->dir);
-	while (e && (streq(e->d_name, ".") || streq(e->d_name, "..")));
-	return e ? e->d_name : NULL;
+	} while (e && (streq(e->d_name, ".") || streq(e->d_name, "..")));
+	if (!e)
+		return -errno;
+	*ret = e->d_name;
+	return 1;
 }
 
 bool spool_slice_over(const struct spool *s, int items, int64_t started_ms)
@@ -73,10 +77,11 @@ int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, cons
 	if (r < 0)
 		return r;
 	for (int i = 0; !spool_slice_over(s, i, started_ms); i++) {
-		const char *name = walk_name(c);
+		const char *name = NULL;
 
-		if (!name)
-			return 0;
+		r = walk_name(c, &name);
+		if (r <= 0)
+			return r;
 		r = fn(s, name);
 		if (r < 0)
 			return r;
@@ -444,7 +449,8 @@ int spool_reconcile(struct spool *s)
 {
 	int r = slice(s);
 
-	if (r == 0 && s->rebuilt)
+	/* A file that could not be read may be of the lost database: the next start knows it for that. */
+	if (r == 0 && s->rebuilt && s->reconcile.skipped == 0)
 		r = rebuilt_finished(s);
 	/* Not r: a file system says -EUCLEAN too. */
 	if (r < 0 && db_damaged(s->db))

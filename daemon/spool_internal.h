@@ -31,6 +31,7 @@ struct reconcile {
 	int64_t cursor;      /* seq or attempt id, by phase */
 	DIR *dir;            /* phases that walk a folder: where it is */
 	struct rebuild *rebuild; /* PHASE_FILES after the database was lost; owned */
+	int64_t skipped; /* page files that could not be looked at */
 	struct spool_reconciled counts;
 };
 

@@ -35,6 +35,7 @@ struct fault {
 struct fault_point {
 	const char *call;
 	unsigned int can; /* bits FAULT_CAN_* */
+	bool inner;       /* of sqlite3_exec(), which is a point as a whole */
 };
 
 enum {

@@ -49,6 +49,8 @@ static struct {
 	size_t size;
 } window;
 
+static int inside_exec; /* sqlite3_exec() is running */
+
 unsigned int fault_can(int error)
 {
 	switch (error) {
@@ -115,7 +117,7 @@ static int point(const char *call, unsigned int can)
 		return GO;
 	n = window.count++;
 	if (n < (int64_t)window.size)
-		window.points[n] = (struct fault_point){call, can};
+		window.points[n] = (struct fault_point){call, can, inside_exec > 0};
 	if (window.sticky)
 		return can & fault_can(window.sticky) ? window.sticky : GO;
 	return n == window.fault.point ? act() : GO;
@@ -455,8 +457,6 @@ static unsigned int step_can(sqlite3_stmt *s)
 		return SQL_READ;
 	return SQL_WRITE | (sqlite3_get_autocommit(sqlite3_db_handle(s)) ? LATE_ : 0); /* a commit of its own */
 }
-
-static int inside_exec;
 
 int sqlite3_step(sqlite3_stmt *s)
 {

@@ -76,9 +76,12 @@ static void quarantine_file(struct report *r, const char *name)
 	size_t len = strlen(name), tail = strlen(".reason");
 	char other[300];
 
-	if (len > tail && streq(name + len - tail, ".reason"))
+	if (len > tail && streq(name + len - tail, ".reason")) {
+		str_format(other, sizeof(other), "%.*s-wal", (int)(len - tail), name);
+		if (starts_with(name, "spool.db.") && fixture_exists("quarantine", other, ""))
+			return;
 		str_format(other, sizeof(other), "%.*s", (int)(len - tail), name);
-	else if (starts_with(name, "spool.db.") && strchr(name, '-'))
+	} else if (starts_with(name, "spool.db.") && strchr(name, '-'))
 		str_format(other, sizeof(other), "%.*s.reason", (int)(strchr(name, '-') - name), name);
 	else
 		str_format(other, sizeof(other), "%s.reason", name);

@@ -35,7 +35,7 @@ void problem(struct report *r, const char *fmt, ...) _printf_(2, 3);
 
 struct sequence {
 	const char *name;
-	const char *bug; /* planted by PAGEFERRY_BUG; must be caught */
+	const char *bugs[3]; /* planted by PAGEFERRY_BUG, each by itself; must be caught; ends with NULL */
 	/* Makes the spool that it starts from. */
 	void (*prepare)(struct fixture *f, struct report *r);
 	/* Before the window, in each run; the spool is open unless `opens`. */
@@ -46,6 +46,8 @@ struct sequence {
 	void (*verify)(struct fixture *f, struct report *r);
 	bool opens;   /* it opens the spool itself */
 	bool lost;    /* a page's file was lost before */
+	bool forgets; /* the ledger goes with its database */
+	bool crashed; /* its base is of a process that was killed: with a -wal */
 	int64_t held; /* pages that are held at its end, at most */
 };
 extern const struct sequence *const sequences[]; /* ends with NULL */

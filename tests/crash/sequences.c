@@ -140,7 +140,7 @@ static void accept_verify(struct fixture *f, struct report *r)
 
 static const struct sequence accept = {
 	.name = "accept",
-	.bug = "accept-commit-before-rename",
+	.bugs = {"accept-commit-before-rename"},
 	.prepare = accept_prepare,
 	.ready = accept_ready,
 	.run = accept_run,
@@ -183,7 +183,7 @@ static void send_verify(struct fixture *f, struct report *r)
 
 static const struct sequence send_attempt = {
 	.name = "open attempt",
-	.bug = "send-reserve-after",
+	.bugs = {"send-reserve-after"},
 	.prepare = send_prepare,
 	.ready = send_ready,
 	.run = send_run,
@@ -248,7 +248,7 @@ static void supersede_verify(struct fixture *f, struct report *r)
 
 static const struct sequence answer = {
 	.name = "answer",
-	.bug = "answer-two-commits",
+	.bugs = {"answer-two-commits"},
 	.prepare = answer_prepare,
 	.ready = close_ready,
 	.run = close_run,
@@ -257,7 +257,7 @@ static const struct sequence answer = {
 
 static const struct sequence supersede = {
 	.name = "supersede",
-	.bug = "supersede-version-first",
+	.bugs = {"supersede-version-first"},
 	.prepare = supersede_prepare,
 	.ready = close_ready,
 	.run = close_run,
@@ -283,7 +283,7 @@ static int deliver_run(struct fixture *f, struct report *r)
 
 static const struct sequence deliver = {
 	.name = "deliver",
-	.bug = "deliver-commit-before-rename",
+	.bugs = {"deliver-commit-before-rename"},
 	.prepare = deliver_prepare,
 	.run = deliver_run,
 };
@@ -313,7 +313,7 @@ static void setaside_verify(struct fixture *f, struct report *r)
 
 static const struct sequence setaside = {
 	.name = "set aside",
-	.bug = "setaside-reason-after",
+	.bugs = {"setaside-reason-after"},
 	.prepare = setaside_prepare,
 	.run = setaside_run,
 	.verify = setaside_verify,
@@ -361,7 +361,7 @@ static void age_files_verify(struct fixture *f, struct report *r)
 
 static const struct sequence age_files = {
 	.name = "age out files",
-	.bug = "age-unlink-before-commit",
+	.bugs = {"age-unlink-before-commit"},
 	.prepare = keep_prepare,
 	.run = age_files_run,
 	.verify = age_files_verify,
@@ -385,7 +385,7 @@ static void age_pages_verify(struct fixture *f, struct report *r)
 
 static const struct sequence age_pages = {
 	.name = "age out pages",
-	.bug = "age-unlink-before-commit",
+	.bugs = {"age-unlink-before-commit"},
 	.prepare = keep_prepare,
 	.run = age_pages_run,
 	.verify = age_pages_verify,
@@ -410,7 +410,7 @@ static void drop_verify(struct fixture *f, struct report *r)
 
 static const struct sequence drop = {
 	.name = "drop",
-	.bug = "drop-unlink-before-commit",
+	.bugs = {"drop-unlink-before-commit"},
 	.prepare = keep_prepare,
 	.run = drop_run,
 	.verify = drop_verify,
@@ -466,7 +466,7 @@ static void start_verify(struct fixture *f, struct report *r)
 
 static const struct sequence start = {
 	.name = "start",
-	.bug = "start-two-commits",
+	.bugs = {"start-two-commits"},
 	.prepare = start_prepare,
 	.run = start_run,
 	.verify = start_verify,
@@ -475,4 +475,70 @@ static const struct sequence start = {
 	.held = 2,
 };
 
-const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop, &start, NULL};
+/* No page is left, only what was spent. */
+static void setaside_database_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	fixture_reopen(f);
+	CHECK_INT(keep_drop(f->spool, 1, "dropped by uid 0: a test"), 0);
+	r->n_base = 0;
+	CHECK_INT(spool_mark(f->spool, "a test"), 0);
+}
+
+static int setaside_database_run(struct fixture *f, struct report *r)
+{
+	return f->spool ? 0 : fixture_open_spool(f, 0);
+}
+
+/* The new database is made, and empty. */
+static void rebuild_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	base_page(f, r);
+	CHECK_INT(spool_mark(f->spool, "a test"), 0);
+	fixture_reopen(f);
+}
+
+static void rebuild_verify(struct fixture *f, struct report *r)
+{
+	if (spool_ledger_lost(f->spool) != 1)
+		problem(r, "it is not known that the ledger is lost");
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE state = 'held' AND reason LIKE 'rebuilt:%in results/%'") != 1)
+		problem(r, "a page that was answered is not held");
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE state = 'queued'") != 1)
+		problem(r, "a page that was not answered is not queued");
+}
+
+static void setaside_database_verify(struct fixture *f, struct report *r)
+{
+	if (spool_ledger_lost(f->spool) != 1)
+		problem(r, "it is not known that the ledger is lost");
+	if (!fixture_exists("quarantine", "spool.db.1", "") && !fixture_exists("quarantine", "spool.db.2", ""))
+		problem(r, "the database that was set aside is lost");
+}
+
+static const struct sequence setaside_database = {
+	.name = "set aside the database",
+	.bugs = {"setaside-unmark-first", "rebuild-forget-mark"},
+	.prepare = setaside_database_prepare,
+	.run = setaside_database_run,
+	.verify = setaside_database_verify,
+	.opens = true,
+	.crashed = true,
+	.forgets = true,
+	.held = 1,
+};
+
+static const struct sequence rebuild = {
+	.name = "rebuild",
+	.bugs = {"rebuild-finished-first"},
+	.prepare = rebuild_prepare,
+	.run = start_run,
+	.verify = rebuild_verify,
+	.opens = true,
+	.forgets = true,
+	.held = 1,
+};
+
+const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop,
+	&start, &setaside_database, &rebuild, NULL};
