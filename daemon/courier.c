@@ -2,13 +2,15 @@
 #include "daemon/courier_internal.h"
 
 #include "base/log.h"
+#include "base/step.h"
 #include "daemon/delivery.h"
 #include "daemon/messages.h"
 
-/* Pages of a class looked at: some more than are in flight; and many more when a backend is ready and none of those is for it
- * (they wait, or a fallback has failed them), so that none hides the others. */
+/* Pages of a class looked at: some more than are in flight; and at times many more, when a backend is ready and none of those
+ * is for it (they wait, or a fallback has failed them), so that none hides the others. */
 #define WINDOW_MORE       8
 #define WINDOW_MAX        (BACKENDS_MAX * CONCURRENCY_MAX + 256 + WINDOW_MORE)
+#define WIDE_EVERY_MS     5000
 #define CLASSES_MAX       4096
 #define SENDS_A_TURN      16
 #define TURN_MS           100    /* and no longer: a look over very many classes takes its time */
@@ -102,17 +104,23 @@ static int64_t due_at(const struct courier *c, const struct due_page *p, int64_t
 	});
 }
 
-/* Queued before provisional, then in order of acceptance; a probe takes the page after the last one instead, so that a page
- * which makes a server fail is not its only probe. */
-static bool better(const struct backend *b, const struct pick *new, const struct pick *old)
+/* It was down, and has answered no page since: what it is sent is a probe, whatever its state. */
+static bool is_probing(const struct backend *b)
 {
+	return b->health.breaker.down_since_ms != 0;
+}
+
+/* Queued before provisional, then in order of acceptance. Probes go round instead, in each lane by itself: pages that make a
+ * server fail must not be the only ones it is asked, or they stop all others. */
+static bool better(const struct backend *b, enum lane lane, const struct pick *new, const struct pick *old)
+{
+	int64_t last = b->last_seq[lane];
+
 	if (!old->found)
 		return true;
-	if (new->state != old->state)
-		return new->state == STATE_QUEUED;
-	if (b->health.breaker.state == BREAKER_OPEN && (new->seq > b->last_seq) != (old->seq > b->last_seq))
-		return new->seq > b->last_seq;
-	return new->seq < old->seq;
+	if (is_probing(b))
+		return (new->seq > last) != (old->seq > last) ? new->seq > last : new->seq < old->seq;
+	return new->state != old->state ? new->state == STATE_QUEUED : new->seq < old->seq;
 }
 
 /* Where the backends end that may be asked: a provisional page is for better ones than the one that answered. */
@@ -127,6 +135,7 @@ static bool consider(struct courier *c, const struct due_class *k, const struct 
 {
 	enum rung_state rungs[ROUTE_MAX];
 	struct pick new = {.found = true, .state = k->state, .seq = p->seq};
+	enum lane lane = k->lane == 0 ? LANE_NOW : LANE_BACKLOG;
 	struct backend *b;
 	struct pick *old;
 	int64_t due;
@@ -143,8 +152,8 @@ static bool consider(struct courier *c, const struct due_class *k, const struct 
 		return false;
 	}
 	new.asked = (size_t)target;
-	old = &picks->of[b - c->backends][k->lane == 0 ? LANE_NOW : LANE_BACKLOG];
-	if (better(b, &new, old))
+	old = &picks->of[b - c->backends][lane];
+	if (better(b, lane, &new, old))
 		*old = new;
 	return true;
 }
@@ -167,13 +176,15 @@ static bool hopeless(struct courier *c, const struct due_class *k, const struct 
 	return true;
 }
 
-/* Could any of the class's route take a page now? */
-static bool somebody_ready(struct courier *c, const struct due_class *k, const struct spool_job *job)
+/* Could any of the class's route take a page now (and, if so asked, as a probe)? */
+static bool somebody_ready(struct courier *c, const struct due_class *k, bool probe)
 {
+	const struct spool_job *job = spool_job_by_id(c->service->spool, k->job);
+
 	for (size_t i = (size_t)MAX(k->rung, 0); job && i < job->n_route; i++) {
 		const struct backend *b = backend_find(c, job->route[i]);
 
-		if (b && backend_rung(b, 0) == RUNG_READY)
+		if (b && (!probe || is_probing(b)) && backend_rung(b, 0) == RUNG_READY)
 			return true;
 	}
 	return false;
@@ -197,11 +208,14 @@ static int look_at_pages(struct courier *c, const struct due_class *k, size_t wi
 
 static int look_at_class(struct courier *c, const struct due_class *k, struct picks *picks)
 {
-	size_t window = c->n_attempts + WINDOW_MORE, seen = 0;
+	/* Probes go round all of them, not only those at the head. */
+	size_t window = somebody_ready(c, k, true) ? WINDOW_MAX : c->n_attempts + WINDOW_MORE, seen = 0;
 	int r = look_at_pages(c, k, window, &seen, picks);
 
-	if (r == 0 && seen == window && somebody_ready(c, k, spool_job_by_id(c->service->spool, k->job)))
+	if (r == 0 && seen == window && c->wide && somebody_ready(c, k, false)) {
 		r = look_at_pages(c, k, WINDOW_MAX, &seen, picks);
+		c->wide_ms = clock_boottime_ms(c->service->clock) + WIDE_EVERY_MS;
+	}
 	return MIN(r, 0);
 }
 
@@ -230,6 +244,10 @@ static const struct pick *choose(struct backend *b, struct pick of[static 2])
 {
 	bool backlog_first = b->picks % BACKLOG_SHARE == BACKLOG_SHARE - 1;
 
+	if (BUG("courier-no-share")) /* planted: the backlog gets what is left over */
+		backlog_first = false;
+	if (BUG("courier-one-lane") && of[LANE_NOW].found && of[LANE_BACKLOG].found) /* planted: in order of acceptance */
+		return of[LANE_NOW].seq < of[LANE_BACKLOG].seq ? &of[LANE_NOW] : &of[LANE_BACKLOG];
 	if (!of[LANE_NOW].found || (backlog_first && of[LANE_BACKLOG].found))
 		return of[LANE_BACKLOG].found ? &of[LANE_BACKLOG] : NULL;
 	return &of[LANE_NOW];
@@ -297,6 +315,7 @@ static int on_turn(sd_event_source *source, void *ud)
 	if (c->stopped || !c->started)
 		return 0;
 	c->wake_ms = INT64_MAX;
+	c->wide = began_ms >= c->wide_ms;
 	lost = spool_ledger_lost(c->service->spool);
 	if (lost < 0)
 		courier_storage_failed(c, lost); /* and nothing is sent */

@@ -36,7 +36,7 @@ static bool is_passed(struct courier *c, const struct due_page *p, const struct 
 		(h.cannot || h.tries >= b->config->tries);
 }
 
-void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
+static void page_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung, bool all,
 	enum rung_state rungs[static ROUTE_MAX])
 {
 	bool fallback = false;
@@ -44,16 +44,25 @@ void attempt_rungs(struct courier *c, const struct spool_job *job, const struct 
 	for (size_t i = 0; i < job->n_route; i++) {
 		const struct backend *b = backend_find(c, job->route[i]);
 
-		rungs[i] = !b ? RUNG_ABSENT : fallback && is_passed(c, p, b) ? RUNG_PASSED : backend_rung(b, p->seq);
+		rungs[i] = b ? backend_rung(b, p->seq) : RUNG_ABSENT;
+		/* Where it is down nobody is asked anyway: in an outage a look costs less. */
+		if (fallback && b && (all || rungs[i] != RUNG_DOWN) && is_passed(c, p, b))
+			rungs[i] = RUNG_PASSED;
 		fallback |= b && i >= rung;
 	}
+}
+
+void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
+	enum rung_state rungs[static ROUTE_MAX])
+{
+	page_rungs(c, job, p, rung, false, rungs);
 }
 
 void attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX])
 {
 	const struct due_page p = {.seq = row->seq, .tried_ms = row->tried_ms, .retried = row->retried};
 
-	attempt_rungs(c, row->job, &p, (size_t)row->rung, rungs);
+	page_rungs(c, row->job, &p, (size_t)row->rung, true, rungs);
 }
 
 size_t attempt_answered_index(const struct spool_job *job, const char *backend)
@@ -342,7 +351,7 @@ void attempt_link(struct attempt *a)
 	c->attempts = a;
 	c->n_attempts++;
 	a->backend->in_flight++;
-	a->backend->last_seq = a->row.seq;
+	a->backend->last_seq[a->row.lane] = a->row.seq;
 }
 
 static void send_now(struct attempt *a, int64_t signing_time)

@@ -2,6 +2,7 @@
 #include "daemon/courier_internal.h"
 
 #include "base/log.h"
+#include "base/step.h"
 #include "base/text.h"
 #include "daemon/messages.h"
 
@@ -67,6 +68,8 @@ enum rung_state backend_rung(const struct backend *b, int64_t seq)
 {
 	enum rung_state s = health_rung(&b->health, seq, now_ms(b), b->config->fallback_after_ms, has_probe(b));
 
+	if (BUG("courier-probe-by-all") && b->health.breaker.state == BREAKER_PROBING && b->in_flight < (size_t)b->config->concurrency)
+		return RUNG_READY; /* planted: while one page is the probe, the others go too */
 	/* Free ones further down the route go on, at once. */
 	if (b->unconfirmed)
 		return RUNG_DOWN;
@@ -138,7 +141,7 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 		.hint_ms = v ? v->delay_ms : 0,
 		.base_ms = b->config->backoff_ms,
 		.cap_ms = b->config->backoff_max_ms,
-		.random = random_word(),
+		.random = BUG("courier-no-backoff") ? 0 : random_word(), /* planted: a backend that is down is asked again at once */
 		.concurrency = b->config->concurrency,
 	};
 	enum page_outcome page = health_end(&b->health, now_ms(b), &e);

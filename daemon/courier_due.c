@@ -1,5 +1,6 @@
 #include "daemon/courier_due.h"
 
+#include "base/step.h"
 #include "daemon/backoff.h"
 
 /* Jumps from one value of the index's first columns to the next, so a long queue costs no more than a short one. */
@@ -79,6 +80,8 @@ int64_t due_time_ms(const struct due_page *p, const struct due_when *w)
 	if (w->tries <= 0 || p->tried_ms == 0)
 		return 0;
 	delay = backoff_ms(w->base_ms, w->cap_ms, (uint32_t)MIN(w->tries, INT64_C(64)), w->random, 0);
+	if (BUG("courier-wall-clock")) /* planted: a clock that is set moves what is due */
+		return w->now_boot_ms + p->tried_ms + delay - w->now_real_ms;
 	if (p->tried_this_boot)
 		return p->tried_boot_ms + delay;
 	ago = w->now_real_ms - p->tried_ms;

@@ -29,7 +29,7 @@ struct backend {
 	int64_t answered, failed;
 	bool unconfirmed;            /* it costs, the ledger was lost, and nobody has said yet that it may go on */
 	uint32_t picks;              /* for the backlog's share */
-	int64_t last_seq;            /* probes by page go round */
+	int64_t last_seq[2];         /* by lane: probes by page go round */
 	/* what is told */
 	enum backend_state shown;
 	char reason[48], message[240];
@@ -75,6 +75,8 @@ struct courier {
 	size_t n_attempts;
 	uint32_t salt;               /* so that devices with the same backlog do not try at the same moments */
 	int64_t started_ms, wake_ms; /* boottime */
+	int64_t wide_ms;             /* boottime until which no class is looked at deeply again */
+	bool wide;                   /* in this turn they are */
 	int64_t storage_wait_ms;     /* boottime until which the ledger is left alone after it failed */
 	bool started, stopped;
 	sd_event_source *turn, *timer;
@@ -116,10 +118,10 @@ int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t se
 void attempt_free(struct attempt *a);
 /* In flight from now on. */
 void attempt_link(struct attempt *a);
-/* What the backends of a route are to a page that stands on `rung`. */
+/* What the backends of a route are to a page that stands on `rung`, as far as it matters for who is asked now. */
 void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
 	enum rung_state rungs[static ROUTE_MAX]);
-/* The same of a row. */
+/* All of it, for a row. */
 void attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX]);
 /* The index of the backend that gave the current answer; n_route: none of the route. */
 size_t attempt_answered_index(const struct spool_job *job, const char *backend);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "base/step.h"
 #include "base/text.h"
 #include "extract/checks.h"
 
@@ -74,6 +75,8 @@ static bool exhausted(const struct attempt *a, const struct due_history *h)
 {
 	int64_t tries = a->backend->config->tries;
 
+	if (BUG("courier-no-bound")) /* planted: a page that no model can read is paid for for ever */
+		return false;
 	if (a->verdict.page == PAGE_RETRY)
 		return h->tries + 1 >= tries;
 	return a->verdict.page == PAGE_UNTOUCHED && a->verdict.billed && a->price && h->unproved + 1 >= tries * UNPROVED_TRIES;
@@ -200,7 +203,10 @@ static int commit(struct attempt *a)
 {
 	struct courier *c = a->courier;
 	int64_t version = 0;
-	int r = ledger_close(c->service->spool, &a->close, &version);
+	/* Planted: a page that was not touched leaves its attempt open. */
+	int r = BUG("courier-attempt-left-open") && a->verdict.page == PAGE_UNTOUCHED
+			? -ENOENT
+			: ledger_close(c->service->spool, &a->close, &version);
 
 	if (r < 0 && r != -EALREADY && r != -ENOENT) {
 		service_storage(c->service, r);

@@ -334,7 +334,7 @@ static int close_in_transaction(struct spool *s, struct closing *k, enum page_st
 	if (r < 0)
 		return r;
 	STEP(ANSWER_ATTEMPT_CLOSED);
-	r = k->c->attempt ? add_receipt(s, k) : 0;
+	r = add_receipt(s, k);
 	if (r < 0)
 		return r;
 	STEP(ANSWER_RECEIPT_INSERTED);

@@ -19,7 +19,7 @@ struct attempt_open {
 int64_t ledger_open(struct spool *s, const struct attempt_open *a);
 
 struct attempt_close {
-	int64_t attempt;                 /* 0: it was never opened, nothing left and nothing is reserved: a row without receipts */
+	int64_t attempt;                 /* 0: it was never opened, and nothing left: no receipt "sent" */
 	const struct page_row *page;
 	const struct attempt_open *open; /* as opened, for the receipt */
 	const struct verdict *verdict;

@@ -36,14 +36,27 @@ $(SEQUENCE): $(SEQUENCE_OBJ) $(FAULT_OBJ) $(foreach f,$(NEED_daemon),$(call lib,
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $(SEQUENCE_OBJ) $(FAULT_OBJ) $(call link_libs,daemon)
 
+# The courier over virtual time (tests/sim): one program.  What it defines comes before what libdaemon has of the same name.
+SIM := $(O)/sim/sim
+$(SIM): $(patsubst %.c,$(O)/obj/%.o,$(wildcard tests/sim/*.c)) $(FAULT_OBJ) $(foreach f,$(NEED_daemon),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $(filter %.o,$^) $(call link_libs,daemon)
+SIM_SUITES := $(sort $(wildcard tests/sim/test_*.py))
+.PHONY: sim sim-program
+sim-program: $(SIM)
+# make sim SEEDS="1 2 3" DAYS=20: these worlds; or N= of them from SEED= on.
+sim: $(SIM)
+	$(Q)N=$(N) SEED=$(SEED) DAYS=$(DAYS) $(SIM) $(SEEDS)
+
 # The suites of Python programs; each prints the same lines.
 IT_SUITES    := $(sort $(wildcard tests/it/test_*.py))
 CRASH_SUITES := $(sort $(wildcard tests/crash/test_*.py))
 FULL_SUITES  := $(sort $(wildcard tests/full/test_*.py))
 
-check: all tests
-	$(Q)$(MAKE) --no-print-directory VARIANT=fault all sequence
-	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) $(CRASH_SUITES) tests/tools/layering.py
+check: all tests sim-program
+	$(Q)$(MAKE) --no-print-directory VARIANT=fault all sequence sim-program
+	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) \
+		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) tests/tools/layering.py
 
 check-full: check
 	$(Q)$(MAKE) --no-print-directory check-full-only

@@ -375,8 +375,7 @@ TEST(tries_are_counted_by_backend_and_from_the_last_retry_on)
 	fixture_end(&f);
 }
 
-/* Nothing left: a row that says why, but no receipt of sending. */
-TEST(what_was_never_sent_has_a_row_and_no_receipt)
+TEST(what_was_never_sent_has_a_row_and_no_receipt_of_sending)
 {
 	struct exchange x = {0};
 	struct page_row p;
@@ -392,7 +391,9 @@ TEST(what_was_never_sent_has_a_row_and_no_receipt)
 	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM attempts WHERE outcome = 'next' AND billed = 'no' AND charged = 1"
 				  " AND reserved_pusd = 0 AND settled_pusd = 0"), 1);
-	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM receipts"), 0);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM receipts WHERE kind = 'answered'"), 1);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM receipts"), 1);
+	check_chain(&f, 1);
 	row(&f, p.seq, &p);
 	CHECK_INT(p.rung, 1);
 	CHECK(history(&f, p.seq, "sydney").cannot);

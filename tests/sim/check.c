@@ -1,0 +1,270 @@
+/* What must be so: after every event, at every send, every hour, at every start and at the end. */
+#include "tests/sim/sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+
+#define STORM_AN_HOUR  40 /* requests to a backend that answers none: backoff of 2 s to 15 min takes about 20 in its first hour */
+#define STORM_A_LIFE   16 /* and it begins again with each life */
+#define PROGRESS_HOURS 3  /* some hundred pages at 4 at a time, and what backoff may be left */
+#define UNPROVED_TIMES 10 /* as in courier_settle.c */
+
+static int64_t number(const char *sql, int64_t a, const char *text)
+{
+	int64_t v = 0;
+	int r = text ? db_get_i64(spool_db(sim_service.spool), &v, sql, "is", a, text)
+		     : db_get_i64(spool_db(sim_service.spool), &v, sql, "i", a);
+
+	if (r < 0)
+		sim_fail("the database says %s to %s", errno_text(r), sql);
+	return v;
+}
+
+static void none(const char *sql, const char *what)
+{
+	int64_t n = sim_sql(sql);
+
+	if (n != 0)
+		sim_fail("%" PRIi64 " %s", n, what);
+}
+
+/* ---- after every event ------------------------------------------------------------------------------------------------------- */
+
+void check_event(void)
+{
+	const struct courier *c = sim_service.courier;
+	int64_t open;
+
+	if (!sim_service.spool_reconciled || !c)
+		return;
+	/* An attempt is open only while it is in flight. */
+	open = sim_sql("SELECT count(*) FROM attempts WHERE closed_ms IS NULL");
+	if (open != (int64_t)courier_in_flight(c))
+		sim_fail("%" PRIi64 " attempts are open, and %zu in flight", open, courier_in_flight(c));
+	for (size_t i = 0; i < c->n_backends; i++)
+		if (c->backends[i].in_flight > (size_t)c->backends[i].config->concurrency)
+			sim_fail("%zu requests are with %s at once", c->backends[i].in_flight, c->backends[i].config->name);
+}
+
+/* ---- at every send --------------------------------------------------------------------------------------------------------------- */
+
+static int index_of(const struct backend *b)
+{
+	return streq(b->config->name, "sydney") ? SYDNEY : streq(b->config->name, "jetson") ? JETSON : OCR;
+}
+
+/* Of the same kind as a page never tried: is one of that lane waiting that this backend would take? Its seq, 0: none. */
+static int64_t untried_waits(const struct attempt *a, enum lane lane)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int r = db_query(spool_db(sim_service.spool), &st,
+		"SELECT seq FROM pages WHERE state = 'queued' AND lane = ? AND job = ? AND rung = 0 AND tries = 0 AND tried_ms = 0"
+		" ORDER BY seq", "ii", (int64_t)lane, a->row.job->id);
+
+	while (r >= 0 && (r = stmt_next(st)) > 0) {
+		int64_t seq = stmt_i64(st, 0);
+		bool out = false;
+
+		for (const struct attempt *i = a->courier->attempts; i; i = i->next)
+			out |= i != a && i->row.seq == seq;
+		if (!out && seq != a->backend->health.solo_seq)
+			return seq;
+	}
+	return 0;
+}
+
+static void check_order(const struct attempt *a)
+{
+	int64_t first;
+
+	/* Probes go round. */
+	if (a->backend->health.breaker.down_since_ms != 0 || a->asked != 0)
+		return;
+	first = untried_waits(a, a->row.lane);
+	if (first && first < a->row.seq)
+		sim_fail("page %" PRIi64 " goes to %s before page %" PRIi64, a->row.seq, a->backend->config->name, first);
+}
+
+/* Three in a row from the lane of now while the backlog waits, one in a row from the backlog while a page of now waits. */
+static void check_lanes(const struct attempt *a, bool untried)
+{
+	struct backend *b = a->backend;
+	int i = index_of(b), lane = (int)a->row.lane;
+	bool in_turn = b->picks == world->backends[i].picks + 1 && b->failed == world->backends[i].failed;
+
+	world->backends[i].picks = b->picks;
+	world->backends[i].failed = b->failed;
+	if (!untried || !untried_waits(a, a->row.lane == LANE_NOW ? LANE_BACKLOG : LANE_NOW)) {
+		world->backends[i].run = 0;
+		return;
+	}
+	world->backends[i].run = in_turn && world->backends[i].run_lane == lane ? world->backends[i].run + 1 : 1;
+	world->backends[i].run_lane = lane;
+	if (world->backends[i].run > (lane == LANE_NOW ? 3 : 1))
+		sim_fail("%d pages in a row from lane %d to %s, while one of the other lane waits", world->backends[i].run, lane,
+			b->config->name);
+}
+
+static void check_tries(const struct attempt *a)
+{
+	int64_t most = (world->config_changes ? world->tries_max : a->backend->config->tries) + (world->config_changes > 0);
+	struct due_history h;
+
+	if (index_of(a->backend) != SYDNEY)
+		most = a->backend->config->tries + 1;
+	if (due_history(sim_service.spool, a->row.seq, a->row.retried, a->backend->config->name, &h) < 0)
+		sim_fail("the attempts cannot be counted");
+	if (h.tries >= most)
+		sim_fail("page %" PRIi64 " goes to %s after %" PRIi64 " tries", a->row.seq, a->backend->config->name, h.tries);
+	if (h.unproved > most * UNPROVED_TIMES)
+		sim_fail("page %" PRIi64 " was paid for %" PRIi64 " times for nothing", a->row.seq, h.unproved);
+	if (h.cannot && a->asked > (size_t)a->row.rung && h.tries > 0 && !world->config_changes)
+		sim_fail("page %" PRIi64 " goes to %s, which cannot do it", a->row.seq, a->backend->config->name);
+}
+
+void check_send(const struct attempt *a)
+{
+	const struct page_row *p = &a->row;
+	bool untried = p->state == STATE_QUEUED && p->tries == 0 && p->rung == 0 && p->tried_ms == 0;
+	int i = index_of(a->backend);
+
+	sim_log("page %" PRIi64 " (lane %d, %s, rung %" PRIi64 ", tries %" PRIi64 ") goes to %s", p->seq, (int)p->lane,
+		page_state_name(p->state), p->rung, p->tries, a->backend->config->name);
+	world->backends[i].last_send_t = world->t;
+	if (p->state != STATE_QUEUED && p->state != STATE_PROVISIONAL)
+		sim_fail("page %" PRIi64 " is sent, and is %s", p->seq, page_state_name(p->state));
+	if (transfers_out(-1, p->seq) > 0)
+		sim_fail("page %" PRIi64 " is sent twice at once", p->seq);
+	if ((int64_t)transfers_out(i, 0) >= a->backend->config->concurrency)
+		sim_fail("more than Concurrency= at %s", a->backend->config->name);
+	if (world->ledger_lost && a->backend->extractor.ops->paid)
+		sim_fail("page %" PRIi64 " goes to %s, which costs, while the ledger is lost", p->seq, a->backend->config->name);
+	if (a->backend->health.breaker.state == BREAKER_PROBING && transfers_out(i, 0) > 0)
+		sim_fail("page %" PRIi64 " goes to %s beside the probe", p->seq, a->backend->config->name);
+	if (untried)
+		check_order(a);
+	check_lanes(a, untried);
+	check_tries(a);
+}
+
+void check_probe(const struct backend *b)
+{
+	sim_log("a probe goes to %s", b->config->name);
+	world->backends[index_of(b)].last_send_t = world->t;
+}
+
+/* What may have been billed is in the ledger before. */
+void check_arrival(const struct attempt *a, int backend, bool billed, int64_t cost_pusd)
+{
+	if (number("SELECT count(*) FROM attempts WHERE id = ? AND closed_ms IS NULL", a->id, NULL) != 1)
+		sim_fail("attempt %" PRIi64 " reaches %s and is not open in the ledger", a->id, a->backend->config->name);
+	if (number("SELECT reserved_pusd FROM attempts WHERE id = ?", a->id, NULL) < cost_pusd)
+		sim_fail("attempt %" PRIi64 " costs more than was reserved", a->id);
+	if (world->n_served == SERVED_MAX)
+		sim_fail("more requests than the simulation has room for");
+	world->served[world->n_served++] = (struct served){.attempt = a->id, .seq = a->row.seq, .cost_pusd = cost_pusd,
+		.backend = backend, .billed = billed};
+	world->backends[backend].cost_pusd += cost_pusd;
+}
+
+/* ---- every hour --------------------------------------------------------------------------------------------------------------------- */
+
+static void check_storm(int b)
+{
+	if (world->backends[b].down_sends > STORM_AN_HOUR + STORM_A_LIFE * (world->hour_lives + 1))
+		sim_fail("%d requests in an hour to backend %d, which is down (%s)", world->backends[b].down_sends, b,
+			weather_name(world->backends[b].weather));
+}
+
+/* Nothing has been in sydney's way for so long, and no page came: then none is left for it but those that make it fail. */
+static void check_progress(void)
+{
+	int64_t since = MAX(world->backends[SYDNEY].fair_since_t, world->last_page_t), s;
+
+	if (world->backends[SYDNEY].weather != FINE || world->disk_errno || world->ledger_lost || !sim_service.spool_reconciled ||
+		clock_signing_time(sim_service.clock, &s) < 0 || world->t - since < PROGRESS_HOURS * HOUR_MS)
+		return;
+	none("SELECT count(*) FROM pages p JOIN jobs j ON j.id = p.job WHERE p.state IN ('queued', 'provisional') AND p.rung = 0"
+	     " AND p.name NOT LIKE '3%' AND j.json LIKE '%\"route\":[\"sydney\"%'", "pages wait for sydney, which has been fine for hours");
+}
+
+void check_hour(void)
+{
+	for (int b = 0; b < SIM_BACKENDS; b++)
+		check_storm(b);
+	check_progress();
+}
+
+/* ---- what is stored ---------------------------------------------------------------------------------------------------------------- */
+
+static void check_accepted(void)
+{
+	for (int64_t seq = 1; seq < PAGES_MAX; seq++)
+		if (world->pages[seq].accepted &&
+			number("SELECT count(*) FROM pages WHERE seq = ? AND page = ?", seq, world->pages[seq].id) != 1)
+			sim_fail("page %s was accepted and is gone", world->pages[seq].id);
+}
+
+static void check_served(void)
+{
+	for (int64_t i = 0; i < world->n_served; i++) {
+		const struct served *s = &world->served[i];
+
+		if (number("SELECT page FROM attempts WHERE id = ?", s->attempt, NULL) != s->seq)
+			sim_fail("attempt %" PRIi64 " of page %" PRIi64 " was served and is not in the ledger", s->attempt, s->seq);
+		if (s->cost_pusd > 0 && number("SELECT CASE WHEN closed_ms IS NULL THEN reserved_pusd WHEN billed = 'no' THEN 0"
+					       " ELSE settled_pusd END FROM attempts WHERE id = ?", s->attempt, NULL) < s->cost_pusd)
+			sim_fail("attempt %" PRIi64 " was billed, and the ledger has less", s->attempt);
+	}
+}
+
+void check_spool(void)
+{
+	check_accepted();
+	check_served();
+	none("SELECT count(*) FROM pages WHERE state NOT IN ('queued', 'provisional', 'done', 'held')", "pages in no state");
+	none("SELECT count(*) FROM pages WHERE (state = 'held') != (coalesce(reason, '') != '')", "pages held without a reason");
+	none("SELECT count(*) FROM pages p WHERE state IN ('done', 'provisional') AND NOT EXISTS (SELECT 1 FROM results r"
+	     " WHERE r.page = p.seq AND r.version = p.version AND json_valid(r.json) AND r.json LIKE '%hello%')",
+		"pages are answered without a result");
+	none("SELECT count(*) FROM attempts a WHERE outcome = 'done' AND (SELECT count(*) FROM results r WHERE r.attempt = a.id) != 1",
+		"answers are not recorded exactly once");
+	none("SELECT count(*) FROM results r JOIN attempts a ON a.id = r.attempt WHERE a.outcome != 'done'", "results of no answer");
+	none("SELECT count(*) FROM attempts WHERE closed_ms IS NULL", "attempts are open after recovery");
+}
+
+/* ---- the end -------------------------------------------------------------------------------------------------------------------------- */
+
+static void check_exports(void)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int r = db_query(spool_db(sim_service.spool), &st, "SELECT page FROM pages WHERE state = 'done'", "");
+
+	while (r >= 0 && (r = stmt_next(st)) > 0) {
+		char path[PATH_SIZE + 64];
+		struct stat s;
+
+		str_format(path, sizeof(path), "%s/results/%s.json", spool_directory(sim_service.spool), stmt_text(st, 0));
+		if (stat(path, &s) < 0 || s.st_size == 0)
+			sim_fail("page %s is done, and its result is not in results/", stmt_text(st, 0));
+	}
+}
+
+void check_end(void)
+{
+	int64_t bad;
+
+	check_exports();
+	none("SELECT count(*) FROM pages WHERE state IN ('queued', 'provisional')", "pages are left");
+	none("SELECT count(*) FROM deliveries WHERE done_ms IS NULL", "results are not delivered");
+	none("SELECT count(*) FROM pages WHERE state = 'held' AND (reason LIKE 'lost%' OR reason LIKE 'damaged%' OR reason LIKE 'job%')",
+		"pages lost or damaged");
+	if (receipt_verify(sim_service.spool, &bad) < 0)
+		sim_fail("the chain of receipts breaks at %" PRIi64, bad);
+	if (sim_sql("SELECT count(*) FROM pages WHERE state = 'done'") * 10 < world->accepted * 7)
+		sim_fail("of %" PRIi64 " pages only %" PRIi64 " are done", world->accepted,
+			sim_sql("SELECT count(*) FROM pages WHERE state = 'done'"));
+}
