@@ -21,7 +21,7 @@ CFLAGS   ?= $(OPT) -g
 ALLCFLAGS = -std=gnu17 $(WARN) $(WERROR) $(HARDEN) -ffunction-sections -fdata-sections $(CFLAGS) $(VARFLAGS) \
             -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DPAGEFERRY_VERSION='"$(VERSION)"' \
             -DPAGEFERRY_DATADIR='"$(PREFIX)/share/pageferry"' -DPAGEFERRY_LIBEXECDIR='"$(PREFIX)/libexec/pageferry"' \
-            -DPAGEFERRY_BUILD_DATE=$(BUILD_DATE) -I. -I$(O)/gen
+            -I. -I$(O)/gen
 ALLLDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(LDFLAGS) $(VARFLAGS)
 # The clock's floor (seconds): the day of the last commit, so that a build can be made again bit by bit.
 BUILD_DATE := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1780000000)
@@ -113,6 +113,14 @@ $(GEN):
 	$(Q)mkdir -p $(@D) && sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 $(call objs,$(call srcs,daemon)): | $(GEN)
 
+# Written only when the day changes: what includes it is then built again, all of it or nothing.
+BUILD_DATE_H := $(O)/gen/build-date.h
+.PHONY: force
+$(BUILD_DATE_H): force
+	$(Q)mkdir -p $(@D) && echo '#define PAGEFERRY_BUILD_DATE $(BUILD_DATE)' | cmp -s - $@ || \
+		echo '#define PAGEFERRY_BUILD_DATE $(BUILD_DATE)' > $@
+$(O)/obj/base/clock.o $(O)/obj/tests/unit/base_clock.o: $(BUILD_DATE_H)
+
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 include tests/tests.mk
@@ -138,7 +146,7 @@ layering:
 	$(Q)tests/tools/layering.py
 size: all
 	$(Q)size $(PROGRAMS)
-lint: layering $(GEN)
+lint: layering $(GEN) $(BUILD_DATE_H)
 	$(Q)tests/tools/lint.sh $(filter-out -D_FORTIFY_SOURCE=2 -g,$(ALLCFLAGS))
 format:
 	$(Q)clang-format -i $(CSOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/util.h"
+#include "build-date.h"
 
 /* A Date header has whole seconds and travelled a while: nearer than this, it confirms our clock. */
 #define CONFIRM_MAX_MS ((int64_t)60 * 1000)

@@ -1,6 +1,7 @@
 #include "tests/unit/test.h"
 
 #include "base/clock.h"
+#include "build-date.h"
 
 struct fake {
 	int64_t boot, real;
