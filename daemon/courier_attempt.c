@@ -88,9 +88,9 @@ static bool open_page(struct attempt *a)
 		return false;
 	}
 	a->fd = spool_page_open(spool, &a->row);
-	if (a->fd == -ENOENT || a->fd == -ENODATA || a->fd == -EBADMSG || a->fd == -ELOOP) {
+	if (a->fd == -ENOENT || a->fd == -ENODATA || a->fd == -EBADMSG || a->fd == -ELOOP || a->fd == -EACCES) {
 		str_format(reason, sizeof(reason), "%s", a->fd == -ENOENT ? "lost: its file is gone" : a->fd == -ENODATA ?
-			"lost: its file has aged out" : "damaged: its file is not what was accepted");
+			"lost: its file has aged out" : a->fd == -EACCES ? "damaged: its file is not for the service to read" : "damaged: its file is not what was accepted");
 		a->fd = -1;
 		courier_hold(c, &a->row, reason);
 		return false;

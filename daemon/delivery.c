@@ -70,6 +70,8 @@ static int write_result(struct spool *s, const struct due *d)
 		return r;
 	STEP(DELIVER_TMP_WRITTEN);
 	r = replace_durable(s->tmp, name, s->results, name);
+	if (r == -EISDIR && quarantine_move(s, s->results, name, "was in the place of a result") >= 0)
+		r = replace_durable(s->tmp, name, s->results, name);
 	if (r < 0) {
 		unlinkat(s->tmp, name, 0);
 		return r;
@@ -172,7 +174,8 @@ static int redeliver(struct spool *s, int64_t seq, int64_t version, const char *
 	if (version == 0 || !page_id_valid(page))
 		return 0;
 	str_format(name, sizeof(name), "%s.json", page);
-	if (fstatat(s->results, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	/* An empty one is what some file systems leave of a rename that a power cut overtook. */
+	if (fstatat(s->results, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
 		return 0;
 	return db_exec(s->db,
 		"INSERT INTO deliveries (page, version, sink) VALUES (?, ?, '" SINK_RESULTS "')"

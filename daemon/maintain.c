@@ -1,7 +1,6 @@
 /* `pageferryd spool VERB`: options, the lock, and whose rights the work is done with. */
 #include "daemon/maintain.h"
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <stdarg.h>
@@ -85,12 +84,6 @@ int maintain_ask(const struct maintain *m, const char *question)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------------ */
 
-/* A folder of the spool if it is one, else -1. */
-static int look_folder(const struct spool *s, const char *name)
-{
-	return openat(s->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 static int locked(struct spool *s)
 {
 	char why[512];
@@ -120,11 +113,7 @@ int maintain_look(const struct maintain *m, struct spool **ret)
 		spool_close(s);
 		return r;
 	}
-	s->pages = look_folder(s, "pages");
-	s->tmp = look_folder(s, "tmp");
-	s->types = look_folder(s, "types");
-	s->results = look_folder(s, "results");
-	s->quarantine = look_folder(s, "quarantine");
+	spool_look_folders(s);
 	*ret = s;
 	return 0;
 }

@@ -41,6 +41,20 @@ static int known(struct fsck *k, const char *id)
 	return r > 0 ? (int)n : r;
 }
 
+/* Without a row the file itself says what becomes of it. */
+static void orphan(struct fsck *k, const char *name, const char *id)
+{
+	_cleanup_json_ cJSON *job = NULL;
+	struct page_row p;
+	int r = page_file_describe(k->s, name, id, &p, &job);
+
+	if (r == -ENOTSUP)
+		found(k, "pages", name, "file-newer", REMEDY_PERSON, "is of a newer pageferry", "it is left as it is until that is installed");
+	else
+		found(k, "pages", name, "file-without-row", REMEDY_START, "is in no row: it was never acknowledged, or its row is lost",
+			r < 0 ? "the next start sets it aside in quarantine/: it does not say what it is" : "the next start holds it");
+}
+
 static int page_file(struct fsck *k, const char *name)
 {
 	char id[PAGE_ID_SIZE];
@@ -52,8 +66,7 @@ static int page_file(struct fsck *k, const char *name)
 	}
 	r = known(k, id);
 	if (r == 0)
-		found(k, "pages", name, "file-without-row", REMEDY_START, "is in no row: it was never acknowledged, or its row is lost",
-			"the next start holds it, or sets it aside if it does not say what it is");
+		orphan(k, name, id);
 	if (r == 2)
 		found(k, "pages", name, "file-gone", REMEDY_START, "its page is gone, its file is still there", "the next start removes it");
 	return r < 0 ? r : 0;
@@ -68,8 +81,13 @@ static int tmp_file(struct fsck *k, const char *name)
 static int result_file(struct fsck *k, const char *name)
 {
 	char id[PAGE_ID_SIZE];
-	int r = id_of(name, ".json", id) ? known(k, id) : 0;
+	int r;
 
+	if (!id_of(name, ".json", id)) {
+		found(k, "results", name, "foreign-file", REMEDY_START, "is no result", "the next start sets it aside in quarantine/");
+		return 0;
+	}
+	r = known(k, id);
 	if (r == 0)
 		found(k, "results", name, "export-foreign", REMEDY_NONE, "is the result of no page that the database knows", "it stays");
 	if (r == 2)

@@ -298,7 +298,11 @@ static int row_is_broken(
 	if (missing) {
 		*ret_lost = true;
 		str_format(why, why_size, "lost: its page file is missing");
-	} else if (!S_ISREG(st.st_mode) || st.st_size != p->bytes) {
+	} else if (!S_ISREG(st.st_mode)) {
+		str_format(why, why_size, "damaged: what has its file's name is no regular file");
+	} else if (!mend_page_file(s, name, &st)) {
+		str_format(why, why_size, "damaged: its page file is not for the service to read");
+	} else if (st.st_size != p->bytes) {
 		str_format(why, why_size, "damaged: its page file has %lld bytes and should have %lld",
 			(long long)st.st_size, (long long)p->bytes);
 	} else if (!p->job->types) {

@@ -14,6 +14,7 @@
 #include "daemon/watch.h"
 
 #define RECONCILE_AGAIN_MS 30000
+#define STORAGE_AGAIN_MS   2000 /* looks at the file system, not at the disk */
 #define STATUS_EVERY_MS    1000
 
 /* ---- what happened ---------------------------------------------------------------------------------------------------------- */
@@ -186,6 +187,18 @@ static int on_reconcile_timer(sd_event_source *source, uint64_t us, void *ud)
 	return loop_defer(s->event, &s->reconcile, SD_EVENT_PRIORITY_IDLE, on_reconcile, s);
 }
 
+/* Nothing can be put in order, sent or delivered. Once it can be written the spool is opened anew, by a start. */
+static int wait_for_storage(struct service *s)
+{
+	char why[200];
+
+	if (spool_room(s->spool, why, sizeof(why)) == -EROFS)
+		return loop_timer(s->event, &s->reconcile_timer, STORAGE_AGAIN_MS, on_reconcile_timer, s);
+	log_notice("the spool's file system can be written again: the service ends, to be started anew");
+	s->stopping = true;
+	return sd_event_exit(s->event, -EROFS);
+}
+
 static int on_reconcile(sd_event_source *source, void *ud)
 {
 	struct service *s = ud;
@@ -193,6 +206,8 @@ static int on_reconcile(sd_event_source *source, void *ud)
 
 	if (s->stopping)
 		return 0;
+	if (spool_readonly(s->spool))
+		return wait_for_storage(s);
 	if (!s->spool_reconciled) {
 		r = spool_reconcile(s->spool);
 		if (r == 0) {

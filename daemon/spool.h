@@ -66,6 +66,8 @@ struct spool;
 /* Opens the spool and its database. Does not look at the pages: spool_reconcile() does, after READY. */
 int spool_open(const struct spool_options *o, struct spool **ret, char *why, size_t why_size);
 void spool_close(struct spool *s);
+/* Was its file system read-only when it was opened? Then it is only looked at, until it is opened anew. */
+bool spool_readonly(const struct spool *s);
 struct db *spool_db(struct spool *s);
 const char *spool_directory(const struct spool *s);
 const char *spool_boot_id(const struct spool *s); /* /proc/sys/kernel/random/boot_id */

@@ -72,6 +72,8 @@ struct spool {
 
 /* ---- spool.c --------------------------------------------------------------------------------- */
 struct stamp spool_stamp(const struct spool *s);
+/* Opens the folders as they are; what is none is -1. */
+void spool_look_folders(struct spool *s);
 /* Opens s->directory and takes the lock. */
 int spool_lock(struct spool *s, char *why, size_t why_size);
 /* Keeps a trusted stamp as the clock's next floor; inside the caller's transaction. */
@@ -82,9 +84,7 @@ int spool_file_write(struct spool *s, int dirfd, const char *name, const void *d
 int spool_tmp_write(struct spool *s, const char *name, const void *data, size_t len);
 int spool_meta_get_i64(struct spool *s, const char *key, int64_t *ret); /* 1, 0 if unset */
 int spool_meta_set_i64(struct spool *s, const char *key, int64_t value);
-/* Notes beside the database that it may be damaged: the next start reads all of it, and sets it aside if it is. */
-int spool_mark_damaged(struct spool *s);
-int spool_mark(struct spool *s, const char *why); /* the same for another reason */
+int spool_meta_set(struct spool *s, const char *key, const char *value);
 
 /* ---- accept.c -------------------------------------------------------------------------------- */
 struct spool_writer *spool_writer_next(const struct spool_writer *w);
@@ -127,6 +127,25 @@ void spool_bytes_gone(struct spool *s, int64_t seq, int64_t bytes);
 /* A slice of a folder through fn, at c->dir. 1: more, 0: the end, negative errno. */
 int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, const char *name));
 bool spool_slice_over(const struct spool *s, int items, int64_t started_ms);
+
+/* ---- spool_database.c ------------------------------------------------------------------------ */
+int spool_database_open(struct spool *s, char *why, size_t why_size);
+/* What the spool knows of itself; of a new database what it is, first. -EUCLEAN: the database is damaged after all. */
+int spool_meta_load(struct spool *s);
+int spool_meta_read(struct spool *s);
+/* Notes beside the database that it may be damaged: the next start reads all of it, and sets it aside if it is. */
+int spool_mark_damaged(struct spool *s);
+int spool_mark(struct spool *s, const char *why); /* the same for another reason */
+
+/* ---- mend.c ---------------------------------------------------------------------------------- */
+/* Before the folders are opened: what is in the place of one is moved beside it; after: from there to quarantine/. */
+int mend_folders(struct spool *s);
+void mend_folders_finish(struct spool *s);
+/* -EUCLEAN and why: the database is to be set aside. */
+int mend_database(struct spool *s, char *why, size_t why_size);
+/* Can the page file be read, now at least? */
+struct stat;
+bool mend_page_file(struct spool *s, const char *name, const struct stat *st);
 
 /* ---- rebuild.c ------------------------------------------------------------------------------- */
 /* PHASE_FILES after the database was lost: the page files in the order of acceptance. */

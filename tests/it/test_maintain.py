@@ -126,6 +126,12 @@ def test_fsck_finds_each_thing():
                 f.write(data)
         return do
 
+    def newer(s):
+        with open(path(s, "pages", ".jpg"), "r+b") as f:
+            at = f.read().index(b"pageferry1 {")
+            f.seek(at)
+            f.write(b"pageferry9")
+
     cases = {
         "page-file-missing": lambda s: os.unlink(path(s, "pages", ".jpg")),
         "page-file-damaged": lambda s: os.truncate(path(s, "pages", ".jpg"), 1000),
@@ -146,6 +152,8 @@ def test_fsck_finds_each_thing():
         "rebuild-unfinished": lambda s: edit(s, "INSERT OR REPLACE INTO meta VALUES ('rebuilt', '1')"),
         "file-without-row": lambda s: edit(s, "DELETE FROM deliveries WHERE page = 1", "DELETE FROM results WHERE page = 1",
                                            "DELETE FROM attempts WHERE page = 1", "DELETE FROM pages WHERE seq = 1"),
+        "file-newer": lambda s: (edit(s, "DELETE FROM deliveries WHERE page = 1", "DELETE FROM results WHERE page = 1",
+                                      "DELETE FROM attempts WHERE page = 1", "DELETE FROM pages WHERE seq = 1"), newer(s)),
         "page-state": lambda s: edit(s, "UPDATE pages SET reason = 'x' WHERE seq = 1"),
         "page-version": lambda s: edit(s, "UPDATE pages SET version = 2 WHERE seq = 1"),
         "page-unanswered": lambda s: edit(s, "UPDATE pages SET version = 0 WHERE seq = 1"),

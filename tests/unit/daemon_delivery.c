@@ -105,19 +105,38 @@ TEST(a_failure_keeps_the_row)
 	fixture_begin(&f);
 	fixture_page(&f, &p);
 	result(&f, &p, 1);
-	/* a folder in the way */
-	fixture_path(name, "results", p.id, ".json");
-	CHECK_INT(mkdir(name, 0700), 0);
+	/* the folder is gone while we have it open */
+	fixture_path(name, "results", "", "");
+	CHECK_INT(rmdir(name), 0);
 	CHECK(delivery_run(f.spool, 10, count, &told) < 0);
 	CHECK_INT(told, 0);
 	CHECK_INT(fixture_files("tmp"), 0);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL AND tries = 1 AND "
 				  "error IS NOT NULL"),
 		1);
-	CHECK_INT(rmdir(name), 0);
+	fixture_reopen(&f);
 	CHECK_INT(delivery_run(f.spool, 10, count, &told), 0);
 	CHECK_INT(told, 1);
 	check_file(&f, &p, 1);
+	fixture_end(&f);
+}
+
+TEST(what_is_in_the_place_of_a_result_is_set_aside)
+{
+	int64_t told = 0;
+	struct page_row p;
+	struct fixture f;
+	char name[300];
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	result(&f, &p, 1);
+	fixture_path(name, "results", p.id, ".json");
+	CHECK_INT(mkdir(name, 0700), 0);
+	CHECK_INT(delivery_run(f.spool, 10, count, &told), 0);
+	CHECK_INT(told, 1);
+	check_file(&f, &p, 1);
+	CHECK_INT(fixture_files("quarantine"), 2);
 	fixture_end(&f);
 }
 
