@@ -71,6 +71,7 @@ help:
 	@echo "make check        unit tests, services on loopback, kills at every step, corpora: under 3 minutes on 2 cores"
 	@echo "make check-full   the same under ASan+UBSan, and the long suites"
 	@echo "make sim SEEDS=    the courier over weeks of virtual time; or N= worlds from SEED= on, DAYS= of bad times each"
+	@echo "make torture      power cuts on a virtual machine: N=30 SEED= FS=\"ext4 f2fs btrfs\" STATES=0 BUGS="
 	@echo "make bench        figures for docs/benchmarks.md, as ratios against named peers"
 	@echo "make demo         the sample pages through a private service, offline"
 	@echo "make install DESTDIR= PREFIX=/usr"

@@ -334,7 +334,7 @@ static int move_to_pages(struct spool_writer *w)
 		return -errno;
 	w->in_pages = true;
 	STEP(ACCEPT_RENAMED);
-	if (!BUG("accept-no-fsync")) {
+	if (!BUG("accept-no-dir-fsync")) {
 		r = fsync_dir(w->s->pages);
 		if (r >= 0)
 			r = fsync_dir(w->s->tmp);

@@ -9,6 +9,7 @@
 
 #include "base/fileio.h"
 #include "base/log.h"
+#include "base/step.h"
 
 #define DB_FILE           "spool.db"
 #define DB_APPLICATION_ID 0x70666572 /* "pfer" */
@@ -95,9 +96,13 @@ static int settings(struct db *d)
 /* Once the file is known to be ours. FULL in WAL mode: a commit is on the disk when it returns. */
 static int settings_storage(struct db *d)
 {
-	return run_once(d,
+	int r = run_once(d,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;"
 		"PRAGMA journal_size_limit = 4194304");
+
+	if (r >= 0 && BUG("db-synchronous-normal"))
+		r = run_once(d, "PRAGMA synchronous = NORMAL");
+	return r;
 }
 
 static int create(struct db *d)

@@ -56,7 +56,7 @@ FULL_SUITES  := $(sort $(wildcard tests/full/test_*.py))
 check: all tests sim-program
 	$(Q)$(MAKE) --no-print-directory VARIANT=fault all sequence sim-program
 	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) \
-		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) tests/tools/layering.py
+		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) tests/torture/test_volatile.py tests/tools/layering.py
 
 check-full: check
 	$(Q)$(MAKE) --no-print-directory check-full-only
@@ -98,3 +98,12 @@ demo: all
 
 bench: all
 	$(Q)tests/bench/bench.py --build $(O)
+
+# Power cuts (docs/reliability.md): N= random ones, STATES= flush boundaries of a recorded run on each of the file systems FS=.
+# SEED= repeats the choices of a run. BUGS=1: planted bugs are caught; BUG=NAME: this one is planted and the run fails.
+.PHONY: torture
+torture: all
+	$(Q)$(MAKE) --no-print-directory VARIANT=fault all
+	$(Q)PYTHONDONTWRITEBYTECODE=1 tests/torture/torture.py --build $(O) --fault build/$(ARCH)-fault \
+		--rounds $(or $(N),30) --states $(or $(STATES),0) --fs $(or $(FS),ext4 f2fs btrfs) \
+		$(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG)) $(if $(BUGS),--bugs)
