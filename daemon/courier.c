@@ -17,11 +17,16 @@
 #define LOOK_AGAIN_MS     60000  /* even when nothing seems to come: the clock may have been set, a class was too long */
 #define STORAGE_AGAIN_MS  5000
 #define BACKLOG_SHARE     4      /* one in so many */
+#define FRESH_MS          300000 /* a page is fresh for so long, or for twice as long */
 #define DELIVERIES_A_TURN 16
 #define DELIVERY_BASE_MS  1000
 #define DELIVERY_CAP_MS   300000
 
-/* The best page found for a backend, by lane. */
+/* What goes first: somebody waits for a page that was scanned just now; those of an outage that lie in the same lane have
+ * waited for days. */
+enum tier { TIER_FRESH, TIER_NOW, TIER_BACKLOG, N_TIERS };
+
+/* The best page found for a backend, by tier. */
 struct pick {
 	bool found;
 	enum page_state state;
@@ -29,7 +34,7 @@ struct pick {
 	size_t asked;
 };
 struct picks {
-	struct pick of[BACKENDS_MAX][2];
+	struct pick of[BACKENDS_MAX][N_TIERS];
 };
 
 void courier_storage_failed(struct courier *c, int error)
@@ -129,6 +134,13 @@ static size_t ask_until(const struct due_class *k, const struct spool_job *job, 
 	return k->state == STATE_PROVISIONAL ? attempt_answered_index(job, p->answered) : job->n_route;
 }
 
+static enum tier tier_of(const struct courier *c, const struct due_class *k, const struct due_page *p)
+{
+	if (k->lane != LANE_NOW)
+		return TIER_BACKLOG;
+	return p->seq > c->fresh_after ? TIER_FRESH : TIER_NOW;
+}
+
 /* The page is noted for its backend if it is due, or when it will be. Is there one that would take it? */
 static bool consider(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p,
 	struct picks *picks)
@@ -152,25 +164,34 @@ static bool consider(struct courier *c, const struct due_class *k, const struct 
 		return false;
 	}
 	new.asked = (size_t)target;
-	old = &picks->of[b - c->backends][lane];
+	old = &picks->of[b - c->backends][tier_of(c, k, p)];
 	if (better(b, lane, &new, old))
 		*old = new;
 	return true;
 }
 
+/* Each is a commit: those that this turn has no time for are found again by the next. */
+static void hold_hopeless(struct courier *c, int64_t seq, const char *reason)
+{
+	struct page_row row = {.seq = seq};
+
+	if (clock_boottime_ms(c->service->clock) < c->turn_ends_ms)
+		courier_hold(c, &row, reason);
+	else
+		c->turn_cut = true;
+}
+
 /* Pages whose job cannot be read, or of whose route nobody is left to ask in the configuration, need a person. */
 static bool hopeless(struct courier *c, const struct due_class *k, const struct spool_job *job, const struct due_page *p)
 {
-	struct page_row row = {.seq = p->seq};
-
 	if (!job) {
-		courier_hold(c, &row, "job: what was asked of it cannot be read");
+		hold_hopeless(c, p->seq, "job: what was asked of it cannot be read");
 		return true;
 	}
 	for (size_t i = (size_t)MAX(k->rung, 0); i < ask_until(k, job, p); i++)
 		if (backend_find(c, job->route[i]))
 			return false;
-	courier_hold(c, &row, k->state == STATE_QUEUED ? "no-backend: the configuration has none of the backends of its route"
+	hold_hopeless(c, p->seq, k->state == STATE_QUEUED ? "no-backend: the configuration has none of the backends of its route"
 						       : "no-backend: it has a fallback's answer, and the configuration has no "
 							 "better backend of its route; retry takes what there is");
 	return true;
@@ -190,33 +211,41 @@ static bool somebody_ready(struct courier *c, const struct due_class *k, bool pr
 	return false;
 }
 
-/* How many of them would be taken now, or negative errno. */
-static int look_at_pages(struct courier *c, const struct due_class *k, size_t window, size_t *ret_seen, struct picks *picks)
+/* How many of them would be taken now. n < 0: an error, of none. */
+static int consider_all(struct courier *c, const struct due_class *k, const struct due_page *pages, ssize_t n, struct picks *picks)
 {
 	const struct spool_job *job = spool_job_by_id(c->service->spool, k->job);
-	struct due_page pages[WINDOW_MAX];
-	ssize_t n = due_pages(c->service->spool, k, pages, MIN(window, ARRAY_SIZE(pages)));
 	int found = 0;
 
 	for (ssize_t i = 0; i < n; i++)
 		if (!in_flight(c, pages[i].seq) && !hopeless(c, k, job, &pages[i]))
 			found += consider(c, k, job, &pages[i], picks);
-	if (n >= 0)
-		*ret_seen = (size_t)n;
-	return n < 0 ? (int)n : found;
+	return found;
 }
 
 static int look_at_class(struct courier *c, const struct due_class *k, struct picks *picks)
 {
 	/* Probes go round all of them, not only those at the head. */
-	size_t window = somebody_ready(c, k, true) ? WINDOW_MAX : c->n_attempts + WINDOW_MORE, seen = 0;
-	int r = look_at_pages(c, k, window, &seen, picks);
+	ssize_t window = somebody_ready(c, k, true) ? WINDOW_MAX : (ssize_t)MIN(c->n_attempts + WINDOW_MORE, (size_t)WINDOW_MAX), n;
+	struct spool *spool = c->service->spool;
+	struct due_page pages[WINDOW_MAX];
+	int found;
 
-	if (r == 0 && seen == window && c->wide && somebody_ready(c, k, false)) {
-		r = look_at_pages(c, k, WINDOW_MAX, &seen, picks);
+	n = due_pages(spool, k, pages, (size_t)window);
+	found = consider_all(c, k, pages, n, picks);
+	if (n < window)
+		return (int)MIN(n, 0);
+	if (found == 0 && c->wide && somebody_ready(c, k, false)) {
+		n = due_pages(spool, k, pages, WINDOW_MAX);
+		consider_all(c, k, pages, n, picks);
 		c->wide_ms = clock_boottime_ms(c->service->clock) + WIDE_EVERY_MS;
 	}
-	return MIN(r, 0);
+	/* Behind a long queue of its own lane. */
+	if (n >= 0 && k->lane == LANE_NOW) {
+		n = due_pages_after(spool, k, c->fresh_after, pages, (size_t)window);
+		consider_all(c, k, pages, n, picks);
+	}
+	return (int)MIN(n, 0);
 }
 
 static int look(struct courier *c, struct picks *picks)
@@ -240,17 +269,28 @@ static int look(struct courier *c, struct picks *picks)
 
 /* ---- sending -------------------------------------------------------------------------------------------------------------- */
 
-static const struct pick *choose(struct backend *b, struct pick of[static 2])
+/* Of the lane of now: one in so many is for those that are not fresh. */
+static const struct pick *choose_now(const struct backend *b, const struct pick of[static N_TIERS])
 {
+	bool old_first = b->picks_now % BACKLOG_SHARE == BACKLOG_SHARE - 1;
+
+	if (!of[TIER_FRESH].found || (old_first && of[TIER_NOW].found))
+		return of[TIER_NOW].found ? &of[TIER_NOW] : NULL;
+	return &of[TIER_FRESH];
+}
+
+static const struct pick *choose(const struct backend *b, const struct pick of[static N_TIERS])
+{
+	const struct pick *now = choose_now(b, of), *backlog = &of[TIER_BACKLOG];
 	bool backlog_first = b->picks % BACKLOG_SHARE == BACKLOG_SHARE - 1;
 
 	if (BUG("courier-no-share")) /* planted: the backlog gets what is left over */
 		backlog_first = false;
-	if (BUG("courier-one-lane") && of[LANE_NOW].found && of[LANE_BACKLOG].found) /* planted: in order of acceptance */
-		return of[LANE_NOW].seq < of[LANE_BACKLOG].seq ? &of[LANE_NOW] : &of[LANE_BACKLOG];
-	if (!of[LANE_NOW].found || (backlog_first && of[LANE_BACKLOG].found))
-		return of[LANE_BACKLOG].found ? &of[LANE_BACKLOG] : NULL;
-	return &of[LANE_NOW];
+	if (BUG("courier-one-lane") && now && backlog->found) /* planted: in order of acceptance */
+		return now->seq < backlog->seq ? now : backlog;
+	if (!now || (backlog_first && backlog->found))
+		return backlog->found ? backlog : NULL;
+	return now;
 }
 
 /* One page to each backend that has one: how many were taken, or negative errno. */
@@ -267,6 +307,7 @@ static int send_picks(struct courier *c, struct picks *picks)
 		if (!p || in_flight(c, p->seq))
 			continue;
 		b->picks++;
+		b->picks_now += p < &picks->of[i][TIER_BACKLOG];
 		r = attempt_start(c, b, p->asked, p->seq);
 		if (r < 0)
 			return r;
@@ -304,6 +345,21 @@ static bool storage_waits(const struct courier *c)
 	return clock_boottime_ms(c->service->clock) < c->storage_wait_ms;
 }
 
+/* Pages behind `fresh_after` were accepted within the last FRESH_MS, or twice that: told by their order, not by a clock. What
+ * is found at start is not fresh. */
+static void move_fresh(struct courier *c, int64_t now_ms)
+{
+	int64_t newest;
+
+	if (now_ms - c->fresh_ms < FRESH_MS)
+		return;
+	if (db_get_i64(spool_db(c->service->spool), &newest, "SELECT coalesce(max(seq), 0) FROM pages", "") < 0)
+		return;
+	c->fresh_after = c->fresh_next;
+	c->fresh_next = newest;
+	c->fresh_ms = now_ms;
+}
+
 static int on_turn(sd_event_source *source, void *ud)
 {
 	struct courier *c = ud;
@@ -316,6 +372,9 @@ static int on_turn(sd_event_source *source, void *ud)
 		return 0;
 	c->wake_ms = INT64_MAX;
 	c->wide = began_ms >= c->wide_ms;
+	c->turn_ends_ms = began_ms + TURN_MS;
+	c->turn_cut = false;
+	move_fresh(c, began_ms);
 	lost = spool_ledger_lost(c->service->spool);
 	if (lost < 0)
 		courier_storage_failed(c, lost); /* and nothing is sent */
@@ -324,7 +383,7 @@ static int on_turn(sd_event_source *source, void *ud)
 			backend_confirmed(&c->backends[i], lost > 0);
 		backend_probe_if_due(&c->backends[i]);
 	}
-	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c) && clock_boottime_ms(clock) - began_ms < TURN_MS; i++) {
+	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c) && clock_boottime_ms(clock) < c->turn_ends_ms; i++) {
 		picks = (struct picks){0};
 		r = look(c, &picks);
 		if (r >= 0)
@@ -334,7 +393,7 @@ static int on_turn(sd_event_source *source, void *ud)
 	}
 	if (storage_waits(c))
 		courier_look_at(c, c->storage_wait_ms);
-	else if (r > 0)
+	else if (r > 0 || c->turn_cut)
 		courier_kick(c); /* more may be due: after whatever else waits for the loop */
 	sleep_until_due(c);
 	return 0;
@@ -402,7 +461,10 @@ int courier_new(struct service *s, struct courier **ret)
 	c->service = s;
 	random_bytes(&c->salt, sizeof(c->salt));
 	c->started_ms = clock_boottime_ms(s->clock);
+	c->fresh_ms = c->started_ms - FRESH_MS;
 	c->wake_ms = INT64_MAX;
+	move_fresh(c, c->started_ms);
+	c->fresh_after = c->fresh_next;
 	for (size_t i = 0; i < s->config.n_backends; i++)
 		backend_init(c, &s->config.backends[i]);
 	*ret = c;

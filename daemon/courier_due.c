@@ -3,7 +3,8 @@
 #include "base/step.h"
 #include "daemon/backoff.h"
 
-/* Jumps from one value of the index's first columns to the next, so a long queue costs no more than a short one. */
+/* Jumps from one value of the index's first columns to the next, so a long queue costs no more than a short one: to behind
+ * the last page that the class could have, for SQLite would step over the equal ones one by one. */
 int due_class_next(struct spool *s, struct due_class *c)
 {
 	_cleanup_stmt_ struct stmt *st = NULL;
@@ -11,8 +12,8 @@ int due_class_next(struct spool *s, struct due_class *c)
 
 	r = db_query(spool_db(s), &st,
 		"SELECT lane, job, rung, tries FROM pages INDEXED BY pages_due WHERE state = ?"
-		" AND (lane, job, rung, tries) > (?, ?, ?, ?) ORDER BY lane, job, rung, tries LIMIT 1",
-		"siiii", page_state_name(c->state), c->lane, c->job, c->rung, c->tries);
+		" AND (lane, job, rung, tries, tried_ms) > (?, ?, ?, ?, ?) ORDER BY lane, job, rung, tries LIMIT 1",
+		"siiiii", page_state_name(c->state), c->lane, c->job, c->rung, c->tries, INT64_MAX);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)
@@ -36,24 +37,40 @@ static void due_page_read(struct spool *s, struct stmt *st, struct due_page *p)
 	str_copy(p->answered, sizeof(p->answered), stmt_text(st, 4));
 }
 
-ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *ret, size_t max)
+#define CLASS_PAGES                                                                                                             \
+	"SELECT p.seq, p.tried_ms, p.tried_boot, p.tried_boot_ms, a.backend, p.retried FROM pages p INDEXED BY pages_due"       \
+	" LEFT JOIN results r ON r.page = p.seq AND r.version = p.version LEFT JOIN attempts a ON a.id = r.attempt"             \
+	" WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
+
+static ssize_t due_read(struct spool *s, struct stmt *st, struct due_page *ret, size_t max)
 {
-	struct stmt *st = NULL;
 	size_t n = 0;
 	int r;
 
-	r = db_query(spool_db(s), &st,
-		"SELECT p.seq, p.tried_ms, p.tried_boot, p.tried_boot_ms, a.backend, p.retried FROM pages p INDEXED BY pages_due"
-		" LEFT JOIN results r ON r.page = p.seq AND r.version = p.version LEFT JOIN attempts a ON a.id = r.attempt"
-		" WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
-		" ORDER BY p.tried_ms, p.seq LIMIT ?",
-		"siiiii", page_state_name(c->state), c->lane, c->job, c->rung, c->tries, (int64_t)max);
-	if (r < 0)
-		return r;
 	while ((r = stmt_next(st)) > 0)
 		if (n < max)
 			due_page_read(s, st, &ret[n++]);
 	return r < 0 ? r : (ssize_t)n;
+}
+
+ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *ret, size_t max)
+{
+	struct stmt *st = NULL;
+	int r;
+
+	r = db_query(spool_db(s), &st, CLASS_PAGES " ORDER BY p.tried_ms, p.seq LIMIT ?", "siiiii", page_state_name(c->state),
+		c->lane, c->job, c->rung, c->tries, (int64_t)max);
+	return r < 0 ? r : due_read(s, st, ret, max);
+}
+
+ssize_t due_pages_after(struct spool *s, const struct due_class *c, int64_t seq, struct due_page *ret, size_t max)
+{
+	struct stmt *st = NULL;
+	int r;
+
+	r = db_query(spool_db(s), &st, CLASS_PAGES " AND p.tried_ms = 0 AND p.seq > ? ORDER BY p.seq LIMIT ?", "siiiiii",
+		page_state_name(c->state), c->lane, c->job, c->rung, c->tries, seq, (int64_t)max);
+	return r < 0 ? r : due_read(s, st, ret, max);
 }
 
 int due_history(struct spool *s, int64_t seq, int64_t retried, const char *backend, struct due_history *ret)

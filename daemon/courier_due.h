@@ -17,8 +17,10 @@ struct due_page {
 	int64_t retried;              /* as in struct page_row */
 	char answered[BACKEND_NAME_SIZE]; /* backend of the current result; "" without one */
 };
-/* The first pages of a class, the one tried longest ago first: their number, or negative errno. */
+/* The first pages of a class, the one tried longest ago first: their number, or negative errno. O(log n). */
 ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *ret, size_t max);
+/* The same of those behind a seq that nobody has tried yet. */
+ssize_t due_pages_after(struct spool *s, const struct due_class *c, int64_t seq, struct due_page *ret, size_t max);
 /* What the attempts at this backend say, since a person's last retry. */
 struct due_history {
 	int64_t tries;    /* that count */

@@ -29,6 +29,7 @@ struct backend {
 	int64_t answered, failed;
 	bool unconfirmed;            /* it costs, the ledger was lost, and nobody has said yet that it may go on */
 	uint32_t picks;              /* for the backlog's share */
+	uint32_t picks_now;          /* of them of the lane of now */
 	int64_t last_seq[2];         /* by lane: probes by page go round */
 	/* what is told */
 	enum backend_state shown;
@@ -77,6 +78,10 @@ struct courier {
 	int64_t started_ms, wake_ms; /* boottime */
 	int64_t wide_ms;             /* boottime until which no class is looked at deeply again */
 	bool wide;                   /* in this turn they are */
+	int64_t turn_ends_ms;        /* boottime */
+	bool turn_cut;               /* something was left for the next turn */
+	int64_t fresh_after, fresh_next; /* seq: pages behind the first were accepted just now */
+	int64_t fresh_ms;            /* boottime when they were moved on */
 	int64_t storage_wait_ms;     /* boottime until which the ledger is left alone after it failed */
 	bool started, stopped;
 	sd_event_source *turn, *timer;

@@ -13,16 +13,19 @@
 static int add_counts(struct service *s, cJSON *obj)
 {
 	struct spool_counts n;
+	int64_t undelivered;
 	cJSON *j;
 	int r;
 
 	r = spool_counts(s->spool, &n);
+	if (r >= 0)
+		r = spool_undelivered(s->spool, &undelivered);
 	if (r < 0)
 		return r;
 	j = cJSON_CreateObject();
 	if (!j || json_add_i64(j, "queued", n.queued) < 0 ||
 		json_add_i64(j, "provisional", n.provisional) < 0 || json_add_i64(j, "done", n.done) < 0 ||
-		json_add_i64(j, "held", n.held) < 0 || json_add_i64(j, "undelivered", n.undelivered) < 0) {
+		json_add_i64(j, "held", n.held) < 0 || json_add_i64(j, "undelivered", undelivered) < 0) {
 		cJSON_Delete(j);
 		return -ENOMEM;
 	}

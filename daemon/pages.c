@@ -489,17 +489,16 @@ static int counts_load(struct spool *s)
 
 int spool_counts(struct spool *s, struct spool_counts *ret)
 {
-	int64_t undelivered;
-	int r = 0;
+	int r = s->counts_known ? 0 : counts_load(s);
 
-	if (!s->counts_known)
-		r = counts_load(s);
 	if (r >= 0)
-		r = db_get_i64(
-			s->db, &undelivered, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL", "");
-	if (r < 0)
-		return r;
-	*ret = s->counts;
-	ret->undelivered = undelivered;
-	return 0;
+		*ret = s->counts;
+	return r;
+}
+
+int spool_undelivered(struct spool *s, int64_t *ret)
+{
+	int r = db_get_i64(s->db, ret, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL", "");
+
+	return MIN(r, 0);
 }

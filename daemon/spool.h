@@ -152,6 +152,9 @@ struct spool_gone {
 };
 int spool_gone_find(struct spool *s, const char *id, struct spool_gone *ret);
 struct spool_counts {
-	int64_t queued, provisional, done, held, undelivered;
+	int64_t queued, provisional, done, held;
 };
+/* Counted once over an index, then kept. */
 int spool_counts(struct spool *s, struct spool_counts *ret);
+/* Results on their way out; counted each time. */
+int spool_undelivered(struct spool *s, int64_t *ret);

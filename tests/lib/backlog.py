@@ -81,7 +81,7 @@ class Backlog:
 
     def fill(self, n, shape=None, exports=True):
         """n more pages. shape(i) gives columns of the i-th that differ from a queued page that nobody has tried, and `of` (0, 1: which job),
-        `answered` (its rows and export are there) and `failed` (it has an attempt that came to nothing)."""
+        `answered` (by whom: its rows and export are there) and `failed` (it has an attempt that came to nothing)."""
         db = sqlite3.connect(os.path.join(self.service.spool, "spool.db"), isolation_level=None)
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
@@ -99,7 +99,7 @@ class Backlog:
             new = dict({"state": "queued", "reason": None, "rung": 0, "tries": 0, "tried_ms": 0, "tried_boot": None, "tried_boot_ms": None, "version": 0,
                         "kept_ms": None}, **shape(i))
             of = self.of[new.pop("of", 0)]
-            answered, failed = new.pop("answered", False), new.pop("failed", False)
+            answered, failed = new.pop("answered", None), new.pop("failed", False)
             self._add(tables, of, i, last, new, answered, failed, exports)
         for table, rows in tables.items():
             insert(db, table, rows)
@@ -116,7 +116,7 @@ class Backlog:
         if not answered and not failed:
             return
         last["attempts"] += 1
-        attempt = dict(of["attempt"], id=last["attempts"], page=seq)
+        attempt = dict(of["attempt"], id=last["attempts"], page=seq, backend=answered or "jetson")
         if failed:
             attempt.update(outcome="retry", reason="server", message="it failed", charged=1)
         tables["attempts"].append(attempt)

@@ -30,6 +30,16 @@ def truth(name):
         return json.load(f)
 
 
+def private_dirty(pid):
+    """Of a process, in KiB: what it alone has in memory."""
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("Private_Dirty:"))
+
+
+def descriptors(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
 class Service:
     """`with Service(backends={...}, route="sydney ocr") as s:`; sections are {"Backend sydney": {"Kind": "bedrock"}} merged over the defaults."""
 
@@ -178,7 +188,7 @@ class Service:
                     return result
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError("waited %d s in vain; pages: %s\n%s" % (timeout, self.pages(), self.read_log()[-3000:]))
+                    raise TimeoutError("waited %d s in vain; pages: %s\n%s" % (timeout, self.call("List")["pages"], self.read_log()[-3000:]))
                 v.s.settimeout(min(left, self.poll))
                 try:
                     v.receive()

@@ -56,13 +56,14 @@ static int index_of(const struct backend *b)
 	return streq(b->config->name, "sydney") ? SYDNEY : streq(b->config->name, "jetson") ? JETSON : OCR;
 }
 
-/* Of the same kind as a page never tried: is one of that lane waiting that this backend would take? Its seq, 0: none. */
-static int64_t untried_waits(const struct attempt *a, enum lane lane)
+/* Of the same kind as a page never tried: is one of that lane waiting, behind `after`, that this backend would take? Its
+ * seq, 0: none. */
+static int64_t untried_waits(const struct attempt *a, enum lane lane, int64_t after)
 {
 	_cleanup_stmt_ struct stmt *st = NULL;
 	int r = db_query(spool_db(sim_service.spool), &st,
 		"SELECT seq FROM pages WHERE state = 'queued' AND lane = ? AND job = ? AND rung = 0 AND tries = 0 AND tried_ms = 0"
-		" ORDER BY seq", "ii", (int64_t)lane, a->row.job->id);
+		" AND seq > ? ORDER BY seq", "iii", (int64_t)lane, a->row.job->id, after);
 
 	while (r >= 0 && (r = stmt_next(st)) > 0) {
 		int64_t seq = stmt_i64(st, 0);
@@ -78,12 +79,14 @@ static int64_t untried_waits(const struct attempt *a, enum lane lane)
 
 static void check_order(const struct attempt *a)
 {
+	bool fresh = a->row.lane == LANE_NOW && a->row.seq > a->courier->fresh_after;
 	int64_t first;
 
 	/* Probes go round. */
 	if (a->backend->health.breaker.down_since_ms != 0 || a->asked != 0)
 		return;
-	first = untried_waits(a, a->row.lane);
+	/* What was scanned just now may go before what lies in its lane for longer. */
+	first = untried_waits(a, a->row.lane, fresh ? a->courier->fresh_after : 0);
 	if (first && first < a->row.seq)
 		sim_fail("page %" PRIi64 " goes to %s before page %" PRIi64, a->row.seq, a->backend->config->name, first);
 }
@@ -97,7 +100,7 @@ static void check_lanes(const struct attempt *a, bool untried)
 
 	world->backends[i].picks = b->picks;
 	world->backends[i].failed = b->failed;
-	if (!untried || !untried_waits(a, a->row.lane == LANE_NOW ? LANE_BACKLOG : LANE_NOW)) {
+	if (!untried || !untried_waits(a, a->row.lane == LANE_NOW ? LANE_BACKLOG : LANE_NOW, 0)) {
 		world->backends[i].run = 0;
 		return;
 	}

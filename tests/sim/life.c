@@ -172,8 +172,10 @@ static int on_reconcile(sd_event_source *source, void *ud)
 static bool nothing_to_do(void)
 {
 	struct spool_counts n;
+	int64_t undelivered;
 
-	return spool_counts(sim_service.spool, &n) >= 0 && n.queued + n.provisional + n.undelivered == 0 &&
+	return spool_counts(sim_service.spool, &n) >= 0 && spool_undelivered(sim_service.spool, &undelivered) >= 0 &&
+		n.queued + n.provisional + undelivered == 0 &&
 		courier_in_flight(sim_service.courier) == 0;
 }
 
