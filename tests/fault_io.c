@@ -49,7 +49,7 @@ static struct {
 	size_t size;
 } window;
 
-static int inside_exec; /* sqlite3_exec() is running */
+static int inside; /* sqlite3_exec() or sqlite3_prepare_v3() is running */
 
 unsigned int fault_can(int error)
 {
@@ -117,7 +117,7 @@ static int point(const char *call, unsigned int can)
 		return GO;
 	n = window.count++;
 	if (n < (int64_t)window.size)
-		window.points[n] = (struct fault_point){call, can, inside_exec > 0};
+		window.points[n] = (struct fault_point){call, can, inside > 0};
 	if (window.sticky)
 		return can & fault_can(window.sticky) ? window.sticky : GO;
 	return n == window.fault.point ? act() : GO;
@@ -439,7 +439,9 @@ int sqlite3_prepare_v3(sqlite3 *db, const char *sql, int len, unsigned int flags
 		*ret = NULL;
 		return sqlite_code(what);
 	}
+	inside++;
 	rc = REAL(sqlite3_prepare_v3)(db, sql, len, flags, ret, tail);
+	inside--;
 	fails_late(what);
 	return rc;
 }
@@ -460,7 +462,7 @@ static unsigned int step_can(sqlite3_stmt *s)
 
 int sqlite3_step(sqlite3_stmt *s)
 {
-	int what = window.armed && !inside_exec ? point("sqlite3_step", step_can(s)) : GO, rc;
+	int what = window.armed && !inside ? point("sqlite3_step", step_can(s)) : GO, rc;
 
 	if (what > GO)
 		return sqlite_code(what);
@@ -475,9 +477,9 @@ int sqlite3_exec(sqlite3 *db, const char *sql, int (*row)(void *, int, char **, 
 
 	if (what > GO)
 		return sqlite_code(what);
-	inside_exec++;
+	inside++;
 	rc = REAL(sqlite3_exec)(db, sql, row, ud, error);
-	inside_exec--;
+	inside--;
 	fails_late(what);
 	return rc;
 }

@@ -4,8 +4,8 @@
  * not killed must be able to go on: its memory agrees with the database, and the sequence, tried again, succeeds. In any case
  * another process then opens the spool, recovers it, and looks at what must always hold (invariants.c).
  *
- *   FULL=1   everything; otherwise of the allocations inside sqlite3_exec() every 16th, and kills where something changes, EIO, ENOSPC, ENOMEM, errors of what was done, a disk that fills
- *            halfway, and no memory from some call on
+ *   FULL=1   everything; otherwise kills where something changes, EIO, ENOSPC, ENOMEM, errors of what was done, a disk that
+ *            fills halfway, no memory from some call on; and of the allocations where SQLite reads SQL every 16th
  */
 #include "tests/crash/sequence.h"
 
@@ -27,6 +27,7 @@ static struct report *report;
 static char top[64], work[80];
 static int64_t all_points, all_faults;
 static bool step_seen[STEP_COUNT], failed;
+static const char *planted; /* the bug that a sequence is run with; the next life has none */
 
 /* ---- in place of tests/unit/test.c: a check that fails ends the process it is in ------------------ */
 
@@ -187,6 +188,8 @@ static void suffer(const struct sequence *q, const struct fault *fault)
 	struct fixture f;
 
 	quiet();
+	if (planted)
+		setenv("PAGEFERRY_BUG", planted, 1);
 	clock_and_types(&f);
 	descriptors = open_descriptors();
 	allocations = fault_allocations();
@@ -337,7 +340,7 @@ static bool chosen(size_t i, int64_t number)
 
 	if ((p->can & faults[i].needs) != faults[i].needs)
 		return false;
-	/* Thousands in the making of the tables, and for our code all are one failed call. */
+	/* Thousands where SQL is read, and for our code all are one failed call. */
 	if (p->can == FAULT_CAN_ENOMEM && p->inner && number % INNER_EVERY != 0 && !full())
 		return false;
 	/* Of an allocation what matters is that it fails. */
@@ -369,18 +372,18 @@ static int64_t every_fault(const struct sequence *q, int64_t count, int64_t *ret
 /* The planted bug must show at a kill. */
 static void catches(const struct sequence *q, const char *bug, int64_t count)
 {
-	setenv("PAGEFERRY_BUG", bug, 1);
+	planted = bug;
 	for (int64_t p = 0; p < count; p++) {
 		const struct fault f = {.kind = FAULT_KILL, .point = p};
 
 		if (!(report->points[p].can & FAULT_CAN_EROFS) || survives(q, &f))
 			continue;
-		unsetenv("PAGEFERRY_BUG");
+		planted = NULL;
 		printf("ok %s: catches %s: killed before call %lld, %s: %s\n", q->name, bug, (long long)p, report->points[p].call,
 			report->problem);
 		return;
 	}
-	unsetenv("PAGEFERRY_BUG");
+	planted = NULL;
 	not_ok("%s: the planted bug %s is not caught", q->name, bug);
 }
 
@@ -462,7 +465,8 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		check_steps();
 	printf("# %lld points, %lld faults: %s\n", (long long)all_points, (long long)all_faults,
-		full() ? "every kind" : "kills where something changes, EIO, ENOSPC, ENOMEM (from there on too), errors of what was done, a disk that fills");
+		full() ? "every kind" : "kills where something changes, EIO, ENOSPC, ENOMEM (also from there on), errors of what was done, a disk that fills;"
+			 " every 16th allocation where SQLite reads SQL");
 	remove_entry(top, "", true);
 	return failed;
 }
