@@ -9,7 +9,6 @@
 
 #define STORM_AN_HOUR  40 /* requests to a backend that answers none: backoff of 2 s to 15 min takes about 20 in its first hour */
 #define STORM_A_LIFE   16 /* and it begins again with each life */
-#define PROGRESS_HOURS 3  /* some hundred pages at 4 at a time, and what backoff may be left */
 #define UNPROVED_TIMES 10 /* as in courier_settle.c */
 
 static int64_t number(const char *sql, int64_t a, const char *text)
@@ -182,16 +181,19 @@ static void check_storm(int b)
 			weather_name(world->backends[b].weather));
 }
 
-/* Nothing has been in sydney's way for so long, and no page came: then none is left for it but those that make it fail. */
+/* Nothing has been in sydney's way for so long: then none is left for it of the pages from before, but those that make it fail. */
 static void check_progress(void)
 {
-	int64_t since = MAX(world->backends[SYDNEY].fair_since_t, world->last_page_t), s;
+	int64_t since = MAX(world->backends[SYDNEY].fair_since_t, world->last_retry_t), s, n;
 
 	if (world->backends[SYDNEY].weather != FINE || world->disk_errno || world->ledger_lost || !sim_service.spool_reconciled ||
 		clock_signing_time(sim_service.clock, &s) < 0 || world->t - since < PROGRESS_HOURS * HOUR_MS)
 		return;
-	none("SELECT count(*) FROM pages p JOIN jobs j ON j.id = p.job WHERE p.state IN ('queued', 'provisional') AND p.rung = 0"
-	     " AND p.name NOT LIKE '3%' AND j.json LIKE '%\"route\":[\"sydney\"%'", "pages wait for sydney, which has been fine for hours");
+	n = number("SELECT count(*) FROM pages p JOIN jobs j ON j.id = p.job WHERE p.state IN ('queued', 'provisional') AND p.rung = 0"
+		   " AND p.seq <= ? AND p.name NOT LIKE '3%' AND j.json LIKE '%\"route\":[\"sydney\"%'",
+		world->newest_seq[PROGRESS_HOURS - 1], NULL);
+	if (n > 0)
+		sim_fail("%" PRIi64 " pages wait for sydney, which has been fine for hours", n);
 }
 
 void check_hour(void)
@@ -199,14 +201,44 @@ void check_hour(void)
 	for (int b = 0; b < SIM_BACKENDS; b++)
 		check_storm(b);
 	check_progress();
+	memmove(&world->newest_seq[1], &world->newest_seq[0], sizeof(world->newest_seq) - sizeof(world->newest_seq[0]));
+	world->newest_seq[0] = sim_sql("SELECT coalesce(max(seq), 0) FROM pages");
 }
 
 /* ---- what is stored ---------------------------------------------------------------------------------------------------------------- */
 
+/* By true time, whatever the clock of the day said. */
+static void check_age(int64_t seq, const char *what, int64_t least_ms)
+{
+	int64_t age = world->t - world->pages[seq].delivered_t;
+
+	if (age < least_ms)
+		sim_fail("the %s of page %" PRIi64 " aged out after %" PRIi64 " hours", what, seq, age / HOUR_MS);
+}
+
+void check_aged(void)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int r = db_query(spool_db(sim_service.spool), &st, "SELECT seq, 1 FROM gone UNION ALL SELECT seq, 0 FROM pages WHERE file = 0", "");
+
+	while (r >= 0 && (r = stmt_next(st)) > 0) {
+		int64_t seq = stmt_i64(st, 0);
+		bool gone = stmt_i64(st, 1);
+
+		if (seq >= PAGES_MAX || (gone ? world->pages[seq].gone : world->pages[seq].file_gone))
+			continue;
+		check_age(seq, gone ? "result" : "file", gone ? KEEP_RESULTS_MS : KEEP_PAGES_MS);
+		if (gone)
+			world->pages[seq].gone = true;
+		else
+			world->pages[seq].file_gone = true;
+	}
+}
+
 static void check_accepted(void)
 {
 	for (int64_t seq = 1; seq < PAGES_MAX; seq++)
-		if (world->pages[seq].accepted &&
+		if (world->pages[seq].accepted && !world->pages[seq].gone &&
 			number("SELECT count(*) FROM pages WHERE seq = ? AND page = ?", seq, world->pages[seq].id) != 1)
 			sim_fail("page %s was accepted and is gone", world->pages[seq].id);
 }
@@ -226,6 +258,7 @@ static void check_served(void)
 
 void check_spool(void)
 {
+	check_aged();
 	check_accepted();
 	check_served();
 	none("SELECT count(*) FROM pages WHERE state NOT IN ('queued', 'provisional', 'done', 'held')", "pages in no state");
@@ -233,7 +266,7 @@ void check_spool(void)
 	none("SELECT count(*) FROM pages p WHERE state IN ('done', 'provisional') AND NOT EXISTS (SELECT 1 FROM results r"
 	     " WHERE r.page = p.seq AND r.version = p.version AND json_valid(r.json) AND r.json LIKE '%hello%')",
 		"pages are answered without a result");
-	none("SELECT count(*) FROM attempts a WHERE outcome = 'done' AND (SELECT count(*) FROM results r WHERE r.attempt = a.id) != 1",
+	none("SELECT count(*) FROM attempts a WHERE outcome = 'done' AND page IN (SELECT seq FROM pages) AND (SELECT count(*) FROM results r WHERE r.attempt = a.id) != 1",
 		"answers are not recorded exactly once");
 	none("SELECT count(*) FROM results r JOIN attempts a ON a.id = r.attempt WHERE a.outcome != 'done'", "results of no answer");
 	none("SELECT count(*) FROM attempts WHERE closed_ms IS NULL", "attempts are open after recovery");
@@ -267,7 +300,7 @@ void check_end(void)
 		"pages lost or damaged");
 	if (receipt_verify(sim_service.spool, &bad) < 0)
 		sim_fail("the chain of receipts breaks at %" PRIi64, bad);
-	if (sim_sql("SELECT count(*) FROM pages WHERE state = 'done'") * 10 < world->accepted * 7)
+	if (sim_sql("SELECT (SELECT count(*) FROM pages WHERE state = 'done') + (SELECT count(*) FROM gone)") * 10 < world->accepted * 7)
 		sim_fail("of %" PRIi64 " pages only %" PRIi64 " are done", world->accepted,
 			sim_sql("SELECT count(*) FROM pages WHERE state = 'done'"));
 }

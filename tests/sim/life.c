@@ -50,6 +50,8 @@ static const struct clock_ops clock_ops = {boottime, realtime, synchronised};
 
 void service_event(struct service *s, const struct event *e)
 {
+	if (e->kind == EVENT_DELIVERED && e->page->seq < PAGES_MAX)
+		world->pages[e->page->seq].delivered_t = world->t;
 	courier_kick(s->courier);
 }
 

@@ -153,6 +153,15 @@ static uint64_t number(const char *text, uint64_t otherwise)
 	return n;
 }
 
+static long long aged_out(void)
+{
+	long long n = 0;
+
+	for (size_t i = 0; i < PAGES_MAX; i++)
+		n += world->pages[i].gone;
+	return n;
+}
+
 static bool simulate(uint64_t seed, const char *base)
 {
 	char directory[PATH_SIZE], command[PATH_SIZE + 16];
@@ -167,9 +176,9 @@ static bool simulate(uint64_t seed, const char *base)
 		say_failure();
 		printf("not ok seed_%llu: %s\n", (unsigned long long)seed, world->failure);
 	} else {
-		printf("# seed %llu: %.1f days, %lld pages, %d lives, %d kills, %d boots, %lld requests, %lld events\n",
+		printf("# seed %llu: %.1f days, %lld pages, %d lives, %d kills, %d boots, %lld requests, %lld events, %lld aged out\n",
 			(unsigned long long)seed, (double)world->t / DAY_MS, (long long)world->accepted, world->lives, world->kills,
-			world->boots, (long long)world->n_served, (long long)world->events);
+			world->boots, (long long)world->n_served, (long long)world->events, aged_out());
 		printf("ok seed_%llu\n", (unsigned long long)seed);
 	}
 	fflush(stdout);

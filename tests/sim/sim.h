@@ -35,6 +35,10 @@ enum { LIFE_DONE = 0, LIFE_FAILED = 1, LIFE_KILLED = 42, LIFE_STOPPED = 43, LIFE
 
 enum happening { SCAN, BACKLOG, WEATHER_SYDNEY, WEATHER_JETSON, WEATHER_OCR, CLOCK, SUSPEND, KILL, PERSON, DISK, LEDGER, HOURLY, HAPPENINGS };
 
+#define PROGRESS_HOURS  3 /* enough for some hundred pages, 4 at a time, and what backoff may be left */
+#define KEEP_PAGES_MS   (2 * DAY_MS)
+#define KEEP_RESULTS_MS (4 * DAY_MS)
+
 #define PAGES_MAX  8192
 #define SERVED_MAX 200000
 #define LOG_LINES  96
@@ -84,9 +88,11 @@ struct world {
 	int kill_at_write;   /* this many writes or syncs on, the life ends; 0: no */
 	/* what was promised */
 	int64_t accepted;
-	int64_t last_page_t; /* one was taken, or tried again by a person */
+	int64_t last_retry_t;                /* of a person */
+	int64_t newest_seq[PROGRESS_HOURS];  /* of the hours before, the last one first */
 	struct {
-		bool accepted;
+		bool accepted, gone, file_gone;
+		int64_t delivered_t; /* its last result was, or it was accepted */
 		char id[PAGE_ID_SIZE];
 	} pages[PAGES_MAX];
 	int64_t n_served;
@@ -139,5 +145,6 @@ void check_send(const struct attempt *a);
 void check_probe(const struct backend *b);
 void check_arrival(const struct attempt *a, int backend, bool billed, int64_t cost_pusd);
 void check_hour(void);
+void check_aged(void);             /* after pages have aged out */
 void check_spool(void);            /* everything that is stored */
 void check_end(void);

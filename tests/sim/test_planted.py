@@ -30,7 +30,7 @@ def test_every_page_is_a_probe():
 
 
 def test_the_backlog_has_no_share():
-    caught("courier-no-share", "in a row from lane 0")
+    caught("courier-no-share", "in a row from lane 0", "fine for hours")
 
 
 def test_lanes_are_ignored():
@@ -42,7 +42,11 @@ def test_an_attempt_is_left_open():
 
 
 def test_delays_by_the_wall_clock():
-    caught("courier-wall-clock", "fine for hours", "not drained", first=10)
+    caught("courier-wall-clock", "fine for hours", "not drained", first=13)
+
+
+def test_pages_age_by_the_wall_clock():
+    caught("age-wall-clock", "aged out after")
 
 
 def test_tries_have_no_bound():

@@ -1,7 +1,7 @@
 /* What happens to the service: pages, weather, clocks, kills, people. */
 #include "tests/sim/sim.h"
 
-#include "daemon/delivery.h"
+#include "daemon/keep.h"
 
 #define DRAIN_DAYS 4
 #define YEAR_MS (365 * DAY_MS)
@@ -50,16 +50,16 @@ static int take_page(enum lane lane, size_t route)
 	if (p.seq >= PAGES_MAX)
 		sim_fail("more pages than the simulation has room for");
 	world->pages[p.seq].accepted = true;
+	world->pages[p.seq].delivered_t = world->t;
 	memcpy(world->pages[p.seq].id, p.id, sizeof(p.id));
 	world->accepted++;
-	world->last_page_t = world->t;
 	service_event(&sim_service, &(struct event){.kind = EVENT_PAGE_ACCEPTED, .page = &p});
 	return 0;
 }
 
 static void take_pages(enum lane lane)
 {
-	int64_t n = lane == LANE_NOW ? sim_between(1, 4) : sim_between(10, 120), taken = 0;
+	int64_t n = lane == LANE_NOW ? sim_between(1, sim_chance(20) ? 20 : 4) : sim_between(10, 120), taken = 0;
 	size_t route = (size_t)(sim_chance(60) ? 0 : sim_between(0, ARRAY_SIZE(routes) - 1));
 
 	while (taken < n && take_page(lane, route) >= 0)
@@ -167,7 +167,7 @@ static void retry(int64_t seq)
 	if (spool_page_retry(sim_service.spool, seq) < 0 || spool_page_get(sim_service.spool, seq, &p) < 0)
 		return;
 	sim_log("a person retries %s", p.id);
-	world->last_page_t = world->t;
+	world->last_retry_t = world->t;
 	service_event(&sim_service, &(struct event){.kind = EVENT_PAGE_QUEUED, .page = &p});
 }
 
@@ -256,8 +256,23 @@ void world_calm(void)
 	world->final = false;
 }
 
+/* As the service does, every hour instead of every ten minutes. */
+static void age(void)
+{
+	const struct keep_options o = {.pages_ms = KEEP_PAGES_MS, .results_ms = KEEP_RESULTS_MS};
+	int r = sim_service.spool_reconciled ? keep_tick(sim_service.spool) : -EAGAIN;
+
+	for (int i = 0; r >= 0 && i < 100; i++) {
+		r = keep_run(sim_service.spool, &o, 32);
+		if (r == 0)
+			break;
+	}
+	check_aged();
+}
+
 static void hourly(void)
 {
+	age();
 	check_hour();
 	world->hour_lives = 0;
 	for (int i = 0; i < SIM_BACKENDS; i++)
