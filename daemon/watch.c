@@ -140,11 +140,16 @@ static int on_turn(sd_event_source *source, void *ud)
 
 void watch_listen(struct folder *f)
 {
-	f->wd = f->watch->inotify < 0 ? -1 : inotify_add_watch(f->watch->inotify, f->config->folder, FOLDER_EVENTS | IN_ONLYDIR);
-	if (f->wd >= 0)
+	int r = f->watch->inotify;
+
+	if (r >= 0) {
+		f->wd = inotify_add_watch(f->watch->inotify, f->config->folder, FOLDER_EVENTS | IN_ONLYDIR);
+		r = f->wd < 0 ? -errno : 0;
+	}
+	if (r >= 0)
 		return;
 	if (!f->said_no_events)
-		log_warning("watched folder %s: no events (%s): it is looked at once a minute", f->config->name, errno_text(-errno));
+		log_warning("watched folder %s: no events (%s): it is looked at once a minute", f->config->name, errno_text(r));
 	f->said_no_events = true;
 }
 
@@ -174,8 +179,17 @@ static void on_name(struct folder *f, uint32_t mask, const char *name)
 	if (!file)
 		return;
 	file->writing = mask & (IN_CREATE | IN_MODIFY);
+	file->written = mask & IN_MODIFY;
 	file->ready = file->looked = false;
 	file->next_ms = watch_now_ms(f->watch) + (file->writing ? f->config->settle_ms : 0);
+}
+
+/* One of the events that were lost may have told that a file was closed: nothing is known from then on, as at the start. */
+static void events_lost(struct folder *f)
+{
+	for (size_t i = 0; i < f->table.n; i++)
+		f->table.files[i].writing = false;
+	f->rescan = true;
 }
 
 static void on_event(struct watch *w, const struct inotify_event *e)
@@ -184,7 +198,7 @@ static void on_event(struct watch *w, const struct inotify_event *e)
 		struct folder *f = &w->folders[i];
 
 		if (e->mask & IN_Q_OVERFLOW)
-			f->rescan = true;
+			events_lost(f);
 		if (e->wd < 0 || f->wd != e->wd)
 			continue;
 		if (e->mask & IN_IGNORED)
@@ -264,8 +278,10 @@ static void taken(struct folder *f, struct watch_file *file)
 	int r = watch_finish_taken(f);
 
 	f->taken++;
-	f->rescan |= f->prune && !f->proven; /* a crash may have left rows of files that were moved */
-	f->proven = true;
+	if (r > 0) {
+		f->rescan |= f->prune && !f->proven; /* a crash may have left rows of files that were moved */
+		f->proven = true;
+	}
 	f->well_ms = watch_now_ms(f->watch);
 	if (r < 0) {
 		try_again(f, file, 0);
@@ -348,8 +364,10 @@ static int open_inotify(struct watch *w)
 	int r;
 
 	w->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (w->inotify < 0)
-		return 0; /* said for each folder */
+	if (w->inotify < 0) {
+		w->inotify = -errno; /* said for each folder */
+		return 0;
+	}
 	r = sd_event_add_io(w->service->event, &w->io, w->inotify, EPOLLIN, on_inotify, w);
 	return r < 0 ? r : sd_event_source_set_priority(w->io, SD_EVENT_PRIORITY_IDLE);
 }

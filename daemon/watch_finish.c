@@ -162,12 +162,18 @@ int watch_finish_known(struct folder *f, int dirfd, const char *name, const stru
 
 int watch_finish_taken(struct folder *f)
 {
-	_cleanup_close_ int dirfd = -1;
+	_cleanup_close_ int dirfd = open_folder(f);
+	struct stat st;
+	int r = dirfd < 0 ? dirfd : fstat(dirfd, &st) < 0 ? -errno : 0;
 
-	if (f->config->then == THEN_LEAVE)
+	/* An empty mount point says nothing about the file: without its row it would be a new one when it is back. */
+	if (r >= 0 && (st.st_dev != f->flight.dev || st.st_ino != f->flight.ino))
 		return 0;
-	dirfd = open_folder(f);
-	return dirfd < 0 ? dirfd : finish_moved(f, dirfd, f->flight.name, f->flight.stamp, f->flight.page);
+	if (f->config->then == THEN_LEAVE)
+		return r >= 0;
+	if (r >= 0)
+		r = finish_moved(f, dirfd, f->flight.name, f->flight.stamp, f->flight.page);
+	return r < 0 ? r : 1;
 }
 
 static int note_refused(struct folder *f)

@@ -107,14 +107,20 @@ static void say_odd(struct folder *f, const char *name)
 	f->said_odd = true;
 }
 
+/* A file's time may be beyond 2262: it wraps then, and is still the same only when it is the same. */
+static int64_t time_ns(const struct timespec *t)
+{
+	return (int64_t)((uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec);
+}
+
 static void look_of(const struct stat *st, struct watch_look *ret)
 {
 	*ret = (struct watch_look){
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.size = st->st_size,
-		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
-		.ctime_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec,
+		.mtime_ns = time_ns(&st->st_mtim),
+		.ctime_ns = time_ns(&st->st_ctim),
 	};
 }
 
@@ -216,7 +222,7 @@ static void look_at(struct folder *f, int dirfd, struct watch_file *file, int64_
 		watch_table_remove(&f->table, file);
 		return;
 	}
-	if (st.st_nlink > 1) /* made by link(): nobody will close it */
+	if (st.st_nlink > 1 || (st.st_size > 0 && !file->written)) /* made by link(): nobody will close it under this name */
 		file->writing = false;
 	if (st.st_size == 0 && !file->writing) {
 		watch_table_remove(&f->table, file);
@@ -307,6 +313,8 @@ static void start(struct folder *f, struct watch_file *file, int fd, const struc
 	*l = (struct flight){0};
 	str_copy(l->name, sizeof(l->name), file->name);
 	taken_stamp(st, l->stamp);
+	l->dev = f->dev;
+	l->ino = f->ino;
 	r = intake_start(s->intake, &q, &l->scan, why, sizeof(why));
 	if (r < 0) {
 		l->scan = 0;

@@ -24,6 +24,8 @@ enum folder_state {
 struct flight {
 	uint64_t scan; /* its number there; 0: none */
 	char name[TAKEN_NAME_SIZE], stamp[TAKEN_STAMP_SIZE];
+	dev_t dev; /* of the folder it is in */
+	ino_t ino;
 	char page[PAGE_ID_SIZE]; /* "": none came of it yet */
 	bool refused;
 	char reason[48], message[240]; /* why */
@@ -59,7 +61,7 @@ struct folder {
 
 struct watch {
 	struct service *service;
-	int inotify; /* -1: no events */
+	int inotify; /* negative errno: no events */
 	sd_event_source *io, *turn, *timer;
 	struct folder folders[WATCH_FOLDERS_MAX];
 	size_t n_folders, next; /* next: who comes first in the next turn */
@@ -88,6 +90,7 @@ int64_t watch_folder_next_ms(const struct folder *f, int64_t now_ms);
 void watch_folder_forget(struct folder *f);
 
 /* ---- watch_finish.c: 0 or negative errno. The first two are for f->flight. */
+/* 1: done with it; 0: another folder is in the place of its own, and its row stays. */
 int watch_finish_taken(struct folder *f);
 int watch_finish_refused(struct folder *f, const char *reason, const char *message);
 /* A file that has a row. */

@@ -31,6 +31,7 @@ struct watch_file {
 	int64_t next_ms;  /* boottime of the next look */
 	bool ready;       /* to be taken, as far as looks can tell */
 	bool writing;     /* events: begun or written, and not closed since */
+	bool written;     /* events, when `writing`: it was written under this name, not only begun */
 	uint32_t waits;   /* how often it was put off in a row */
 	uint32_t failures;        /* runs of the helper that died over it */
 	int64_t failed_since_ms;  /* boottime of the first of them */

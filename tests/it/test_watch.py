@@ -3,6 +3,7 @@
 that comes and goes, a spool without room, restarts."""
 import os
 import shutil
+import signal
 import subprocess
 
 import suite
@@ -270,6 +271,106 @@ def test_empty_mount_point_forgets_nothing():
         s.start()
         marker(s, "m.jpg", 0)
         assert s.page_names() == ["a.jpg", "m.jpg"]
+
+
+def test_another_folder_in_its_place_while_a_file_is_taken():
+    """An empty mount point, or another folder: the file is not gone, and must not be a new one when it is back."""
+    for then in "move", "leave":
+        another_folder_in_its_place(then)
+
+
+def another_folder_in_its_place(then):
+    with Watched({"Then": then}) as s:
+        s.stop()
+        away = os.path.join(s.folder, "bin")
+        os.mkdir(away)
+        # The helper itself puts another folder there, the first time.
+        with open(away + "/pageferry-capture", "w", encoding="ascii") as f:
+            f.write("""#!/usr/bin/python3
+import os, sys
+if not os.path.exists("%s/once"):
+    open("%s/once", "w").close()
+    os.rename("%s", "%s.away")
+    os.mkdir("%s")
+os.execv("%s/pageferry-capture", ["pageferry-capture"] + sys.argv[1:])
+""" % (away, away, s.inbox, s.inbox, s.inbox, os.path.abspath(s.build)))
+        os.chmod(away + "/pageferry-capture", 0o755)
+        s.sections["Service"]["Helpers"] = away
+        s.configure(s.sections)
+        s.put("a.jpg", small())
+        s.start()
+        s.wait(lambda: s.state()["taken"] == 1, 60)
+        os.rename(s.inbox, s.inbox + ".empty")
+        os.rename(s.inbox + ".away", s.inbox)
+        if then == "move":
+            s.wait(lambda: s.names() == [], 60)
+            assert s.names("done") == ["a.jpg"]
+        marker(s, "m.jpg", 1)
+        assert s.page_names() == ["a.jpg", "m.jpg"], s.page_names()
+        s.wait(lambda: len(s.taken_rows()) == (0 if then == "move" else 2), 60)
+
+
+def without_leases(s):
+    """Files of others tell by events alone who writes them, as they do to the service's own user."""
+    if os.geteuid() != 0:
+        raise suite.Skip("needs root")
+    s.stop()
+    wrap = os.path.join(s.folder, "wrap")
+    os.mkdir(wrap)
+    with open(wrap + "/pageferryd", "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\nexec setpriv --inh-caps=-lease --bounding-set=-lease %s/pageferryd \"$@\"\n" % os.path.abspath(s.build))
+    os.chmod(wrap + "/pageferryd", 0o755)
+    s.sections["Service"]["Helpers"] = os.path.abspath(s.build)
+    s.build = wrap
+    s.configure(s.sections)
+    s.start()
+
+
+def test_linked_in_under_its_name():
+    """A writer that is done and then makes the name by link(): nobody closes it under that name."""
+    with Watched() as s:
+        without_leases(s)
+        path = s.folder + "/elsewhere.jpg"
+        with open(path, "wb") as f:
+            f.write(small())
+        os.chown(path, 65534, 65534)
+        os.link(path, s.inbox + "/a.jpg")
+        os.unlink(path)
+        s.taken(1)
+        assert s.names("done") == ["a.jpg"]
+
+
+def test_events_that_were_lost():
+    """Too many of them: the one that told that the file was closed, too."""
+    with Watched() as s:
+        without_leases(s)
+        with open(s.inbox + "/a.jpg", "wb") as f:
+            os.chown(s.inbox + "/a.jpg", 65534, 65534)
+            f.write(small()[:100])
+            f.flush()
+            marker(s, "m.jpg", 0)
+            s.process.send_signal(signal.SIGSTOP)
+            with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as most:
+                events = int(most.read()) + 100
+            open(s.inbox + "/x", "wb").close()
+            for _ in range(events // 4 + 1):
+                os.rename(s.inbox + "/x", s.inbox + "/y")
+                os.rename(s.inbox + "/y", s.inbox + "/x")
+            f.write(small()[100:])
+        s.process.send_signal(signal.SIGCONT)
+        s.taken(2)
+        assert s.names("done") == ["a.jpg", "m.jpg"]
+
+
+def test_time_beyond_every_clock():
+    with Watched() as s:
+        s.put("a.jpg", small())
+        s.stop()
+        s.put("b.jpg", small(1))
+        os.utime(s.inbox + "/b.jpg", (12000000000, 12000000000))
+        s.start()
+        s.wait(lambda: s.names() == [], 60)
+        assert s.page_names() == ["a.jpg", "b.jpg"]
 
 
 def test_folder_goes_and_comes():
