@@ -260,7 +260,8 @@ static int put_changes(struct changes *h)
 
 	r = buf_addf(&out, "%lld page%s %s\n", (long long)h->changed, plural(h->changed), h->verb->done);
 	if (r >= 0 && h->unchanged)
-		r = buf_addf(&out, "%lld page%s left as they were:\n", (long long)h->unchanged, plural(h->unchanged));
+		r = buf_addf(&out, "%lld page%s left as %s:\n", (long long)h->unchanged, plural(h->unchanged),
+			h->unchanged == 1 ? "it was" : "they were");
 	if (r >= 0)
 		r = table_print(h->left, &h->c->look, false, 2, 0, &out);
 	if (r >= 0 && more > 0)

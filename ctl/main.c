@@ -51,6 +51,7 @@ static int run(struct ctl *c)
 	for (size_t i = 0; i < ARRAY_SIZE(runs); i++)
 		if (runs[i].id == c->options.verb)
 			return runs[i].run(c);
+	ctl_say("spool is the first word, and its options follow: pageferryctl spool help");
 	return EXIT_USAGE;
 }
 

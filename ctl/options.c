@@ -52,6 +52,7 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_DURATION };
 #define WAITING  (VERB_SCAN | VERB_EXTRACT)
 #define CHANGING (VERB_HOLD | VERB_RELEASE | VERB_RETRY | VERB_DROP)
 #define FILTERED (VERB_LIST | CHANGING)
+#define SPEAKING (VERB_ALL & ~VERB_SPOOL) /* to the service */
 
 static const struct option {
 	const char *name, *arg;
@@ -84,15 +85,15 @@ static const struct option {
 	{"why", "TEXT", VERB_HOLD | VERB_DROP, OPTION_TEXT, offsetof(struct options, why),
 		"the reason, which is kept; drop must have one", {}},
 	{"yes", NULL, VERB_DROP, OPTION_FLAG, offsetof(struct options, yes), "do not ask", {}},
-	{"timeout", "TIME", VERB_ALL & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
+	{"timeout", "TIME", SPEAKING & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
 		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},
-	{"json", NULL, VERB_ALL & ~VERB_HELP, OPTION_FLAG, offsetof(struct options, json),
+	{"json", NULL, SPEAKING & ~VERB_HELP, OPTION_FLAG, offsetof(struct options, json),
 		"one JSON object a line, for programs", {}},
-	{"ascii", NULL, VERB_ALL, OPTION_FLAG, offsetof(struct options, ascii), "nothing but ASCII", {}},
-	{"socket", "PATH", VERB_ALL, OPTION_TEXT, offsetof(struct options, socket),
+	{"ascii", NULL, SPEAKING, OPTION_FLAG, offsetof(struct options, ascii), "nothing but ASCII", {}},
+	{"socket", "PATH", SPEAKING, OPTION_TEXT, offsetof(struct options, socket),
 		"the service's socket ($PAGEFERRY_SOCKET, or " SOCKET_DEFAULT ")", {}},
 	{"help", NULL, VERB_ALL, OPTION_FLAG, offsetof(struct options, help), "this text", {}},
-	{"version", NULL, VERB_ALL, OPTION_FLAG, offsetof(struct options, version), "the version", {}},
+	{"version", NULL, SPEAKING, OPTION_FLAG, offsetof(struct options, version), "the version", {}},
 };
 
 const struct verb *verb_find(const char *name)
