@@ -360,7 +360,7 @@ static int row_is_there(struct spool_writer *w)
 	if (r < 0)
 		return r;
 	there = db_get_i64(db, &one, "SELECT 1 FROM pages WHERE page = ?", "s", w->row.id);
-	r = there < 0 ? there : db_exec(db, "UPDATE meta SET value = value WHERE key = 'spool_id'", "");
+	r = there < 0 ? there : spool_probe(w->s);
 	if (r < 0) {
 		db_rollback(db);
 		return r;

@@ -29,6 +29,7 @@ struct fault {
 	enum fault_kind kind;
 	int error;     /* errno, positive */
 	int64_t point; /* which call of the window, from 0 */
+	bool dies;     /* whoever was told of the failure is killed then: tests/crash/sequence.c */
 };
 
 /* One call of a window, and what can happen to it in reality. */

@@ -1,8 +1,9 @@
 /*
  * A fault at every call of every crash-prone sequence (sequences.c). A sequence is run once to count its calls; then, for each
  * call and each thing that can happen to it, a process starts from the same spool and runs it with that fault. One that was
- * not killed must be able to go on: its memory agrees with the database, and the sequence, tried again, succeeds. In any case
- * another process then opens the spool, recovers it, and looks at what must always hold (invariants.c).
+ * not killed must be able to go on: its memory agrees with the database, and the sequence, tried again, succeeds; or it is
+ * killed as soon as it has been told of the failure: what was taken back must stay so. In any case another process then opens
+ * the spool, recovers it, and looks at what must always hold (invariants.c).
  *
  *   FULL=1   everything; otherwise kills where something changes, EIO, ENOSPC, ENOMEM, errors of what was done, a disk that
  *            fills halfway, no memory from some call on; and of the allocations where SQLite reads SQL every 16th
@@ -71,7 +72,7 @@ static void in_child(void (*fn)(const struct sequence *q, const struct fault *f)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		abort();
-	if (WIFSIGNALED(status) && !(WTERMSIG(status) == SIGKILL && f->kind != FAULT_NONE && f->kind <= FAULT_KILL_AFTER))
+	if (WIFSIGNALED(status) && !(WTERMSIG(status) == SIGKILL && (f->dies || (f->kind != FAULT_NONE && f->kind <= FAULT_KILL_AFTER))))
 		problem(report, "ended by signal %d", WTERMSIG(status));
 	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
 		problem(report, "ended with %d", WEXITSTATUS(status));
@@ -208,6 +209,8 @@ static void suffer(const struct sequence *q, const struct fault *fault)
 	if (counting)
 		for (int i = 0; i < STEP_COUNT; i++)
 			report->steps[i] = fault_step_count((enum step)i);
+	if (r < 0 && fault->dies)
+		fault_die();
 	if (f.spool)
 		check_memory(&f, report);
 	if (r < 0)
@@ -276,25 +279,26 @@ static const struct {
 	enum fault_kind kind;
 	int error;
 	unsigned int needs; /* what the call must be able to suffer */
-	bool full_only;
+	bool full_only, dies;
 	const char *name;
 } faults[] = {
-	{FAULT_KILL, 0, FAULT_CAN_EROFS, false, "killed before"},
-	{FAULT_FAIL, EIO, FAULT_CAN_EIO, false, "EIO"},
-	{FAULT_FAIL, ENOSPC, FAULT_CAN_ENOSPC, false, "ENOSPC"},
-	{FAULT_FAIL, ENOMEM, FAULT_CAN_ENOMEM, false, "ENOMEM"},
-	{FAULT_FAIL_LATE, EIO, FAULT_CAN_LATE, false, "EIO, although it was done"},
-	{FAULT_SHORT_FULL, 0, FAULT_CAN_SHORT, false, "short, and then full"},
-	{FAULT_KILL, 0, 0, true, "killed before, all calls"},
-	{FAULT_KILL_AFTER, 0, 0, true, "killed after"},
-	{FAULT_FAIL, EDQUOT, FAULT_CAN_EDQUOT, true, "EDQUOT"},
-	{FAULT_FAIL, EROFS, FAULT_CAN_EROFS, true, "EROFS"},
-	{FAULT_FAIL, EINTR, FAULT_CAN_EINTR, true, "EINTR"},
-	{FAULT_SHORT, 0, FAULT_CAN_SHORT, true, "short"},
-	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO, true, "EIO from here on"},
-	{FAULT_FAIL_ON, ENOSPC, FAULT_CAN_ENOSPC, true, "ENOSPC from here on"},
-	{FAULT_FAIL_ON, EROFS, FAULT_CAN_EROFS, true, "EROFS from here on"},
-	{FAULT_FAIL_ON, ENOMEM, FAULT_CAN_ENOMEM, false, "ENOMEM from here on"},
+	{FAULT_KILL, 0, FAULT_CAN_EROFS, false, false, "killed before"},
+	{FAULT_FAIL, EIO, FAULT_CAN_EIO, false, false, "EIO"},
+	{FAULT_FAIL, EIO, FAULT_CAN_EIO, false, true, "EIO, and killed when told"},
+	{FAULT_FAIL, ENOSPC, FAULT_CAN_ENOSPC, false, false, "ENOSPC"},
+	{FAULT_FAIL, ENOMEM, FAULT_CAN_ENOMEM, false, false, "ENOMEM"},
+	{FAULT_FAIL_LATE, EIO, FAULT_CAN_LATE, false, false, "EIO, although it was done"},
+	{FAULT_SHORT_FULL, 0, FAULT_CAN_SHORT, false, false, "short, and then full"},
+	{FAULT_KILL, 0, 0, true, false, "killed before, all calls"},
+	{FAULT_KILL_AFTER, 0, 0, true, false, "killed after"},
+	{FAULT_FAIL, EDQUOT, FAULT_CAN_EDQUOT, true, false, "EDQUOT"},
+	{FAULT_FAIL, EROFS, FAULT_CAN_EROFS, true, false, "EROFS"},
+	{FAULT_FAIL, EINTR, FAULT_CAN_EINTR, true, false, "EINTR"},
+	{FAULT_SHORT, 0, FAULT_CAN_SHORT, true, false, "short"},
+	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO, true, false, "EIO from here on"},
+	{FAULT_FAIL_ON, ENOSPC, FAULT_CAN_ENOSPC, true, false, "ENOSPC from here on"},
+	{FAULT_FAIL_ON, EROFS, FAULT_CAN_EROFS, true, false, "EROFS from here on"},
+	{FAULT_FAIL_ON, ENOMEM, FAULT_CAN_ENOMEM, false, false, "ENOMEM from here on"},
 };
 
 static bool full(void)
@@ -356,7 +360,7 @@ static int64_t every_fault(const struct sequence *q, int64_t count, int64_t *ret
 
 	for (int64_t p = 0; p < count; p++)
 		for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
-			const struct fault f = {.kind = faults[i].kind, .error = faults[i].error, .point = p};
+			const struct fault f = {.kind = faults[i].kind, .error = faults[i].error, .point = p, .dies = faults[i].dies};
 
 			if (!chosen(i, p))
 				continue;

@@ -401,6 +401,22 @@ TEST(room_under_the_cap)
 	fixture_end(&f);
 }
 
+/* A commit that SQLite finds nothing to write for proves nothing of the disk. */
+TEST(a_probe_writes_each_time)
+{
+	struct stat before, after;
+	struct fixture f;
+
+	fixture_begin(&f);
+	for (int i = 0; i < 3; i++) {
+		CHECK_INT(fstatat(f.spool->dirfd, "spool.db-wal", &before, 0), 0);
+		CHECK_INT(spool_probe(f.spool), 0);
+		CHECK_INT(fstatat(f.spool->dirfd, "spool.db-wal", &after, 0), 0);
+		CHECK(after.st_size > before.st_size);
+	}
+	fixture_end(&f);
+}
+
 /* ---- after the database was lost ------------------------------------------------------------- */
 
 TEST(ledger_lost_until_a_person_confirms)
