@@ -13,12 +13,20 @@
 #define NAME_KEPT_MAX 180 /* longer names get one of their hash: a file name is 255 bytes at most */
 #define TRIES_MAX     100
 
+/* What ends so is a reason's name: it could be written over. */
+static bool reason_name(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(".reason");
+
+	return len >= suffix && streq(name + len - suffix, ".reason");
+}
+
 /* A name for it that is free, from its own. */
 static int free_name(const struct spool *s, const char *name, unsigned int n, char *out, size_t size)
 {
 	char hash[SHA256_HEX_SIZE];
 
-	if (strlen(name) <= NAME_KEPT_MAX)
+	if (strlen(name) <= NAME_KEPT_MAX && !reason_name(name))
 		return n ? str_format(out, size, "%s.%u", name, n) : str_copy(out, size, name);
 	sha256_hex_of(name, strlen(name), hash);
 	return n ? str_format(out, size, "%s.%u", hash, n) : str_copy(out, size, hash);

@@ -139,7 +139,8 @@ static void read_mark(struct spool *s, char *why, size_t why_size)
 		text_safe_copy(why, why_size, buf_str(&text));
 }
 
-/* A new database is one beside which there are files, or in whose place another was. */
+/* A new database is one beside which there are files, or in whose place another was. types/ has some from the first job on:
+ * what was spent counts also when each page has gone since. */
 static int database_lost(struct spool *s)
 {
 	off_t size;
@@ -147,7 +148,9 @@ static int database_lost(struct spool *s)
 
 	if (r == 0)
 		r = has_entries(s->pages);
-	return r == 0 ? has_entries(s->results) : r;
+	if (r == 0)
+		r = has_entries(s->results);
+	return r == 0 ? has_entries(s->types) : r;
 }
 
 /* To SQLite a read that failed just then is damage like any other: what is suspected is read as a whole before it is given

@@ -268,6 +268,45 @@ TEST(rebuild_without_page_files_still_knows_that_the_ledger_is_lost)
 	fixture_end(&f);
 }
 
+/* Each page has aged out or was dropped, and then the database goes: what was spent that day is not nothing. */
+TEST(a_spool_that_was_used_knows_that_its_ledger_is_lost)
+{
+	struct fixture f;
+	struct page_row p;
+	char path[256];
+
+	fixture_begin(&f);
+	fixture_page(&f, &p);
+	CHECK_INT(keep_drop(f.spool, p.seq, "a test"), 0);
+	CHECK_INT(fixture_files("pages") + fixture_files("results"), 0);
+	spool_close(f.spool);
+	f.spool = NULL;
+	fixture_path(path, "", "spool.db", "");
+	CHECK_INT(unlink(path), 0);
+	CHECK_INT(fixture_open_spool(&f, 0), 0);
+	CHECK_INT(spool_ledger_lost(f.spool), 1);
+	fixture_end(&f);
+}
+
+/* The name of one is that of the other's reason, in whatever order the folder gives them. */
+TEST(what_is_set_aside_is_not_written_over_by_a_reason)
+{
+	_cleanup_buf_ struct buf text = BUF_MAX(100);
+	char name[SHA256_HEX_SIZE];
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_put("pages", "scan.txt.reason", "first", 5);
+	CHECK_INT(quarantine_move(f.spool, f.spool->pages, "scan.txt.reason", "a test"), 0);
+	fixture_put("pages", "scan.txt", "second", 6);
+	CHECK_INT(quarantine_move(f.spool, f.spool->pages, "scan.txt", "a test"), 0);
+	CHECK_INT(fixture_files("quarantine"), 4);
+	sha256_hex_of("scan.txt.reason", strlen("scan.txt.reason"), name);
+	CHECK_INT(file_read(f.spool->quarantine, name, 100, &text), 0);
+	CHECK_STR(buf_str(&text), "first");
+	fixture_end(&f);
+}
+
 TEST(rebuild_holds_a_page_that_has_an_answer)
 {
 	char name[PAGE_ID_SIZE + 8];
