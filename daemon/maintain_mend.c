@@ -165,6 +165,18 @@ static bool page_name(const char *name, char file[static PAGE_FILE_SIZE], char i
 	return page_id_from_name(file, id);
 }
 
+/* The file of a page that is gone would not be brought back but removed. */
+static int wanted(struct spool *s, const char *id)
+{
+	int64_t one;
+	int r = db_get_i64(s->db, &one, "SELECT 1 FROM pages WHERE page = ? AND file = 0 UNION ALL SELECT 1 FROM gone WHERE page = ?", "ss", id,
+		id);
+
+	if (r > 0)
+		maintain_say("page %s was dropped or has aged out: hand the file in again if it is needed", id);
+	return r > 0 ? -ECANCELED : r;
+}
+
 /* Back into pages/, as the service would find it there: what it does not take goes to quarantine/ again. */
 static int restore(struct spool *s, const char *name)
 {
@@ -176,7 +188,9 @@ static int restore(struct spool *s, const char *name)
 		maintain_say("it is no page file: only those are brought back");
 		return -EINVAL;
 	}
-	r = rename_durable(s->quarantine, name, s->pages, file);
+	r = wanted(s, id);
+	if (r >= 0)
+		r = rename_durable(s->quarantine, name, s->pages, file);
 	if (r >= 0)
 		r = forget(s, name);
 	if (r >= 0)

@@ -325,6 +325,12 @@ def test_quarantine():
         assert r.returncode == 0 and "held again" in r.stdout, r
         assert s.rows("SELECT state, reason FROM pages WHERE page = ?", page)[0]["reason"].startswith("restored: ")
         assert s.spool_verb("quarantine", "drop", "notes.txt", "--yes").returncode == 0
+        gone = Template.ids[1]
+        edit(s, "UPDATE pages SET file = 0 WHERE page = '%s'" % gone)
+        shutil.move(s.spool + "/pages/%s.jpg" % gone, s.spool + "/quarantine/%s.jpg" % gone)
+        r = s.spool_verb("quarantine", "restore", gone + ".jpg")
+        assert r.returncode == 2 and "aged out" in r.stderr, r
+        os.remove(s.spool + "/quarantine/%s.jpg" % gone) # raises if it went
         assert os.listdir(s.spool + "/quarantine") == []
         s.start()
         s.call("Retry", pages=[page])
