@@ -254,9 +254,12 @@ int spool_adopt(struct spool *s, const char *name)
 	case -ENOENT:
 		return set_aside(s, name, "a page file without a row whose document types are gone");
 	default:
-		/* Storage trouble, or no memory: it stays where it is, and the next start finds it again. */
 		log_warning("page %s: %s", id, errno_text(r));
+		/* A file system says -EUCLEAN too, of this one file: that must not stop the others. */
+		if (r == -ENOSPC || r == -EROFS || (r == -EUCLEAN && db_damaged(s->db)))
+			return r;
+		/* Storage trouble, or no memory: it stays where it is, and the next start finds it again. */
 		s->reconcile.skipped++;
-		return r == -EUCLEAN || r == -ENOSPC || r == -EROFS ? r : 0;
+		return 0;
 	}
 }

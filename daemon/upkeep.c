@@ -114,9 +114,11 @@ static void say_room(struct upkeep *u, const char *why)
 
 	if (full && !u->told_full)
 		log_event(LOG_LEVEL_WARNING, MESSAGE_NO_ROOM, NULL, 0, "pages are refused: %s", why);
-	else if (!full && u->told_full)
+	else if (u->room >= 0 && u->told_full)
 		log_event(LOG_LEVEL_NOTICE, MESSAGE_ROOM, NULL, 0, "pages are taken again: there is room");
-	u->told_full = full;
+	/* A disk that has become read-only is neither. */
+	if (full || u->room >= 0)
+		u->told_full = full;
 }
 
 static int on_look(sd_event_source *source, uint64_t us, void *ud)
