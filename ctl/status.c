@@ -3,6 +3,8 @@
 #include "ctl/ctl.h"
 #include "ctl/table.h"
 
+#define SLOW_MS 2000 /* a disk that takes longer for a commit is worth a word */
+
 static int64_t number(const cJSON *j, const char *name)
 {
 	int64_t n = 0;
@@ -43,6 +45,7 @@ static int print_head(const cJSON *s, const struct look *l, struct buf *out)
 
 static int print_spool(const cJSON *s, const struct look *l, struct buf *out)
 {
+	char slow[80];
 	int r = start_line(out, l, "spool");
 
 	if (r >= 0)
@@ -55,6 +58,10 @@ static int print_spool(const cJSON *s, const struct look *l, struct buf *out)
 		r = buf_adds(out, " free");
 	if (r >= 0 && !cJSON_IsTrue(json_get(s, "room")))
 		r = format_styled(out, l, STYLE_BAD, ": NO ROOM, pages are refused");
+	if (r >= 0 && number(s, "stallMaxMs") >= SLOW_MS) {
+		str_format(slow, sizeof(slow), ", SLOW: it has kept the service for %lld ms", (long long)number(s, "stallMaxMs"));
+		r = format_styled(out, l, STYLE_WARN, slow);
+	}
 	if (r >= 0 && json_get_string(s, "roomReason"))
 		r = buf_adds(out, ": ");
 	if (r >= 0 && json_get_string(s, "roomReason"))

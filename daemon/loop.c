@@ -34,6 +34,28 @@ int loop_defer(sd_event *e, sd_event_source **source, int64_t priority, sd_event
 	return r < 0 ? r : sd_event_source_set_priority(*source, priority);
 }
 
+/* As sd_event_loop() does it, with a look at the clock around each dispatch. */
+int loop_run(sd_event *e, const struct clock *c, int64_t *longest_ms)
+{
+	int code, r = 0;
+
+	while (r >= 0 && sd_event_get_state(e) != SD_EVENT_FINISHED) {
+		int64_t began_ms;
+
+		r = sd_event_prepare(e);
+		if (r == 0)
+			r = sd_event_wait(e, UINT64_MAX);
+		if (r <= 0)
+			continue;
+		began_ms = clock_boottime_ms(c);
+		r = sd_event_dispatch(e);
+		*longest_ms = MAX(*longest_ms, clock_boottime_ms(c) - began_ms);
+	}
+	if (r >= 0)
+		r = sd_event_get_exit_code(e, &code);
+	return r < 0 ? r : code;
+}
+
 int loop_notify(const char *state)
 {
 	return sd_notify(0, state);

@@ -11,6 +11,9 @@ struct loop_http;
 int loop_http_new(sd_event *e, struct clock *c, const struct http_options *o, struct loop_http **ret);
 void loop_http_free(struct loop_http *l);
 struct http *loop_http(struct loop_http *l);
+/* Runs the loop until its end: its exit code, or negative errno. *longest_ms grows to the longest that one piece of work has kept
+ * all others waiting: commits and fsyncs on slow flash, above all. */
+int loop_run(sd_event *e, const struct clock *c, int64_t *longest_ms);
 /* A one-shot timer on CLOCK_BOOTTIME: calls fn once after ms; *source is made or moved. ms < 0 switches it off. */
 int loop_timer(sd_event *e, sd_event_source **source, int64_t ms, sd_event_time_handler_t fn, void *ud);
 /* Work for the next turn of the loop, once: *source is made or armed again. Lower priorities run later. */

@@ -83,6 +83,7 @@ static int status_json(struct service *s, cJSON **ret)
 		json_add_safe(j, "spool", spool_directory(s->spool)) < 0 ||
 		json_add_bool(j, "lab", s->config.lab) < 0 ||
 		json_add_i64(j, "uptimeMs", clock_boottime_ms(s->clock) - s->started_ms) < 0 ||
+		json_add_i64(j, "stallMaxMs", s->stall_ms) < 0 ||
 		json_add_string(j, "clock", time_trust_name(clock_trust(s->clock))) < 0 ||
 		json_add_i64(j, "freeBytes", spool_bytes_free(s->spool)) < 0 ||
 		json_add_bool(j, "room", room) < 0 || (!room && json_add_string(j, "roomReason", why) < 0))

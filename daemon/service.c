@@ -421,5 +421,5 @@ int service_run(struct service *s)
 	service_lights(s);
 	loop_notify("READY=1");
 	log_event(LOG_LEVEL_NOTICE, MESSAGE_READY, NULL, 0, "pageferryd %s is ready%s", PAGEFERRY_VERSION, s->config.lab ? " (Lab=yes: not for real pages)" : "");
-	return sd_event_loop(s->event);
+	return loop_run(s->event, s->clock, &s->stall_ms);
 }

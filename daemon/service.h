@@ -58,6 +58,7 @@ struct service {
 	struct lights lights;
 	int64_t last_seq;            /* the page taken last; 0: none yet */
 	int64_t started_ms;          /* boottime */
+	int64_t stall_ms;            /* the longest that one piece of work kept the loop, since the start */
 	bool stopping, damaged;
 	int write_error;             /* how the spool did when it was last used: 0 or negative errno */
 	/* service.c's own */
