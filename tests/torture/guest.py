@@ -21,7 +21,8 @@ SIGN_OF_LIFE_S = 15      # a kernel that says nothing for so long does not run
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "crc32_generic", "crc32c_generic", "ext4", "f2fs", "btrfs")
 TOOLS = ("e2fsck", "fsck.f2fs", "btrfs", "sqlite3")
 PACKAGES = {QEMU: "qemu-system-x86", "mkfs.ext4": "e2fsprogs", "mkfs.f2fs": "f2fs-tools", "mkfs.btrfs": "btrfs-progs", "busybox": "busybox-static",
-            "modprobe": "kmod", "cpio": "cpio", "sqlite3": "sqlite3", "ldd": "libc-bin", "apt-get": "apt"}
+            "modprobe": "kmod", "depmod": "kmod", "e2fsck": "e2fsprogs", "fsck.f2fs": "f2fs-tools", "btrfs": "btrfs-progs",
+            "cpio": "cpio", "sqlite3": "sqlite3", "ldd": "libc-bin", "apt-get": "apt"}
 
 
 class Missing(Exception):
@@ -252,17 +253,20 @@ class Guest:
 class Machine:
     """A machine that has booted and not yet touched its disk, kept as a file: each life begins there. Where KVM runs the kernel, by KVM."""
 
+    accelerators = ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]  # those that may run it
+
     def __init__(self, folder, kernel_folder, archive, blank):
         self.folder, self.state = folder, archive + ".state"
         arguments = ["-kernel", vmlinux(kernel_folder), "-initrd", archive,
                      "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1 mitigations=off nokaslr net.ifnames=0"]
         why = []
-        for self.accelerator in ("kvm", "tcg") if os.access("/dev/kvm", os.R_OK | os.W_OK) else ("tcg",):
+        for self.accelerator in list(self.accelerators):
             g = Guest(folder, self.accelerator, arguments, blank)
             try:
                 if self._boot(g):
                     return
                 print("# %s does not run this kernel here" % self.accelerator, flush=True)
+                self.accelerators.remove(self.accelerator)
                 why.append("%s: %s %s" % (self.accelerator, g.text("qemu")[-300:], g.text("serial")[-300:]))
             finally:
                 g.cut(lambda line: None)
