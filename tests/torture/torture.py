@@ -400,7 +400,7 @@ def main():
     ap.add_argument("--fault", required=True)
     ap.add_argument("--rounds", type=int, default=0)
     ap.add_argument("--states", type=int, default=0)
-    ap.add_argument("--pages", type=int, default=12, help="pages in the run that is recorded for --states")
+    ap.add_argument("--pages", type=int, default=10, help="pages in the run that is recorded for --states")
     ap.add_argument("--seed", default=str(random.SystemRandom().randrange(1 << 32)))
     ap.add_argument("--fs", nargs="+", default=list(MKFS), choices=list(MKFS))
     ap.add_argument("--bug", default="")
