@@ -1,7 +1,7 @@
 /*
- * A page file without a row. After a crash it is one that was never acknowledged: a person says what becomes of
- * it. After the database was lost it is one of those that were: it is queued again, unless an answer of it is in
- * results/. Its comment says what it is.
+ * A page file without a row. After a crash it is one that was never acknowledged: a person says what becomes of it. After
+ * the database was lost it is one of those that were: it is queued again, unless an answer of it is in results/. Its comment
+ * says what it is.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -184,41 +184,68 @@ static int redeliver(struct spool *s, int64_t seq, int64_t version, const char *
 		"ii", seq, version);
 }
 
+#define BATCH 64
+
+struct walked {
+	int64_t seq, version;
+	bool unnoted; /* done, and from when on it is kept is not known */
+	char page[PAGE_ID_SIZE];
+};
+
+/* The next rows: how many, or negative errno. */
+static ssize_t walk_rows(struct spool *s, int64_t after, struct walked rows[static BATCH])
+{
+	struct stmt *st;
+	size_t n = 0;
+	int r;
+
+	r = db_query(s->db, &st,
+		"SELECT seq, version, page, state = 'done' AND kept_ms IS NULL FROM pages WHERE seq > ? ORDER BY seq LIMIT ?", "ii",
+		after, (int64_t)BATCH);
+	if (r < 0)
+		return r;
+	while (n < BATCH && (r = stmt_next(st)) > 0) {
+		rows[n] = (struct walked){.seq = stmt_i64(st, 0), .version = stmt_i64(st, 1), .unnoted = stmt_i64(st, 3) != 0};
+		text_cut(rows[n++].page, PAGE_ID_SIZE, stmt_text(st, 2));
+	}
+	stmt_done(st);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+/* In one commit, which is none when nothing is missing: results/ may be gone, with a hundred thousand in it. */
+static int mend_rows(struct spool *s, const struct walked *rows, size_t n)
+{
+	int r = db_begin(s->db);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		r = redeliver(s, rows[i].seq, rows[i].version, rows[i].page);
+		if (r >= 0 && rows[i].unnoted)
+			r = keep_note_delivered(s, rows[i].seq);
+	}
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	return db_commit(s->db);
+}
+
 int delivery_reconcile(struct spool *s, int64_t *cursor)
 {
-	struct {
-		int64_t seq, version;
-		bool unnoted; /* done, and from when on it is kept is not known */
-		char page[PAGE_ID_SIZE];
-	} rows[64];
+	int64_t started_ms = clock_boottime_ms(s->clock);
+	struct walked rows[BATCH];
 
-	for (int slice = 0; slice < RECONCILE_SLICE; slice += (int)ARRAY_SIZE(rows)) {
-		struct stmt *st;
-		size_t n = 0;
-		int r;
+	for (int done = 0; !spool_slice_over(s, done, started_ms); done += BATCH) {
+		ssize_t n = walk_rows(s, *cursor, rows);
+		int r = n < 0 ? (int)n : mend_rows(s, rows, (size_t)n);
 
-		/* Read first, then written: a walk must not change what it walks. */
-		r = db_query(s->db, &st,
-			"SELECT seq, version, page, state = 'done' AND kept_ms IS NULL FROM pages WHERE seq > ? ORDER BY seq LIMIT 64", "i",
-			*cursor);
 		if (r < 0)
 			return r;
-		while ((r = stmt_next(st)) > 0 && n < ARRAY_SIZE(rows)) {
-			rows[n].seq = stmt_i64(st, 0);
-			rows[n].version = stmt_i64(st, 1);
-			rows[n].unnoted = stmt_i64(st, 3) != 0;
-			text_cut(rows[n++].page, PAGE_ID_SIZE, stmt_text(st, 2));
-		}
-		stmt_done(st);
-		for (size_t i = 0; r >= 0 && i < n; i++) {
-			r = redeliver(s, rows[i].seq, rows[i].version, rows[i].page);
-			if (r >= 0 && rows[i].unnoted)
-				r = keep_note_delivered(s, rows[i].seq);
-			if (r >= 0)
-				*cursor = rows[i].seq;
-		}
-		if (r < 0 || n < ARRAY_SIZE(rows))
-			return r < 0 ? r : 0;
+		if (n > 0)
+			*cursor = rows[n - 1].seq;
+		if (n < BATCH)
+			return 0;
 	}
 	return 1;
 }

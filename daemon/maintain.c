@@ -82,7 +82,7 @@ int maintain_ask(const struct maintain *m, const char *question)
 	return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y') ? 0 : -ECANCELED;
 }
 
-/* ---- opening ---------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------------------------------ */
 
 static int locked(struct spool *s)
 {
@@ -90,8 +90,7 @@ static int locked(struct spool *s)
 	int r = spool_lock(s, why, sizeof(why));
 
 	if (r == -EBUSY)
-		maintain_say("the service is running on %s: stop it first (systemctl stop pageferry), or ask it "
-			     "(pageferryctl list)",
+		maintain_say("the service is running on %s: stop it first (systemctl stop pageferry), or ask it (pageferryctl list)",
 			s->directory);
 	else if (r < 0)
 		maintain_say("%s", why);
@@ -147,7 +146,7 @@ int maintain_open(const struct maintain *m, struct spool **ret)
 	return r;
 }
 
-/* ---- arguments ---------------------------------------- */
+/* ---- arguments ---------------------------------------------------------------------------------------------------------------- */
 
 static int read_directory(const char *file, struct maintain *m)
 {
@@ -169,8 +168,7 @@ static int parse_state(const char *text, struct maintain *m)
 	char safe[64];
 
 	if (page_state_parse(text, &state) < 0) {
-		maintain_say("\"%s\" is no state: queued, provisional, done or held",
-			text_safe_copy(safe, sizeof(safe), text));
+		maintain_say("\"%s\" is no state: queued, provisional, done or held", text_safe_copy(safe, sizeof(safe), text));
 		return -EINVAL;
 	}
 	m->state = (int)state;

@@ -1,7 +1,6 @@
 /*
- * pageferryd spool export: page files and results in a folder of their own, with a manifest. Each file is on the
- * disk before the manifest is, and the manifest gets its name last: a folder without manifest.json is an export
- * that was cut off.
+ * pageferryd spool export: page files and results in a folder of their own, with a manifest. Each file is on the disk before
+ * the manifest is, and the manifest gets its name last: a folder without manifest.json is an export that was cut off.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,8 +15,7 @@
 #define FLUSH_AT   ((size_t)64 << 10)
 #define PART       "manifest.json.part"
 
-struct export
-{
+struct export {
 	int dirfd, pages, results; /* of the new folder */
 	int manifest;
 	struct buf text; /* of the manifest, not written yet */
@@ -25,7 +23,7 @@ struct export
 	bool failed; /* of the new folder: no space, ... */
 };
 
-/* ---- files ---------------------------------------- */
+/* ---- files -------------------------------------------------------------------------------------------------------------------- */
 
 static int put_file(int dirfd, const char *name, const void *data, size_t len)
 {
@@ -68,7 +66,7 @@ static int copy_file(int from_dirfd, const char *name, int to_dirfd, char hex[st
 	return to < 0 ? -errno : copy_open(from, to, hex, ret_read);
 }
 
-/* ---- a page ---------------------------------------- */
+/* ---- a page ------------------------------------------------------------------------------------------------------------------- */
 
 /* Why it is not as it was accepted, or NULL. */
 static int export_file(struct export *x, struct spool *s, const struct maintain_page *p, const char **ret_problem)
@@ -180,7 +178,7 @@ static int export_page(struct maintain *m, struct spool *s, const struct maintai
 	return r < 0 ? r : add_entry(x, p, problem, &results);
 }
 
-/* ---- the whole ---------------------------------------- */
+/* ---- the whole ---------------------------------------------------------------------------------------------------------------- */
 
 /* The new folder: made, or there and empty. */
 static int make_folder(struct maintain *m, struct export *x)
@@ -192,13 +190,11 @@ static int make_folder(struct maintain *m, struct export *x)
 		return -errno;
 	x->dirfd = open(m->args[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* It fails when something of that name is there. */
-	if (x->dirfd < 0 || mkdirat(x->dirfd, "results", 0750) < 0 ||
-		(!m->results_only && mkdirat(x->dirfd, "pages", 0750) < 0))
+	if (x->dirfd < 0 || mkdirat(x->dirfd, "results", 0750) < 0 || (!m->results_only && mkdirat(x->dirfd, "pages", 0750) < 0))
 		return -errno;
 	x->results = openat(x->dirfd, "results", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	x->pages = m->results_only ? -1 : openat(x->dirfd, "pages", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	x->manifest = openat(x->dirfd, BUG("export-manifest-first") ? "manifest.json" : PART,
-		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	x->manifest = openat(x->dirfd, BUG("export-manifest-first") ? "manifest.json" : PART, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (x->results < 0 || (x->pages < 0 && !m->results_only) || x->manifest < 0)
 		r = -errno;
 	timestamp_format(clock_realtime_ms(m->clock), false, stamp);
@@ -207,8 +203,8 @@ static int make_folder(struct maintain *m, struct export *x)
 
 static int finish(struct maintain *m, struct export *x)
 {
-	int r = buf_addf(&x->text, "\n],\n\"count\":%lld,\"damaged\":%lld,\"database\":%s}\n", (long long)x->n,
-		(long long)x->damaged, m->from_files ? "false" : "true");
+	int r = buf_addf(&x->text, "\n],\n\"count\":%lld,\"damaged\":%lld,\"database\":%s}\n", (long long)x->n, (long long)x->damaged,
+		m->from_files ? "false" : "true");
 
 	if (r >= 0)
 		r = flush(x);

@@ -8,8 +8,7 @@
 
 #define TYPES_MAX TYPESET_BYTES_MAX
 
-static void found(struct fsck *k, const char *folder, const char *name, const char *code, enum remedy remedy,
-	const char *what, const char *next)
+static void found(struct fsck *k, const char *folder, const char *name, const char *code, enum remedy remedy, const char *what, const char *next)
 {
 	char path[300];
 
@@ -38,8 +37,7 @@ static int known(struct fsck *k, const char *id)
 
 	if (!k->s->db || k->database_damaged)
 		return 1;
-	r = db_get_i64(k->s->db, &n,
-		"SELECT 1 FROM pages WHERE page = ? UNION ALL SELECT 2 FROM gone WHERE page = ? LIMIT 1", "ss", id, id);
+	r = db_get_i64(k->s->db, &n, "SELECT 1 FROM pages WHERE page = ? UNION ALL SELECT 2 FROM gone WHERE page = ? LIMIT 1", "ss", id, id);
 	return r > 0 ? (int)n : r;
 }
 
@@ -51,13 +49,10 @@ static void orphan(struct fsck *k, const char *name, const char *id)
 	int r = page_file_describe(k->s, name, id, &p, &job);
 
 	if (r == -ENOTSUP)
-		found(k, "pages", name, "file-newer", REMEDY_PERSON, "is of a newer pageferry",
-			"it is left as it is until that is installed");
+		found(k, "pages", name, "file-newer", REMEDY_PERSON, "is of a newer pageferry", "it is left as it is until that is installed");
 	else
-		found(k, "pages", name, "file-without-row", REMEDY_START,
-			"is in no row: it was never acknowledged, or its row is lost",
-			r < 0 ? "the next start sets it aside in quarantine/: it does not say what it is"
-			      : "the next start holds it");
+		found(k, "pages", name, "file-without-row", REMEDY_START, "is in no row: it was never acknowledged, or its row is lost",
+			r < 0 ? "the next start sets it aside in quarantine/: it does not say what it is" : "the next start holds it");
 }
 
 static int page_file(struct fsck *k, const char *name)
@@ -66,23 +61,20 @@ static int page_file(struct fsck *k, const char *name)
 	int r;
 
 	if (!id_of(name, ".jpg", id)) {
-		found(k, "pages", name, "foreign-file", REMEDY_START, "is no page file",
-			"the next start sets it aside in quarantine/");
+		found(k, "pages", name, "foreign-file", REMEDY_START, "is no page file", "the next start sets it aside in quarantine/");
 		return 0;
 	}
 	r = known(k, id);
 	if (r == 0)
 		orphan(k, name, id);
 	if (r == 2)
-		found(k, "pages", name, "file-gone", REMEDY_START, "its page is gone, its file is still there",
-			"the next start removes it");
+		found(k, "pages", name, "file-gone", REMEDY_START, "its page is gone, its file is still there", "the next start removes it");
 	return r < 0 ? r : 0;
 }
 
 static int tmp_file(struct fsck *k, const char *name)
 {
-	found(k, "tmp", name, "tmp-file", REMEDY_START, "was being written when the service ended",
-		"the next start removes it");
+	found(k, "tmp", name, "tmp-file", REMEDY_START, "was being written when the service ended", "the next start removes it");
 	return 0;
 }
 
@@ -92,17 +84,14 @@ static int result_file(struct fsck *k, const char *name)
 	int r;
 
 	if (!id_of(name, ".json", id)) {
-		found(k, "results", name, "foreign-file", REMEDY_START, "is no result",
-			"the next start sets it aside in quarantine/");
+		found(k, "results", name, "foreign-file", REMEDY_START, "is no result", "the next start sets it aside in quarantine/");
 		return 0;
 	}
 	r = known(k, id);
 	if (r == 0)
-		found(k, "results", name, "export-foreign", REMEDY_NONE,
-			"is the result of no page that the database knows", "it stays");
+		found(k, "results", name, "export-foreign", REMEDY_NONE, "is the result of no page that the database knows", "it stays");
 	if (r == 2)
-		found(k, "results", name, "export-gone", REMEDY_START, "its page is gone, its result is still there",
-			"the next start removes it");
+		found(k, "results", name, "export-gone", REMEDY_START, "its page is gone, its result is still there", "the next start removes it");
 	return r < 0 ? r : 0;
 }
 
@@ -133,8 +122,7 @@ static int quarantined(struct fsck *k, const char *name)
 
 static int top_file(struct fsck *k, const char *name)
 {
-	static const char *const ours[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "pages", "tmp",
-		"types", "results", "quarantine"};
+	static const char *const ours[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "pages", "tmp", "types", "results", "quarantine"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		if (streq(name, ours[i]))
@@ -177,10 +165,8 @@ static int type_rows(struct fsck *k)
 	if (r < 0)
 		return r;
 	while ((r = stmt_next(st)) > 0)
-		if (str_format(name, sizeof(name), "%s.json", stmt_text(st, 0)) < 0 ||
-			fstatat(k->s->types, name, &f, AT_SYMLINK_NOFOLLOW) < 0)
-			found(k, "types", name, "types-missing", REMEDY_PERSON,
-				"document types in use have no file: a rebuild would lack them",
+		if (str_format(name, sizeof(name), "%s.json", stmt_text(st, 0)) < 0 || fstatat(k->s->types, name, &f, AT_SYMLINK_NOFOLLOW) < 0)
+			found(k, "types", name, "types-missing", REMEDY_PERSON, "document types in use have no file: a rebuild would lack them",
 				"a start makes it again if the configuration still has these types");
 	return r;
 }

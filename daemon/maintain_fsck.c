@@ -15,7 +15,7 @@ static const char *const remedies[] = {
 	[REMEDY_NONE] = "note",
 };
 
-/* ---- output ---------------------------------------- */
+/* ---- output ------------------------------------------------------------------------------------------------------------------- */
 
 static int print_json(const struct finding *f, struct buf *out)
 {
@@ -67,20 +67,18 @@ static int summary(const struct fsck *k)
 
 	if (k->m->json)
 		r = buf_addf(&out,
-			"{\"summary\":true,\"pages\":%" PRIi64 ",\"files\":%" PRIi64 ",\"bytes\":%" PRIi64
-			",\"quarantined\":%" PRIi64 ",\"findings\":%" PRIi64 ",\"heal_at_start\":%" PRIi64
-			",\"notes\":%" PRIi64 "}\n",
+			"{\"summary\":true,\"pages\":%" PRIi64 ",\"files\":%" PRIi64 ",\"bytes\":%" PRIi64 ",\"quarantined\":%" PRIi64
+			",\"findings\":%" PRIi64 ",\"heal_at_start\":%" PRIi64 ",\"notes\":%" PRIi64 "}\n",
 			k->pages, k->files, k->bytes, k->quarantined, k->found, k->heals, k->notes);
 	else
 		r = buf_addf(&out,
-			"%" PRIi64 " pages, %" PRIi64 " page files of %" PRIi64 " MiB, %" PRIi64
-			" things in quarantine/: %" PRIi64 " findings, %" PRIi64
-			" of which the next start sets right\n",
+			"%" PRIi64 " pages, %" PRIi64 " page files of %" PRIi64 " MiB, %" PRIi64 " things in quarantine/: %" PRIi64
+			" findings, %" PRIi64 " of which the next start sets right\n",
 			k->pages, k->files, k->bytes >> 20, k->quarantined, k->found, k->heals);
 	return r < 0 ? r : maintain_put(&out) == MAINTAIN_WELL ? 0 : -EIO;
 }
 
-/* ---- helpers of the checks ---------------------------------------- */
+/* ---- helpers of the checks ---------------------------------------------------------------------------------------------------- */
 
 int fsck_hash(int dirfd, const char *name, int64_t *ret_bytes, char hex[static SHA256_HEX_SIZE])
 {
@@ -111,7 +109,7 @@ int fsck_hash(int dirfd, const char *name, int64_t *ret_bytes, char hex[static S
 	return n < 0 ? (int)n : 0;
 }
 
-/* ---- the database ---------------------------------------- */
+/* ---- the database ------------------------------------------------------------------------------------------------------------- */
 
 static const char rebuilds[] = "the next start sets it aside in quarantine/ and makes a new one from the page files";
 

@@ -12,7 +12,7 @@
 #define REASON_MAX    ((size_t)8192)
 #define RESTORED      "restored: brought back from quarantine/; pageferryctl retry asks for its fields"
 
-/* ---- rebuild ---------------------------------------- */
+/* ---- rebuild ------------------------------------------------------------------------------------------------------------------ */
 
 /* The mark that the service heeds too: cut off here, the next start does the same. */
 static int mark(const struct maintain *m)
@@ -28,8 +28,7 @@ static int mark(const struct maintain *m)
 		r = -ENOTSUP;
 	}
 	if (r >= 0)
-		r = maintain_ask(m, "The database, with all answers, costs and receipts, is set aside in quarantine/, "
-				    "and a new one made "
+		r = maintain_ask(m, "The database, with all answers, costs and receipts, is set aside in quarantine/, and a new one made "
 				    "from the page files. Is that what you want?");
 	if (r >= 0)
 		r = spool_mark(s, "asked for with pageferryd spool rebuild");
@@ -52,8 +51,7 @@ int maintain_rebuild(struct maintain *m)
 	while ((r = spool_reconcile(s)) > 0)
 		;
 	n = spool_reconciled(s);
-	printf("%" PRIi64 " pages found by their files, %" PRIi64 " things set aside in quarantine/\n", n->rebuilt,
-		n->quarantined);
+	printf("%" PRIi64 " pages found by their files, %" PRIi64 " things set aside in quarantine/\n", n->rebuilt, n->quarantined);
 	if (r < 0)
 		maintain_say("the rebuild stopped (%s); the next start of the service goes on with it", errno_text(r));
 	else if (spool_ledger_lost(s) > 0)
@@ -62,7 +60,7 @@ int maintain_rebuild(struct maintain *m)
 	return r;
 }
 
-/* ---- quarantine ---------------------------------------- */
+/* ---- quarantine --------------------------------------------------------------------------------------------------------------- */
 
 static bool is_reason(const char *name)
 {
@@ -76,8 +74,7 @@ static void read_reason(const struct spool *s, const char *name, struct buf *ret
 {
 	char file[300];
 
-	if (str_format(file, sizeof(file), "%s" REASON_SUFFIX, name) < 0 ||
-		file_read(s->quarantine, file, REASON_MAX, ret) < 0)
+	if (str_format(file, sizeof(file), "%s" REASON_SUFFIX, name) < 0 || file_read(s->quarantine, file, REASON_MAX, ret) < 0)
 		buf_clear(ret);
 }
 
@@ -146,8 +143,7 @@ static int drop(const struct maintain *m, struct spool *s, const char *name)
 	char question[400], safe[256];
 	int r;
 
-	str_format(question, sizeof(question), "quarantine/%s is deleted for good. Is that what you want?",
-		text_safe_copy(safe, sizeof(safe), name));
+	str_format(question, sizeof(question), "quarantine/%s is deleted for good. Is that what you want?", text_safe_copy(safe, sizeof(safe), name));
 	r = maintain_ask(m, question);
 	if (r < 0)
 		return r;

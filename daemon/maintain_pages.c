@@ -1,7 +1,4 @@
-/*
- * The pages of a spool one after the other, from the database or, where it cannot be read, from the page files;
- * and `ls`.
- */
+/* The pages of a spool one after the other, from the database or, where it cannot be read, from the page files; and `ls`. */
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -9,7 +6,8 @@
 #include "base/text.h"
 #include "daemon/maintain_internal.h"
 
-/* ---- from the database ---------------------------------------- */
+
+/* ---- from the database -------------------------------------------------------------------------------------------------------- */
 
 static int job_type(const char *json, char *out, size_t size)
 {
@@ -25,19 +23,15 @@ static int from_rows(struct maintain *m, struct spool *s, maintain_page_fn fn, v
 	const char *state = m->state < 0 ? "" : page_state_name((enum page_state)m->state);
 	struct stmt *st;
 	int r = db_query(s->db, &st,
-		"SELECT p.seq, p.page, p.state, p.reason, p.name, p.sha256, p.bytes, p.accepted_ms, p.version, p.file, "
-		"j.json"
+		"SELECT p.seq, p.page, p.state, p.reason, p.name, p.sha256, p.bytes, p.accepted_ms, p.version, p.file, j.json"
 		" FROM pages p LEFT JOIN jobs j ON j.id = p.job WHERE ? = '' OR p.state = ? ORDER BY p.seq",
 		"ss", state, state);
 
 	if (r < 0)
 		return r;
 	while ((r = stmt_next(st)) > 0) {
-		struct maintain_page p = {.seq = stmt_i64(st, 0),
-			.bytes = stmt_i64(st, 6),
-			.accepted_ms = stmt_i64(st, 7),
-			.version = stmt_i64(st, 8),
-			.file = stmt_i64(st, 9) != 0};
+		struct maintain_page p = {.seq = stmt_i64(st, 0), .bytes = stmt_i64(st, 6), .accepted_ms = stmt_i64(st, 7),
+			.version = stmt_i64(st, 8), .file = stmt_i64(st, 9) != 0};
 
 		text_cut(p.id, sizeof(p.id), stmt_text(st, 1));
 		text_cut(p.state, sizeof(p.state), stmt_text(st, 2));
@@ -54,7 +48,7 @@ static int from_rows(struct maintain *m, struct spool *s, maintain_page_fn fn, v
 	return r;
 }
 
-/* ---- from the files ---------------------------------------- */
+/* ---- from the files ----------------------------------------------------------------------------------------------------------- */
 
 static int one_file(struct maintain *m, struct spool *s, const char *name, maintain_page_fn fn, void *ud)
 {
@@ -111,9 +105,7 @@ int maintain_pages(struct maintain *m, struct spool *s, maintain_page_fn fn, voi
 		return r;
 	}
 	m->from_files = true;
-	maintain_say("the database cannot be read (%s): pages are taken from their files, without state, name and "
-		     "earlier answers",
-		why);
+	maintain_say("the database cannot be read (%s): pages are taken from their files, without state, name and earlier answers", why);
 	if (m->state >= 0) {
 		maintain_say("--state: the states are in the database");
 		return -EUCLEAN;
@@ -121,7 +113,7 @@ int maintain_pages(struct maintain *m, struct spool *s, maintain_page_fn fn, voi
 	return from_files(m, s, fn, ud);
 }
 
-/* ---- ls ---------------------------------------- */
+/* ---- ls ----------------------------------------------------------------------------------------------------------------------- */
 
 int maintain_page_json(const struct maintain_page *p, cJSON *j)
 {

@@ -4,8 +4,7 @@
 #include "daemon/maintain_fsck.h"
 #include "daemon/receipt.h"
 
-#define PAGE_OF                                                                                                        \
-	"coalesce((SELECT page FROM pages p WHERE p.seq = a.page), (SELECT page FROM gone g WHERE g.seq = a.page))"
+#define PAGE_OF "coalesce((SELECT page FROM pages p WHERE p.seq = a.page), (SELECT page FROM gone g WHERE g.seq = a.page))"
 
 static const char keep_it[] = "keep a copy of the spool, and ask whoever maintains the service";
 
@@ -14,49 +13,43 @@ static const struct {
 	const char *what, *next;
 	enum remedy remedy;
 } queries[] = {
-	{"meta", "SELECT 'spool.db' WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'spool_id')",
-		"the making of the database was cut off", "the next start completes it", REMEDY_START},
+	{"meta", "SELECT 'spool.db' WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'spool_id')", "the making of the database was cut off",
+		"the next start completes it", REMEDY_START},
 	{"rebuild-unfinished", "SELECT 'spool.db' FROM meta WHERE key = 'rebuilt' AND value <> '0'",
 		"the database is being made again from the page files", "the next start goes on with it", REMEDY_START},
 	{"ledger-lost", "SELECT 'spool.db' FROM meta WHERE key = 'ledger_lost' AND value <> '0'",
-		"what was spent before the database was lost is not known",
-		"pageferryctl confirm lets paid backends go on", REMEDY_NONE},
+		"what was spent before the database was lost is not known", "pageferryctl confirm lets paid backends go on", REMEDY_NONE},
 	{"page-state",
 		"SELECT page FROM pages WHERE state NOT IN ('queued', 'provisional', 'done', 'held')"
 		" OR (state = 'held') <> (reason IS NOT NULL) OR reason = ''",
 		"is not in exactly one state, or is held without a reason", keep_it, REMEDY_PERSON},
 	{"page-version",
-		"SELECT page FROM pages WHERE version <> (SELECT coalesce(max(version), 0) FROM results r WHERE r.page "
-		"= pages.seq)"
+		"SELECT page FROM pages WHERE version <> (SELECT coalesce(max(version), 0) FROM results r WHERE r.page = pages.seq)"
 		" OR version <> (SELECT count(*) FROM results r WHERE r.page = pages.seq)",
 		"its versions are not those of its results", keep_it, REMEDY_PERSON},
-	{"page-unanswered", "SELECT page FROM pages WHERE state IN ('done', 'provisional') AND version = 0",
-		"is answered without a result", keep_it, REMEDY_PERSON},
+	{"page-unanswered", "SELECT page FROM pages WHERE state IN ('done', 'provisional') AND version = 0", "is answered without a result",
+		keep_it, REMEDY_PERSON},
 	{"page-gone", "SELECT page FROM pages WHERE page IN (SELECT page FROM gone) OR seq IN (SELECT seq FROM gone)",
 		"is there and gone at once", keep_it, REMEDY_PERSON},
-	{"page-document", "SELECT page FROM pages WHERE document NOT IN (SELECT id FROM documents)",
-		"belongs to no document", keep_it, REMEDY_PERSON},
+	{"page-document", "SELECT page FROM pages WHERE document NOT IN (SELECT id FROM documents)", "belongs to no document", keep_it,
+		REMEDY_PERSON},
 	{"delivery-missing",
-		"SELECT page FROM pages WHERE version > 0 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.page = "
-		"pages.seq AND"
+		"SELECT page FROM pages WHERE version > 0 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.page = pages.seq AND"
 		" d.version = pages.version)",
 		"no delivery of its result is noted", "the next start does so if its export is missing", REMEDY_START},
-	{"delivery-open", "SELECT p.page FROM deliveries d JOIN pages p ON p.seq = d.page WHERE d.done_ms IS NULL",
-		"its result is not delivered yet", "the service does so", REMEDY_NONE},
+	{"delivery-open", "SELECT p.page FROM deliveries d JOIN pages p ON p.seq = d.page WHERE d.done_ms IS NULL", "its result is not delivered yet",
+		"the service does so", REMEDY_NONE},
 	{"attempt-open", "SELECT coalesce(" PAGE_OF ", 'attempt ' || a.id) FROM attempts a WHERE a.closed_ms IS NULL",
-		"a request was out when the service ended", "the next start counts it as spent, and asks again",
-		REMEDY_START},
-	{"attempt-page", "SELECT 'attempt ' || a.id FROM attempts a WHERE " PAGE_OF " IS NULL",
-		"a request of a page that never was", keep_it, REMEDY_PERSON},
+		"a request was out when the service ended", "the next start counts it as spent, and asks again", REMEDY_START},
+	{"attempt-page", "SELECT 'attempt ' || a.id FROM attempts a WHERE " PAGE_OF " IS NULL", "a request of a page that never was", keep_it,
+		REMEDY_PERSON},
 	{"attempt-unspent",
 		"SELECT 'attempt ' || id FROM attempts WHERE outcome = 'crashed' AND (settled_pusd IS NOT reserved_pusd"
 		" OR billed IS NOT CASE WHEN reserved_pusd > 0 THEN 'possibly' ELSE 'no' END)",
 		"a request that was cut off does not count as spent", keep_it, REMEDY_PERSON},
 	{"attempt-receipts",
-		"SELECT 'attempt ' || id FROM attempts a WHERE (SELECT count(*) FROM receipts r WHERE r.attempt = a.id "
-		"AND r.kind = 'sent') <> 1"
-		" OR (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND r.kind <> 'sent') <> (a.closed_ms IS "
-		"NOT NULL)",
+		"SELECT 'attempt ' || id FROM attempts a WHERE (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND r.kind = 'sent') <> 1"
+		" OR (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND r.kind <> 'sent') <> (a.closed_ms IS NOT NULL)",
 		"its receipts are not one when it was sent and one when it ended", keep_it, REMEDY_PERSON},
 };
 
@@ -92,10 +85,7 @@ static int pragma(struct fsck *k, const char *sql, int column, const char *code)
 
 static int receipts(struct fsck *k)
 {
-	struct finding f = {.code = "receipts",
-		.remedy = REMEDY_PERSON,
-		.what = "the chain of receipts does not hold from here on",
-		.next = keep_it};
+	struct finding f = {.code = "receipts", .remedy = REMEDY_PERSON, .what = "the chain of receipts does not hold from here on", .next = keep_it};
 	char subject[40];
 	int64_t bad = 0, n = receipt_verify(k->s, &bad);
 
@@ -115,10 +105,8 @@ int fsck_sql(struct fsck *k)
 
 	r = pragma(k, k->m->deep ? "PRAGMA integrity_check(20)" : "PRAGMA quick_check(20)", 0, "database-inconsistent");
 	if (r >= 0)
-		r = pragma(k,
-			"SELECT 'a row of ' || \"table\" || ' points at none of ' || parent FROM "
-			"pragma_foreign_key_check",
-			0, "foreign-key");
+		r = pragma(k, "SELECT 'a row of ' || \"table\" || ' points at none of ' || parent FROM pragma_foreign_key_check", 0,
+			"foreign-key");
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(queries); i++) {
 		r = db_query(k->s->db, &st, queries[i].sql, "");
 		if (r >= 0)

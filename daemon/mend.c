@@ -1,7 +1,7 @@
 /*
- * What stands in the way of a start: something else where a folder or a part of the database should be, or a
- * mode that keeps the service out. The one is moved to quarantine/, the other set right where it is ours. What
- * cannot be mended is said by whoever meets it next.
+ * What stands in the way of a start: something else where a folder or a part of the database should be, or a mode that keeps
+ * the service out. The one is moved to quarantine/, the other set right where it is ours. What cannot be mended is said by
+ * whoever meets it next.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,8 +27,7 @@ static void open_mode(int dirfd, const char *name, const struct stat *st, mode_t
 	if ((st->st_mode & need) == need || st->st_uid != geteuid())
 		return;
 	if (fchmodat(dirfd, name, mode, 0) == 0)
-		log_warning("%s could not be used with mode %03o: it has %03o again", name,
-			(unsigned int)st->st_mode & 0777, (unsigned int)mode);
+		log_warning("%s could not be used with mode %03o: it has %03o again", name, (unsigned int)st->st_mode & 0777, (unsigned int)mode);
 }
 
 static int clear_way(struct spool *s, const char *name)

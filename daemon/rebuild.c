@@ -1,9 +1,8 @@
 /*
- * After the database was lost: the page files get their rows again in the order in which they were accepted, as
- * far as that is known: by the time in their comment, then by name. A folder gives its files in no order, and
- * there may be a hundred thousand: each walk collects the next names in a list of bounded size. An id starts
- * with the time of acceptance in seconds, so the lists follow one another; within a list the comment's
- * milliseconds decide.
+ * After the database was lost: the page files get their rows again in the order in which they were accepted, as far as that
+ * is known: by the time in their comment, then by name. A folder gives its files in no order, and there may be a hundred
+ * thousand: each walk collects the next names in a list of bounded size. An id starts with the time of acceptance in
+ * seconds, so the lists follow one another; within a list the comment's milliseconds decide.
  */
 #include <stdio.h>
 
@@ -20,8 +19,8 @@ struct entry {
 struct rebuild {
 	enum { STAGE_COLLECT, STAGE_LOOK, STAGE_ADOPT } stage;
 	size_t n, at;
-	bool more;                /* names were left out of this list */
-	char done[PAGE_ID_SIZE];  /* the greatest of the list before */
+	bool more;              /* names were left out of this list */
+	char done[PAGE_ID_SIZE]; /* the greatest of the list before */
 	struct entry list[BATCH]; /* STAGE_COLLECT: a heap, the greatest name first */
 };
 
@@ -30,7 +29,7 @@ void rebuild_free(struct rebuild *b)
 	free(b);
 }
 
-/* ---- collecting ---------------------------------------- */
+/* ---- collecting ------------------------------------------------------------------------------ */
 
 static void swap(struct entry *a, struct entry *b)
 {
@@ -97,7 +96,7 @@ static int collect_slice(struct spool *s)
 	return 1;
 }
 
-/* ---- in order ---------------------------------------- */
+/* ---- in order -------------------------------------------------------------------------------- */
 
 static int by_time(const void *a, const void *b)
 {

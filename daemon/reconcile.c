@@ -334,12 +334,13 @@ static int check_row(struct spool *s, const struct page_row *p)
 /* Rows that still need their file, state by state. Done ones have given what they were for. */
 static int rows_slice(struct spool *s)
 {
+	int64_t started_ms = clock_boottime_ms(s->clock);
 	struct reconcile *c = &s->reconcile;
 	struct page_row p;
 	int64_t seq;
 	int r;
 
-	for (int i = 0; i < RECONCILE_SLICE && c->state < ARRAY_SIZE(walked); i++) {
+	for (int i = 0; !spool_slice_over(s, i, started_ms) && c->state < ARRAY_SIZE(walked); i++) {
 		r = db_get_i64(s->db, &seq,
 			"SELECT seq FROM pages INDEXED BY pages_state WHERE state = ? AND seq > ?"
 			" ORDER BY seq LIMIT 1",

@@ -1,6 +1,6 @@
 /*
- * The spool's database, opened or made: what is damaged or foreign is set aside, never one of a newer version.
- * And what it says of itself (table meta).
+ * The spool's database, opened or made: what is damaged or foreign is set aside, never one of a newer version. And what it
+ * says of itself (table meta).
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -113,10 +113,8 @@ int spool_mark_damaged(struct spool *s)
 	return spool_mark(s, "");
 }
 
-/*
- * The mark with its text first: without its -wal the main file may look sound and be old. It stays until the new
- * database knows that it is one: cut off before, the new one is set aside as well.
- */
+/* The mark with its text first: without its -wal the main file may look sound and be old. It stays until the new database
+ * knows that it is one: cut off before, the new one is set aside as well. */
 static int set_aside(struct spool *s, const char *why)
 {
 	int r;
@@ -155,10 +153,8 @@ static int database_lost(struct spool *s)
 	return r == 0 ? has_entries(s->types) : r;
 }
 
-/*
- * To SQLite a read that failed just then is damage like any other: what is suspected is read as a whole before
- * it is given up. 0: it is sound, and open.
- */
+/* To SQLite a read that failed just then is damage like any other: what is suspected is read as a whole before it is given
+ * up. 0: it is sound, and open. */
 static int open_suspect(struct spool *s, char *why, size_t why_size)
 {
 	int r;

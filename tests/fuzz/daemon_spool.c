@@ -1,8 +1,7 @@
 /*
- * What lies in the spool's folder at a start. An input is a list of changes to an empty or a small sound spool:
- * files written, edited, cut, removed, or something else put in their place. It must start (but refuse a newer
- * version), come to an end, and lose no page whose file was left alone, unless the database itself says that it
- * is gone.
+ * What lies in the spool's folder at a start. An input is a list of changes to an empty or a small sound spool: files written,
+ * edited, cut, removed, or something else put in their place. It must start (but refuse a newer version), come to an end, and
+ * lose no page whose file was left alone, unless the database itself says that it is gone.
  */
 #include <assert.h>
 #include <fcntl.h>
@@ -29,30 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define ID_2 "20300102T030405-222222"
 static const char *const ids[PAGES] = {ID_0, ID_1, ID_2};
 static const char *const targets[] = {
-	"pages/" ID_0 ".jpg",
-	"pages/" ID_1 ".jpg",
-	"pages/" ID_2 ".jpg", /* must stay first */
-	"pages",
-	"spool.db",
-	"spool.db-wal",
-	"spool.db-shm",
-	"damaged",
-	"pages/20300102T030405-zzzzzz.jpg",
-	"pages/notes.txt",
-	"types/f8b3e3b4f0b94b9e0c9d1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e.json",
-	"types/x",
-	"results/" ID_0 ".json",
-	"results/" ID_1 ".json",
-	"results/x",
-	"tmp/x",
-	"tmp/" ID_2 ".jpg",
-	"quarantine/spool.db",
-	"quarantine/notes.txt",
-	"tmp",
-	"types",
-	"results",
-	"quarantine",
-	"pages.aside.0",
+	"pages/" ID_0 ".jpg", "pages/" ID_1 ".jpg", "pages/" ID_2 ".jpg", /* must stay first */
+	"pages", "spool.db", "spool.db-wal", "spool.db-shm", "damaged", "pages/20300102T030405-zzzzzz.jpg", "pages/notes.txt",
+	"types/f8b3e3b4f0b94b9e0c9d1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e.json", "types/x", "results/" ID_0 ".json",
+	"results/" ID_1 ".json", "results/x", "tmp/x", "tmp/" ID_2 ".jpg", "quarantine/spool.db", "quarantine/notes.txt", "tmp", "types",
+	"results", "quarantine", "pages.aside.0",
 };
 
 static char folder[64];
@@ -63,7 +43,7 @@ static struct {
 static size_t n_template;
 static struct clock *system_clock;
 
-/* ---- a clock that stands, and ids in order ---------------------------------------- */
+/* ---- a clock that stands, and ids in order ------------------------------------------------------- */
 
 static int64_t boottime(void *ud)
 {
@@ -87,7 +67,7 @@ static void ids_in_order(void *out, size_t len)
 	memset(out, n++, len);
 }
 
-/* ---- the folder ---------------------------------------- */
+/* ---- the folder ---------------------------------------------------------------------------------- */
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -131,12 +111,11 @@ static void put(const char *name, const void *data, size_t len)
 	close(fd);
 }
 
-/* ---- the sound spool ---------------------------------------- */
+/* ---- the sound spool ----------------------------------------------------------------------------- */
 
-static const char types_text[] =
-	"[{\"name\":\"universal\",\"title\":\"Any\",\"version\":1,\"prompt\":\"p\",\"schema\":{\"type\":\"object\","
-	"\"additionalProperties\":false,\"required\":[\"word\"],\"properties\":{\"word\":{\"type\":\"string\","
-	"\"maxLength\":50}}},\"fields\":[{\"name\":\"word\",\"title\":\"Word\",\"kind\":\"text\",\"required\":true}]}]";
+static const char types_text[] = "[{\"name\":\"universal\",\"title\":\"Any\",\"version\":1,\"prompt\":\"p\",\"schema\":{\"type\":\"object\","
+				 "\"additionalProperties\":false,\"required\":[\"word\"],\"properties\":{\"word\":{\"type\":\"string\","
+				 "\"maxLength\":50}}},\"fields\":[{\"name\":\"word\",\"title\":\"Word\",\"kind\":\"text\",\"required\":true}]}]";
 
 static int open_spool(struct spool **ret)
 {
@@ -148,9 +127,8 @@ static int open_spool(struct spool **ret)
 
 static void accept_page(struct spool *s, const struct spool_job *job)
 {
-	static const uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xe0, 0, 16, 'J', 'F', 'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0,
-		0xff, 0xc0, 0, 11, 8, 0, 200, 0, 100, 1, 1, 0x11, 0, 0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 1, 2, 3, 4, 5,
-		6, 7, 8, 9, 0xff, 0xd9};
+	static const uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xe0, 0, 16, 'J', 'F', 'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0xff, 0xc0, 0, 11, 8, 0, 200,
+		0, 100, 1, 1, 0x11, 0, 0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xff, 0xd9};
 	const struct spool_meta m = {.job = job, .source = "file", .name = "a.jpg", .owner = 1000, .position = 1};
 	struct spool_writer *w;
 
@@ -163,8 +141,7 @@ static void accept_page(struct spool *s, const struct spool_job *job)
 static void finish_page(struct spool *s)
 {
 	static const char *const statements[] = {
-		"INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd) VALUES (1, 'sydney', 1, "
-		"'trusted', 5)",
+		"INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd) VALUES (1, 'sydney', 1, 'trusted', 5)",
 		"INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd, closed_ms, outcome)"
 		" VALUES (1, 'ocr', 1, 'trusted', 0, 2, 'done')",
 		"INSERT INTO results (page, version, attempt, authoritative, type, created_ms, json, raw)"
@@ -197,8 +174,7 @@ static void make_template(void)
 	char why[256];
 
 	log_set_level((enum log_level)2);
-	if (clock_new(&ops, NULL, &system_clock) < 0 ||
-		typeset_parse(types_text, strlen(types_text), &types, why, sizeof(why)) < 0)
+	if (clock_new(&ops, NULL, &system_clock) < 0 || typeset_parse(types_text, strlen(types_text), &types, why, sizeof(why)) < 0)
 		abort();
 	make_folder();
 	if (open_spool(&s) < 0 || spool_job_freeze(s, "auto", route, 2, types, &job) < 0)
@@ -234,7 +210,7 @@ static void lay_out(bool sound)
 		put(template[i].path, template[i].content.data, template[i].content.len);
 }
 
-/* ---- the changes ---------------------------------------- */
+/* ---- the changes --------------------------------------------------------------------------------- */
 
 struct input {
 	const uint8_t *data;
@@ -329,7 +305,7 @@ static size_t change(struct input *in)
 	return t;
 }
 
-/* ---- lives ---------------------------------------- */
+/* ---- lives --------------------------------------------------------------------------------------- */
 
 static int look_around(struct spool *s)
 {
@@ -355,9 +331,7 @@ static int look_around(struct spool *s)
 static bool said_gone(struct spool *s, const char *id)
 {
 	int64_t n = 0;
-	int r = db_get_i64(spool_db(s), &n,
-		"SELECT 1 FROM gone WHERE page = ? UNION ALL SELECT 1 FROM pages WHERE page = ? AND file = 0", "ss", id,
-		id);
+	int r = db_get_i64(spool_db(s), &n, "SELECT 1 FROM gone WHERE page = ? UNION ALL SELECT 1 FROM pages WHERE page = ? AND file = 0", "ss", id, id);
 
 	return r != 0;
 }
@@ -368,14 +342,10 @@ static bool same_file(const char *name, const struct buf *was)
 	char path[256];
 
 	full_path(name, path);
-	return file_read(AT_FDCWD, path, 1 << 20, &now) == 0 && now.len == was->len &&
-	       memcmp(now.data, was->data, now.len) == 0;
+	return file_read(AT_FDCWD, path, 1 << 20, &now) == 0 && now.len == was->len && memcmp(now.data, was->data, now.len) == 0;
 }
 
-/*
- * Where it was, with a row; or whole in quarantine/, when neither the database nor types/ says any more what was
- * asked of it.
- */
+/* Where it was, with a row; or whole in quarantine/, when neither the database nor types/ says any more what was asked of it. */
 static void check_page(struct spool *s, size_t i, bool reconciled)
 {
 	const struct buf *was = template_file(targets[i]);

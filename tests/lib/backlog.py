@@ -96,8 +96,7 @@ class Backlog:
     def _fill(self, db, numbers, last, shape, exports):
         tables = {t: [] for t in ("documents", "pages", "attempts", "receipts", "results", "deliveries")}
         for i in numbers:
-            new = dict({"state": "queued", "reason": None, "rung": 0, "tries": 0, "tried_ms": 0, "tried_boot": None, "tried_boot_ms": None, "version": 0,
-                        "kept_ms": None}, **shape(i))
+            new = dict({"state": "queued", "reason": None, "rung": 0, "tries": 0, "tried_ms": 0, "tried_boot": None, "tried_boot_ms": None}, **shape(i))
             of = self.of[new.pop("of", 0)]
             answered, failed = new.pop("answered", None), new.pop("failed", False)
             self._add(tables, of, i, last, new, answered, failed, exports)
@@ -112,7 +111,7 @@ class Backlog:
             f.write(jpeg)
         tables["documents"].append(dict(of["document"], id=document, document=page))
         tables["pages"].append(dict(of["page"], seq=seq, page=page, document=document, accepted_ms=FIRST_MS + 7000 * seq, bytes=len(jpeg),
-                                    sha256=hashlib.sha256(jpeg).hexdigest(), **dict(new, version=1 if answered else new["version"])))
+                                    sha256=hashlib.sha256(jpeg).hexdigest(), **dict(new, version=1 if answered else 0, kept_ms=of["page"]["kept_ms"] if new["state"] == "done" else None)))
         if not answered and not failed:
             return
         last["attempts"] += 1

@@ -195,6 +195,10 @@ class Service:
                 except socket.timeout:
                     pass
 
+    def wait_page(self, page, state, timeout=120):
+        """One page alone, whatever else there is."""
+        return self.wait(lambda: self.call("Show", page=page)["page"]["state"] == state, timeout)
+
     def wait_states(self, ids, states, timeout=120):
         def reached():
             pages = self.pages()

@@ -164,7 +164,7 @@ static long long aged_out(void)
 
 static bool simulate(uint64_t seed, const char *base)
 {
-	char directory[PATH_SIZE], command[2 * PATH_SIZE + 16];
+	char directory[PATH_SIZE], command[PATH_SIZE + 16];
 
 	memset(world, 0, sizeof(*world));
 	world->seed = world->random = seed;
@@ -182,7 +182,7 @@ static bool simulate(uint64_t seed, const char *base)
 		printf("ok seed_%llu\n", (unsigned long long)seed);
 	}
 	fflush(stdout);
-	str_format(command, sizeof(command), "rm -rf %s %s.keys", directory, directory);
+	str_format(command, sizeof(command), "rm -rf %s", directory);
 	if (!getenv("SIM_KEEP") && system(command) != 0)
 		return false;
 	return !world->failed;

@@ -45,9 +45,24 @@ static int on_profile(unsigned int type, void *ud, void *statement, void *ns)
 	return 0;
 }
 
+/* Each commit takes its time, by the clock of the fixture. */
+static struct {
+	struct fixture *fixture;
+	int64_t n;
+} commits;
+
+static int on_commit(void *ud)
+{
+	commits.n++;
+	if (commits.fixture)
+		commits.fixture->boot += 60;
+	return 0;
+}
+
 /* Called for each database that is opened: sqlite3_auto_extension(). */
 static int watch(sqlite3 *db, char **why, const struct sqlite3_api_routines *api)
 {
+	sqlite3_commit_hook(db, on_commit, NULL);
 	return sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE, on_profile, NULL);
 }
 
@@ -207,6 +222,43 @@ TEST(no_statement_takes_longer_with_a_long_backlog)
 			test_fail(__FILE__, __LINE__, "%d steps (%d scanned) with %d rows, %d (%d) with %d: %s", many->steps, many->scanned,
 				MANY, was ? was->steps : 0, was ? was->scanned : 0, FEW, many->sql);
 	}
+	fixture_end(&f);
+	sqlite3_cancel_auto_extension((void (*)(void))watch);
+}
+
+/* Recovery of what a lost folder leaves: on slow flash each slice is over soon, and the loop has its turn. */
+TEST(slices_of_recovery_are_bounded_in_time)
+{
+	int64_t cursor = 0, before;
+	struct fixture f;
+	int r;
+
+	CHECK_INT(sqlite3_auto_extension((void (*)(void))watch), SQLITE_OK);
+	fixture_begin(&f);
+	add_pages(&f, 1, 800);
+	commits.n = 0;
+	while ((r = delivery_reconcile(f.spool, &cursor)) > 0)
+		;
+	CHECK_INT(r, 0);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM deliveries WHERE done_ms IS NULL"), 400);
+	CHECK(commits.n > 0 && commits.n <= 800 / 64 + 1);
+	commits.fixture = &f;
+	cursor = 0;
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE deliveries SET done_ms = 1", ""), 0);
+	for (int i = 0; i < 2; i++) {
+		before = commits.n;
+		CHECK_INT(delivery_reconcile(f.spool, &cursor), 1);
+		CHECK_INT(commits.n - before, 200 / 60 + 1);
+	}
+	/* Rows whose file is missing: a commit each. */
+	do {
+		before = commits.n;
+		r = spool_reconcile(f.spool);
+		CHECK(commits.n - before <= 200 / 60 + 1);
+	} while (r > 0);
+	CHECK_INT(r, 0);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'held' AND reason LIKE 'lost:%'"), 600);
+	commits.fixture = NULL;
 	fixture_end(&f);
 	sqlite3_cancel_auto_extension((void (*)(void))watch);
 }

@@ -1,7 +1,7 @@
 /*
- * Whatever is in the spool, it starts: each thing of it truncated, emptied, zeroed, overwritten, missing, not to
- * be read, or something else in its place; and each page of the database damaged. Then every page whose file is
- * intact is there and known, a new one is taken, and the next start finds nothing more to set aside.
+ * Whatever is in the spool, it starts: each thing of it truncated, emptied, zeroed, overwritten, missing, not to be read, or
+ * something else in its place; and each page of the database damaged. Then every page whose file is intact is there and
+ * known, a new one is taken, and the next start finds nothing more to set aside.
  */
 #include <stdarg.h>
 
@@ -34,8 +34,7 @@ static void shell(const char *fmt, ...)
 
 static const char *scratch(char *out)
 {
-	strcpy(out,
-		access("/dev/shm", W_OK) == 0 ? "/dev/shm/pageferry-damage.XXXXXX" : "/tmp/pageferry-damage.XXXXXX");
+	strcpy(out, access("/dev/shm", W_OK) == 0 ? "/dev/shm/pageferry-damage.XXXXXX" : "/tmp/pageferry-damage.XXXXXX");
 	CHECK(mkdtemp(out));
 	return out;
 }
@@ -53,9 +52,7 @@ static void done(struct fixture *f, const struct page_row *p)
 			  " VALUES (1, 1, 1, 1, 't', 1, '{\"a\":\"bcdefghijklmnopqrstuvwxyz\"}', '')",
 			  ""),
 		0);
-	CHECK_INT(
-		db_exec(spool_db(f->spool), "UPDATE pages SET version = 1, state = 'done' WHERE seq = ?", "i", p->seq),
-		0);
+	CHECK_INT(db_exec(spool_db(f->spool), "UPDATE pages SET version = 1, state = 'done' WHERE seq = ?", "i", p->seq), 0);
 	CHECK_INT(delivery_reconcile(f->spool, &cursor), 0);
 	CHECK_INT(delivery_run(f->spool, 10, NULL, NULL), 0);
 }
@@ -98,7 +95,7 @@ static void spoiled_end(struct spoiled *d)
 	fixture_end(&d->f);
 }
 
-/* ---- lives ---------------------------------------- */
+/* ---- lives --------------------------------------------------------------------------------------- */
 
 static int open_once(struct spoiled *d)
 {
@@ -136,7 +133,7 @@ static int live(struct spoiled *d, const char *what)
 	test_fail(__FILE__, __LINE__, "%s: damaged again and again", what);
 }
 
-/* ---- what must hold ---------------------------------------- */
+/* ---- what must hold ------------------------------------------------------------------------------ */
 
 static bool intact(const struct spoiled *d, const char *id)
 {
@@ -147,8 +144,7 @@ static bool intact(const struct spoiled *d, const char *id)
 	if (file_read(AT_FDCWD, path, 1 << 20, &was) < 0)
 		return false;
 	str_format(path, sizeof(path), "%s/pages/%s.jpg", d->folder, id);
-	return file_read(AT_FDCWD, path, 1 << 20, &is) == 0 && is.len == was.len &&
-	       memcmp(is.data, was.data, is.len) == 0;
+	return file_read(AT_FDCWD, path, 1 << 20, &is) == 0 && is.len == was.len && memcmp(is.data, was.data, is.len) == 0;
 }
 
 static void check_pages(struct spoiled *d, const bool sound[PAGES], const char *what)
@@ -196,10 +192,8 @@ static void check_told_once(struct spoiled *d, const char *what)
 
 	spool_close(take_ptr(d->f.spool));
 	r = live(d, what);
-	if (r < 0 || d->f.spool->set_aside || spool_reconciled(d->f.spool)->lost ||
-		spool_reconciled(d->f.spool)->rebuilt)
-		test_fail(__FILE__, __LINE__, "%s: the next start is not quiet: %d, %d set aside", what, r,
-			(int)d->f.spool->set_aside);
+	if (r < 0 || d->f.spool->set_aside || spool_reconciled(d->f.spool)->lost || spool_reconciled(d->f.spool)->rebuilt)
+		test_fail(__FILE__, __LINE__, "%s: the next start is not quiet: %d, %d set aside", what, r, (int)d->f.spool->set_aside);
 	spool_close(take_ptr(d->f.spool));
 }
 
@@ -214,7 +208,7 @@ static void check_case(struct spoiled *d, const bool sound[PAGES], const char *w
 	check_told_once(d, what);
 }
 
-/* ---- the damage ---------------------------------------- */
+/* ---- the damage ---------------------------------------------------------------------------------- */
 
 /* In `path` when it is a folder. */
 static void foreign(const char *path)
@@ -260,27 +254,15 @@ static void half(const char *path)
 		fill(path, 'x', size);
 	CHECK_INT(truncate(path, size), 0);
 }
-static void empty(const char *path)
-{
-	fill(path, 0, 0);
-}
-static void zeroed(const char *path)
-{
-	fill(path, 0, size_of(path));
-}
-static void garbage(const char *path)
-{
-	fill(path, 0xa5, size_of(path));
-}
+static void empty(const char *path) { fill(path, 0, 0); }
+static void zeroed(const char *path) { fill(path, 0, size_of(path)); }
+static void garbage(const char *path) { fill(path, 0xa5, size_of(path)); }
 static void huge(const char *path)
 {
 	fill(path, 'x', 10);
 	CHECK_INT(truncate(path, (off_t)1 << 36), 0);
 }
-static void missing(const char *path)
-{
-	remove_it(path);
-}
+static void missing(const char *path) { remove_it(path); }
 static void folder(const char *path)
 {
 	remove_it(path);
@@ -329,8 +311,8 @@ static const struct {
 };
 
 /* What stands for itself: "P" is the second page's file, "R" the first one's result, "T" the typeset. */
-static const char *const things[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "lock", "tmp/x",
-	"pages/notes.txt", "P", "R", "T", "pages", "tmp", "types", "results", "quarantine"};
+static const char *const things[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "lock", "tmp/x", "pages/notes.txt", "P", "R", "T",
+	"pages", "tmp", "types", "results", "quarantine"};
 
 static void path_of(const struct spoiled *d, const char *thing, char out[static 200])
 {
@@ -432,7 +414,7 @@ TEST(it_starts_whatever_is_in_the_place_of_each_thing)
 	spoiled_end(&d);
 }
 
-/* ---- the pages of the database ---------------------------------------- */
+/* ---- the pages of the database ------------------------------------------------------------------- */
 
 static void damage_page(const struct spoiled *d, off_t at, int kind)
 {
@@ -482,8 +464,7 @@ TEST(ten_thousand_foreign_files)
 	spoiled_begin(&d);
 	log_set_level((enum log_level)2);
 	case_begin(&d);
-	shell("cd %s/pages && seq -f 'stray-%%g' 10000 | xargs touch && cd %s/tmp && seq 10000 | xargs touch", d.folder,
-		d.folder);
+	shell("cd %s/pages && seq -f 'stray-%%g' 10000 | xargs touch && cd %s/tmp && seq 10000 | xargs touch", d.folder, d.folder);
 	check_case(&d, sound, "10,000 foreign files");
 	case_end(&d);
 	spoiled_end(&d);
