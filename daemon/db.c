@@ -178,7 +178,8 @@ static int make_file(const char *path, const char *file, char *why, size_t why_s
 	return dirfd < 0 ? -errno : fsync_dir(dirfd);
 }
 
-static int open_handle(struct db *d, const char *path, char *why, size_t why_size)
+/* `alone`: the index of the -wal is kept in memory, not in a -shm. */
+static int open_writable(struct db *d, const char *path, bool alone, char *why, size_t why_size)
 {
 	char file[4096];
 	int r, empty;
@@ -195,6 +196,9 @@ static int open_handle(struct db *d, const char *path, char *why, size_t why_siz
 	/* SQLite reads only when it could not open it to write, whatever the reason was: one that has passed would stay. */
 	if (r >= 0 && sqlite3_db_readonly(d->handle, "main") && access(file, W_OK) == 0)
 		r = -EIO;
+	/* Before the first look at the file. */
+	if (r >= 0 && alone)
+		r = run_once(d, "PRAGMA locking_mode = EXCLUSIVE");
 	if (r >= 0)
 		r = settings(d);
 	if (r < 0)
@@ -204,6 +208,16 @@ static int open_handle(struct db *d, const char *path, char *why, size_t why_siz
 		return empty;
 	r = settings_storage(d);
 	return r < 0 || !empty ? r : create(d);
+}
+
+static int open_handle(struct db *d, const char *path, char *why, size_t why_size)
+{
+	return open_writable(d, path, false, why, why_size);
+}
+
+static int open_handle_alone(struct db *d, const char *path, char *why, size_t why_size)
+{
+	return open_writable(d, path, true, why, why_size);
 }
 
 /* The file as a URI, with `query`; SQLite takes % and what follows for a character's code. */
@@ -286,7 +300,10 @@ static int open_by(int (*handle)(struct db *d, const char *path, char *why, size
 
 int db_open(const char *path, struct db **ret, char *why, size_t why_size)
 {
-	return open_by(open_handle, path, ret, why, why_size);
+	int r = open_by(open_handle, path, ret, why, why_size);
+
+	/* A disk that is full to the last block has none for a -shm, and what is there must be served all the same. */
+	return r == -ENOSPC ? open_by(open_handle_alone, path, ret, why, why_size) : r;
 }
 
 int db_open_readonly(const char *path, struct db **ret, char *why, size_t why_size)

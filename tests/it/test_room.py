@@ -122,6 +122,32 @@ def test_the_free_floor_and_back_without_a_restart():
         assert s.call("Scan")["pages"]
 
 
+def fill(path):
+    """To the last byte."""
+    with open(path, "wb", buffering=0) as f:
+        with contextlib.suppress(OSError):
+            while True:
+                f.write(bytes(4096))
+
+
+def test_a_start_on_a_disk_without_a_free_block():
+    """After a clean end and after a kill: what is there is served, and scanning goes on when there is room."""
+    with small_disk("size=64m", {"FreeFloor": "1M"}) as s:
+        ids = s.call("Scan")["pages"]
+        s.wait(lambda: drained(s))
+        for end in (s.stop, s.kill):
+            end()
+            fill(s.spool + "/filler")
+            assert os.statvfs(s.spool).f_bavail == 0
+            s.start()
+            assert list(s.pages())[-1] == ids[0] and lights(s)["captured"] == "double", lights(s)
+            refused(s, "must stay free")
+            os.unlink(s.spool + "/filler")
+            s.wait(lambda: lights(s)["captured"] != "double", 30)
+            assert s.call("Scan")["pages"]
+            s.wait(lambda: drained(s))
+
+
 def test_the_inode_floor():
     with small_disk("size=64m,nr_inodes=400", {"FreeFloor": "1M", "InodeFloor": "100"}) as s:
         ids = s.call("Scan")["pages"]
