@@ -123,6 +123,9 @@ static int set_aside(struct spool *s, const char *why)
 		"the spool's database is set aside, and made again from the page files: %s", why);
 	r = spool_mark(s, why);
 	STEP(SETASIDE_MARKED);
+	/* Planted: cut off when the -wal has gone, what is left is old, and taken for sound. */
+	if (r >= 0 && BUG("setaside-unmark-first"))
+		r = unlink_durable(s->dirfd, DAMAGED_MARK);
 	if (r >= 0)
 		r = quarantine_database(s, why);
 	return r;
@@ -250,9 +253,6 @@ int spool_meta_load(struct spool *s)
 	r = db_get_i64(s->db, &id, "SELECT 1 FROM meta WHERE key = 'spool_id'", "");
 	if (r == 0) {
 		r = database_lost(s);
-		/* Planted: cut off after it, it looks like a first start, and nothing says that the ledger is lost. */
-		if (r > 0 && BUG("setaside-unmark-first"))
-			unlink_durable(s->dirfd, DAMAGED_MARK);
 		if (r >= 0)
 			r = init_meta(s, r > 0);
 	}
