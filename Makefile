@@ -1,6 +1,7 @@
 # pageferry: one non-recursive Makefile.  `make help` lists the targets; V=1 shows the commands.
 #
-#   VARIANT=   empty: release.  asan: ASan+UBSan.  fault: with the step faults of tests/fault.c (never installed)
+#   VARIANT=   empty: release.  asan: ASan+UBSan.  fault: with the step faults of tests/fault.c (never installed).
+#              cov: the same, and gcc's counters
 
 ARCH     := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
 VARIANT  ?=
@@ -32,6 +33,9 @@ endif
 ifeq ($(VARIANT),fault)
 VARFLAGS := -DPAGEFERRY_FAULTS
 endif
+ifeq ($(VARIANT),cov)
+VARFLAGS := -DPAGEFERRY_FAULTS -O0 --coverage -fprofile-update=atomic -U_FORTIFY_SOURCE
+endif
 ifeq ($(VARIANT),fuzz)
 CC       := clang
 VARFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -U_FORTIFY_SOURCE
@@ -55,14 +59,14 @@ NEED_capture := capture base
 NEED_ocr     := ocr base
 NEED_daemon  := daemon hal cloud extract base
 NEED_ctl     := ctl base
-SYS_base     := -lcjson -linih -lmbedcrypto -lsystemd
+SYS_base     := -lcjson -linih -lmbedcrypto -lsystemd -lm
 SYS_cloud    := -lcurl
 SYS_capture  := -ljpeg -lpng -lm
 SYS_ocr      := -ltesseract -ljpeg
 SYS_daemon   := -lsqlite3 -lcurl
 link_libs     = $(foreach f,$(NEED_$(1)),$(call lib,$(f))) $(SYS_$(1)) $(SYS_base)
 
-.PHONY: all help check check-full bench install layering size lint format clean demo fuzz samples
+.PHONY: all help check check-full coverage bench install layering size lint format clean demo fuzz samples
 .DEFAULT_GOAL := all
 all: $(PROGRAMS)
 
@@ -72,6 +76,7 @@ help:
 	@echo "make check-full   the same under ASan+UBSan, and the long suites"
 	@echo "make sim SEEDS=    the courier over weeks of virtual time; or N= worlds from SEED= on, DAYS= of bad times each"
 	@echo "make torture      power cuts on a virtual machine: N=30 SEED= FS=\"ext4 f2fs btrfs\" STATES=0 BUGS="
+	@echo "make coverage     lines and branches of the spool, ledger and courier files that the suites reach"
 	@echo "make bench        figures for docs/benchmarks.md, as ratios against named peers"
 	@echo "make demo         the sample pages through a private service, offline"
 	@echo "make install DESTDIR= PREFIX=/usr"
@@ -89,7 +94,7 @@ $(O)/pageferry-ocr: $(O)/obj/ocr/main.o $(foreach f,$(NEED_ocr),$(call lib,$(f))
 $(O)/pageferryctl: $(O)/obj/ctl/main.o $(foreach f,$(NEED_ctl),$(call lib,$(f)))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $< $(call link_libs,ctl)
-ifeq ($(VARIANT),fault)
+ifneq ($(filter fault cov,$(VARIANT)),)
 FAULT_OBJ := $(O)/obj/tests/fault.o
 $(PROGRAMS): $(FAULT_OBJ)
 endif

@@ -175,7 +175,12 @@ static int export_page(struct maintain *m, struct spool *s, const struct maintai
 	}
 	if (r >= 0)
 		r = m->from_files ? result_from_file(x, s, p, results) : results_from_rows(x, s, p, results);
-	return r < 0 ? r : add_entry(x, p, problem, &results);
+	if (r >= 0)
+		r = add_entry(x, p, problem, &results);
+	/* It is in no manifest yet: when its row was damage, it comes again by its file. */
+	if (r < 0 && x->pages >= 0)
+		unlinkat(x->pages, name, 0);
+	return r;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------------------- */

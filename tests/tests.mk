@@ -69,6 +69,14 @@ check-full-only:
 	$(Q)$(MAKE) --no-print-directory VARIANT=fault sequence
 	$(Q)FULL=1 tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence
 
+# Which lines and branches of the spool, ledger and courier files the suites reach: tests/tools/coverage.py says how much is enough.
+COVERAGE_TESTS = $(UNIT_TESTS:$(O)/%=build/$(ARCH)-cov/%) build/$(ARCH)-cov/tests/sequence build/$(ARCH)-cov/sim/sim $(IT_SUITES) $(CRASH_SUITES)
+coverage:
+	$(Q)$(MAKE) --no-print-directory VARIANT=cov all tests sequence sim-program
+	$(Q)find build/$(ARCH)-cov -name '*.gcda' -delete
+	$(Q)tests/run --build build/$(ARCH)-cov --fault build/$(ARCH)-cov $(COVERAGE_TESTS); ran=$$?; \
+		tests/tools/coverage.py build/$(ARCH)-cov && exit $$ran
+
 # Coverage-guided runs of every target (clang's libFuzzer, ASan, UBSan), TIME= seconds each; findings land in build/*-fuzz/findings.
 # A finding is fixed and its input goes into tests/fuzz/corpus/TARGET/.
 TIME ?= 60

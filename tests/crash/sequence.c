@@ -145,7 +145,7 @@ static void quiet(void)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	if (null < 0 || dup2(null, STDERR_FILENO) < 0)
+	if (null < 0 || dup2(null, STDERR_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
 		abort();
 	close(null);
 }
@@ -188,6 +188,7 @@ static void suffer(const struct sequence *q, const struct fault *fault)
 	int descriptors, r, again = 0;
 	struct fixture f;
 
+	fflush(stdout);
 	quiet();
 	if (planted)
 		setenv("PAGEFERRY_BUG", planted, 1);
@@ -463,6 +464,7 @@ int main(int argc, char **argv)
 		abort();
 	sqlite3_initialize(); /* what stays allocated for good */
 	tzset();
+	printf("# a fault at every call\n"); /* the buffer is allocated here */
 	for (size_t i = 0; sequences[i]; i++)
 		if (wanted(sequences[i], argc, argv))
 			run_sequence(sequences[i]);

@@ -2,6 +2,7 @@
 #include "daemon/delivery.h"
 #include "daemon/keep.h"
 #include "daemon/ledger.h"
+#include "daemon/maintain_internal.h"
 #include "tests/crash/sequence.h"
 
 #define HASH    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -416,7 +417,7 @@ static const struct sequence drop = {
 	.verify = drop_verify,
 };
 
-/* ---- the start, and the rebuild -------------------------------------------------------------- */
+/* ---- the start --------------------------------------------------------------------------- */
 
 /* As the service does, until nothing is left to set right. */
 static int start_run(struct fixture *f, struct report *r)
@@ -474,6 +475,87 @@ static const struct sequence start = {
 	.lost = true,
 	.held = 2,
 };
+
+/* ---- export ---------------------------------------------------------------------------------- */
+
+static void export_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	base_page(f, r);
+}
+
+/* Each try into a folder of its own, in the spool's: fsck leaves it alone. */
+static void export_folder(char out[static 256], int n)
+{
+	str_format(out, 256, "%s/export-%d", test_tmpdir(), n);
+}
+
+static int export_run(struct fixture *f, struct report *r)
+{
+	static char folder[256];
+	static int tries;
+	char *args[] = {folder, NULL};
+	struct maintain m = {.clock = f->clock, .state = -1, .args = args, .n_args = 1};
+	int res;
+
+	export_folder(folder, ++tries);
+	CHECK(str_copy(m.directory, sizeof(m.directory), test_tmpdir()) > 0);
+	res = maintain_export(&m);
+	if (res != MAINTAIN_WELL)
+		return res < 0 ? res : -EIO;
+	r->number = tries;
+	r->acknowledged = true;
+	return 0;
+}
+
+static void exported_file(struct fixture *f, struct report *r, int dirfd, const char *page)
+{
+	_cleanup_buf_ struct buf there = BUF_MAX(1 << 20), here = BUF_MAX(1 << 20);
+	char name[PAGE_FILE_SIZE + 8];
+
+	str_format(name, sizeof(name), "pages/%s.jpg", page);
+	if (file_read(dirfd, name, 1 << 20, &there) < 0 || file_read(f->spool->dirfd, name, 1 << 20, &here) < 0 || there.len != here.len ||
+		memcmp(buf_str(&there), buf_str(&here), there.len) != 0)
+		problem(r, "the export lacks page %s", page);
+}
+
+/* A folder with a manifest is a whole export, or says itself what is not. */
+static void export_verify(struct fixture *f, struct report *r)
+{
+	char folder[256];
+
+	for (int n = 1; n <= 2; n++) {
+		_cleanup_buf_ struct buf text = BUF_MAX(1 << 20);
+		_cleanup_json_ cJSON *j = NULL;
+		_cleanup_close_ int dirfd = -1;
+		int64_t count, damaged;
+
+		export_folder(folder, n);
+		dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dirfd < 0 || file_read(dirfd, "manifest.json", 1 << 20, &text) < 0) {
+			if (r->acknowledged && r->number == n)
+				problem(r, "the export is lost");
+			continue;
+		}
+		if (json_parse(buf_str(&text), text.len, &j, NULL) < 0 || json_get_i64(j, "count", &count) < 0 ||
+			json_get_i64(j, "damaged", &damaged) < 0 || count != 2)
+			problem(r, "the export has a manifest and is not whole");
+		else
+			for (size_t i = 0; damaged == 0 && i < r->n_base; i++)
+				exported_file(f, r, dirfd, r->base[i]);
+	}
+}
+
+static const struct sequence export = {
+	.name = "export",
+	.bugs = {"export-manifest-first"},
+	.prepare = export_prepare,
+	.run = export_run,
+	.verify = export_verify,
+	.opens = true,
+};
+
+/* ---- set aside the database, rebuild ---------------------------------------------------------- */
 
 /* No page is left, only what was spent. */
 static void setaside_database_prepare(struct fixture *f, struct report *r)
@@ -541,4 +623,4 @@ static const struct sequence rebuild = {
 };
 
 const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop,
-	&start, &setaside_database, &rebuild, NULL};
+	&start, &setaside_database, &rebuild, &export, NULL};
