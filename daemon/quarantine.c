@@ -107,7 +107,7 @@ int quarantine_database(struct spool *s, const char *reason)
 		str_format(stem, sizeof(stem), "spool.db.%u", n);
 		r = stem_is_free(s, stem);
 	}
-	if (r >= 0)
+	if (r >= 0 && !BUG("setaside-reason-after"))
 		r = write_reason(s, stem, "spool.db", reason);
 	STEP(SETASIDE_REASON_WRITTEN);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(database_parts); i++) {
@@ -119,6 +119,8 @@ int quarantine_database(struct spool *s, const char *reason)
 		if (i == 0)
 			STEP(SETASIDE_WAL_MOVED);
 	}
+	if (r >= 0 && BUG("setaside-reason-after"))
+		r = write_reason(s, stem, "spool.db", reason);
 	STEP(SETASIDE_MOVED);
 	return r;
 }

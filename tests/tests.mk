@@ -20,7 +20,7 @@ define fuzz_replay
 $(1): $(O)/obj/tests/fuzz/$(notdir $(1)).o $(O)/obj/tests/fuzz/replay.o \
 		$(foreach f,$(NEED_$(call unit_folder,$(1))),$(call lib,$(f)))
 	$$(call say,LD,$$@)
-	$(Q)mkdir -p $$(@D) && $(CC) $$(ALLLDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call link_libs,$(call unit_folder,$(1)))
+	$(Q)mkdir -p $$(@D) && $(CC) $$(ALLLDFLAGS) -o $$@ $$(filter %.o,$$^) $$(FAULT_OBJ) $$(call link_libs,$(call unit_folder,$(1)))
 endef
 $(foreach t,$(FUZZ_REPLAY),$(eval $(call fuzz_replay,$(t))))
 

@@ -601,7 +601,7 @@ static void setaside_database_verify(struct fixture *f, struct report *r)
 
 static const struct sequence setaside_database = {
 	.name = "set aside the database",
-	.bugs = {"setaside-unmark-first", "rebuild-forget-mark"},
+	.bugs = {"setaside-reason-after", "rebuild-forget-mark"},
 	.prepare = setaside_database_prepare,
 	.run = setaside_database_run,
 	.verify = setaside_database_verify,
