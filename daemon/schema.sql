@@ -118,7 +118,7 @@ CREATE TABLE attempts (
 );
 CREATE INDEX attempts_page ON attempts (page);
 CREATE INDEX attempts_open ON attempts (id) WHERE closed_ms IS NULL;
-CREATE INDEX attempts_day ON attempts (opened_ms);
+CREATE INDEX attempts_paid ON attempts (opened_ms, settled_pusd, billed) WHERE settled_pusd > 0;	-- a day's cost
 
 -- Each version is written once; a later one supersedes it, both stay.
 CREATE TABLE results (

@@ -82,7 +82,7 @@ static void add_pages(struct fixture *f, int64_t from, int64_t to)
 		" CASE i % 4 WHEN 2 THEN 9000000000000 + i END FROM n",
 		"WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)"
 		" INSERT INTO attempts (id, page, backend, opened_ms, opened_trust, reserved_pusd, closed_ms, outcome, charged, billed,"
-		" settled_pusd) SELECT i, i, 'ocr', i, 'trusted', 0, i, 'done', 1, 'no', 0 FROM n",
+		" settled_pusd) SELECT i, i, 'ocr', 1893553445000 + i, 'trusted', 0, i, 'done', 1, 'no', 0 FROM n",
 		"WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)"
 		" INSERT INTO results (page, version, attempt, authoritative, type, created_ms, json, raw)"
 		" SELECT i, 1, i, 0, 'universal', i, '{}', '' FROM n WHERE i % 4 IN (1, 2)",
