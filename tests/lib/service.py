@@ -188,7 +188,7 @@ class Service:
                     return result
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError("waited %d s in vain; pages: %s\n%s" % (timeout, self.call("List")["pages"], self.read_log()[-3000:]))
+                    raise TimeoutError("waited %d s in vain; pages: %s\n%s" % (timeout, str(self.call("List")["pages"])[:1000], self.read_log()[-3000:]))
                 v.s.settimeout(min(left, self.poll))
                 try:
                     v.receive()
