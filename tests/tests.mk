@@ -106,6 +106,7 @@ demo: all
 
 bench: all
 	$(Q)tests/bench/bench.py --build $(O)
+	$(Q)PAGEFERRY_BUILD=$(abspath $(O)) PYTHONPATH=tests/lib tests/full/test_backlog.py
 
 # Power cuts (docs/reliability.md): N= random ones, STATES= flush boundaries of a recorded run on each of the file systems FS=.
 # SEED= repeats the choices of a run. BUGS=1: planted bugs are caught; BUG=NAME: this one is planted and the run fails.
