@@ -141,17 +141,14 @@ def test_queued_in_every_shape():
         b.service.stop()
 
 
-def test_provisional():
-    with Backlog() as b:
-        b.fill(N, lambda i: {"state": "provisional", "answered": "ocr", "lane": i % 2})
-        check(b, "provisional")
-        scan_while_it_waits(b, "provisional")
-
-
-def test_done():
+def test_answered():
     with Backlog() as b:
         b.fill(N, lambda i: {"state": "done", "answered": "jetson"})
-        check(b, "done")
+        check(b, "done and delivered")
+        b.service.stop()
+        reshape(b, "UPDATE pages SET state = 'provisional', kept_ms = NULL, lane = seq % 2; UPDATE attempts SET backend = 'ocr'")
+        check(b, "provisional")
+        scan_while_it_waits(b, "provisional")
 
 
 suite.main()
