@@ -64,7 +64,7 @@ check-full: check
 .PHONY: check-full-only
 check-full-only:
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan all tests
-	$(Q)tests/run --build build/$(ARCH)-asan --fault build/$(ARCH)-fault \
+	$(Q)PAGES=20000 tests/run --build build/$(ARCH)-asan --fault build/$(ARCH)-fault \
 		$(UNIT_TESTS:$(O)/%=build/$(ARCH)-asan/%) $(FUZZ_REPLAY:$(O)/%=build/$(ARCH)-asan/%) $(IT_SUITES) $(FULL_SUITES)
 	$(Q)$(MAKE) --no-print-directory VARIANT=fault sequence
 	$(Q)FULL=1 tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence

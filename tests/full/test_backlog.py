@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """100,000 pages: READY within 2 s of an empty spool's, private memory within 2 MiB, as many open files, in every shape that a long outage leaves.
-Prints the figures that docs/benchmarks.md reports; PAGES= for another number."""
+Prints the figures that docs/benchmarks.md reports; PAGES= for another number (make check-full: 20,000)."""
 import os
 import sqlite3
 import time
