@@ -51,6 +51,15 @@ struct sequence {
 	int64_t held; /* pages that are held at its end, at most */
 };
 extern const struct sequence *const sequences[]; /* ends with NULL */
+/* reads.c */
+extern const struct sequence reads, by_hand, obstacles;
+
+/* sequences.c: what bases are made of, and the service's start until nothing is left to set right. */
+int64_t base_page(struct fixture *f, struct report *r);
+void base_answer(struct fixture *f, int64_t seq, bool authoritative);
+void base_attempt(struct fixture *f, int64_t seq);
+void base_done(struct fixture *f, struct report *r); /* a page that is done and delivered: nothing may touch it */
+int start_run(struct fixture *f, struct report *r);
 
 /* invariants.c: of an open spool whose recovery has ended; the second of one that is closed, in a process of its own. */
 void check_invariants(struct fixture *f, struct report *r, const struct sequence *q);

@@ -55,7 +55,7 @@ static void answer_ready(struct fixture *f, int64_t attempt, bool authoritative)
 	};
 }
 
-static int64_t base_page(struct fixture *f, struct report *r)
+int64_t base_page(struct fixture *f, struct report *r)
 {
 	struct page_row p;
 
@@ -65,7 +65,7 @@ static int64_t base_page(struct fixture *f, struct report *r)
 	return p.seq;
 }
 
-static void base_answer(struct fixture *f, int64_t seq, bool authoritative)
+void base_answer(struct fixture *f, int64_t seq, bool authoritative)
 {
 	exchange_of(f, seq, authoritative ? "sydney" : "ocr");
 	answer_ready(f, ledger_open(f->spool, &x.open), authoritative);
@@ -73,7 +73,7 @@ static void base_answer(struct fixture *f, int64_t seq, bool authoritative)
 	answer_free(take_ptr(x.answer));
 }
 
-static void base_attempt(struct fixture *f, int64_t seq)
+void base_attempt(struct fixture *f, int64_t seq)
 {
 	exchange_of(f, seq, "sydney");
 	CHECK(ledger_open(f->spool, &x.open) > 0);
@@ -85,7 +85,7 @@ static void base_deliver(struct fixture *f)
 }
 
 /* A page that is done and delivered: nothing may touch it. */
-static void base_done(struct fixture *f, struct report *r)
+void base_done(struct fixture *f, struct report *r)
 {
 	base_answer(f, base_page(f, r), true);
 	base_deliver(f);
@@ -420,7 +420,7 @@ static const struct sequence drop = {
 /* ---- the start --------------------------------------------------------------------------- */
 
 /* As the service does, until nothing is left to set right. */
-static int start_run(struct fixture *f, struct report *r)
+int start_run(struct fixture *f, struct report *r)
 {
 	int64_t cursor = 0;
 	int res = 0;
@@ -623,4 +623,4 @@ static const struct sequence rebuild = {
 };
 
 const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop,
-	&start, &setaside_database, &rebuild, &export, NULL};
+	&start, &setaside_database, &rebuild, &export, &reads, &by_hand, &obstacles, NULL};
