@@ -47,7 +47,7 @@ static int open_walk(struct reconcile *c, int dirfd)
 	return 0;
 }
 
-/* The next name: 1, 0 at the end, or negative errno. */
+/* The next name, borrowed: 0 (untouched at the end), or negative errno. */
 static int walk_name(struct reconcile *c, const char **ret)
 {
 	struct dirent *e;
@@ -59,7 +59,7 @@ static int walk_name(struct reconcile *c, const char **ret)
 	if (!e)
 		return -errno;
 	*ret = e->d_name;
-	return 1;
+	return 0;
 }
 
 bool spool_slice_over(const struct spool *s, int items, int64_t started_ms)
@@ -80,7 +80,7 @@ int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, cons
 		const char *name = NULL;
 
 		r = walk_name(c, &name);
-		if (r <= 0)
+		if (r < 0 || !name)
 			return r;
 		r = fn(s, name);
 		if (r < 0)

@@ -272,14 +272,15 @@ static int open_file(struct folder *f, int dirfd, struct watch_file *file, struc
 		openat(dirfd, file->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct watch_look look;
 	char safe[TAKEN_NAME_SIZE];
-	int r = fd < 0 || fstat(fd, st) < 0 ? -errno : 0;
+	bool opened = fd >= 0 && fstat(fd, st) == 0;
+	int r = opened ? 0 : -errno;
 
 	if (r == -EWOULDBLOCK) { /* somebody else's lease */
 		watch_file_free(file, WRITER_SOME, now_ms, f->config->settle_ms);
 		return -1;
 	}
-	if (r < 0 || !S_ISREG(st->st_mode)) {
-		if (r < 0 && r != -ENOENT && !f->said_unreadable) {
+	if (!opened || !S_ISREG(st->st_mode)) {
+		if (!opened && r != -ENOENT && !f->said_unreadable) {
 			log_warning("watched folder %s: %s cannot be opened: %s; such files wait", f->config->name,
 				text_safe_copy(safe, sizeof(safe), file->name), errno_text(r));
 			f->said_unreadable = true;
