@@ -119,7 +119,7 @@ static bool disk_fails(void)
 {
 	if (world && world->kill_at_write > 0 && --world->kill_at_write == 0) {
 		sim_log("killed in the middle of writing");
-		_exit(LIFE_KILLED);
+		sim_exit(LIFE_KILLED);
 	}
 	if (!world || !world->disk_errno)
 		return false;

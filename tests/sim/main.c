@@ -67,6 +67,15 @@ void sim_log(const char *fmt, ...)
 		fprintf(stderr, "%s\n", world->log[(world->log_next - 1) % LOG_LINES]);
 }
 
+void __gcov_dump(void) __attribute__((weak));
+
+void sim_exit(int how)
+{
+	if (__gcov_dump) /* counters of a coverage build: _exit() would lose them */
+		__gcov_dump();
+	_exit(how);
+}
+
 void sim_fail(const char *fmt, ...)
 {
 	va_list ap;
@@ -75,7 +84,7 @@ void sim_fail(const char *fmt, ...)
 	vsnprintf(world->failure, sizeof(world->failure), fmt, ap);
 	va_end(ap);
 	world->failed = true;
-	_exit(LIFE_FAILED);
+	sim_exit(LIFE_FAILED);
 }
 
 /* What the service says becomes part of the log. */
@@ -107,7 +116,7 @@ static int live(const char *directory)
 	if (pid == 0) {
 		log_set_sink(log_sink);
 		log_set_level(LOG_LEVEL_INFO);
-		_exit(life_run(directory));
+		sim_exit(life_run(directory));
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return LIFE_FAILED;

@@ -112,6 +112,8 @@ int64_t sim_between(int64_t low, int64_t high); /* both included */
 bool sim_chance(int percent);
 int64_t sim_around(int64_t mean);
 void sim_log(const char *fmt, ...) _printf_(1, 2);
+/* Ends the life. */
+_Noreturn void sim_exit(int how);
 /* Says why, and ends the life. */
 _Noreturn void sim_fail(const char *fmt, ...) _printf_(1, 2);
 

@@ -152,10 +152,10 @@ static void end_life(void)
 		courier_stop(sim_service.courier);
 		courier_free(sim_service.courier);
 		spool_close(sim_service.spool);
-		_exit(LIFE_STOPPED);
+		sim_exit(LIFE_STOPPED);
 	}
 	sim_log("killed");
-	_exit(LIFE_KILLED);
+	sim_exit(LIFE_KILLED);
 }
 
 /* ---- people, disks ----------------------------------------------------------------------------------------------------------------- */
