@@ -200,8 +200,10 @@ static bool hopeless(struct courier *c, const struct due_class *k, const struct 
 /* Could any of the class's route take a page now (and, if so asked, as a probe)? */
 static bool somebody_ready(struct courier *c, const struct due_class *k, bool probe)
 {
-	const struct spool_job *job = spool_job_by_id(c->service->spool, k->job);
+	const struct spool_job *job;
 
+	if (spool_job_by_id(c->service->spool, k->job, &job) < 0)
+		return false;
 	for (size_t i = (size_t)MAX(k->rung, 0); job && i < job->n_route; i++) {
 		const struct backend *b = backend_find(c, job->route[i]);
 
@@ -211,12 +213,14 @@ static bool somebody_ready(struct courier *c, const struct due_class *k, bool pr
 	return false;
 }
 
-/* How many of them would be taken now. n < 0: an error, of none. */
+/* How many of them would be taken now. n < 0: an error, of none. A job that cannot be read just now is no fault of its pages. */
 static int consider_all(struct courier *c, const struct due_class *k, const struct due_page *pages, ssize_t n, struct picks *picks)
 {
-	const struct spool_job *job = spool_job_by_id(c->service->spool, k->job);
-	int found = 0;
+	const struct spool_job *job;
+	int found = 0, r = n > 0 ? spool_job_by_id(c->service->spool, k->job, &job) : 0;
 
+	if (r < 0)
+		return r;
 	for (ssize_t i = 0; i < n; i++)
 		if (!in_flight(c, pages[i].seq) && !hopeless(c, k, job, &pages[i]))
 			found += consider(c, k, job, &pages[i], picks);
@@ -233,6 +237,8 @@ static int look_at_class(struct courier *c, const struct due_class *k, struct pi
 
 	n = due_pages(spool, k, pages, (size_t)window);
 	found = consider_all(c, k, pages, n, picks);
+	if (found < 0)
+		return found;
 	if (n < window)
 		return (int)MIN(n, 0);
 	if (found == 0 && c->wide && somebody_ready(c, k, false)) {

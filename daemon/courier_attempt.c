@@ -26,30 +26,39 @@ void attempt_free(struct attempt *a)
 }
 
 /* A fallback that has failed this page for good, or used up its tries, is not asked again before a person's retry. */
-static bool is_passed(struct courier *c, const struct due_page *p, const struct backend *b)
+static int is_passed(struct courier *c, const struct due_page *p, const struct backend *b)
 {
 	struct due_history h;
+	int r;
 
 	if (p->tried_ms == 0) /* no attempt counts */
 		return false;
-	return due_history(c->service->spool, p->seq, p->retried, b->config->name, &h) >= 0 &&
-		(h.cannot || h.tries >= b->config->tries);
+	r = due_history(c->service->spool, p->seq, p->retried, b->config->name, &h);
+	return r < 0 ? r : h.cannot || h.tries >= b->config->tries;
 }
 
-static void page_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung, bool all,
+/* Negative errno: the ledger could not tell of one, at which the page waits. */
+static int page_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung, bool all,
 	enum rung_state rungs[static ROUTE_MAX])
 {
 	bool fallback = false;
+	int ret = 0;
 
 	for (size_t i = 0; i < job->n_route; i++) {
 		const struct backend *b = backend_find(c, job->route[i]);
 
 		rungs[i] = b ? backend_rung(b, p->seq) : RUNG_ABSENT;
 		/* Where it is down nobody is asked anyway: in an outage a look costs less. */
-		if (fallback && b && (all || rungs[i] != RUNG_DOWN) && is_passed(c, p, b))
-			rungs[i] = RUNG_PASSED;
+		if (fallback && b && (all || rungs[i] != RUNG_DOWN)) {
+			int passed = is_passed(c, p, b);
+
+			if (passed != 0)
+				rungs[i] = passed < 0 ? RUNG_WAIT : RUNG_PASSED;
+			ret = MIN(ret, passed);
+		}
 		fallback |= b && i >= rung;
 	}
+	return ret;
 }
 
 void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
@@ -58,11 +67,11 @@ void attempt_rungs(struct courier *c, const struct spool_job *job, const struct 
 	page_rungs(c, job, p, rung, false, rungs);
 }
 
-void attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX])
+int attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX])
 {
 	const struct due_page p = {.seq = row->seq, .tried_ms = row->tried_ms, .retried = row->retried};
 
-	page_rungs(c, row->job, &p, (size_t)row->rung, true, rungs);
+	return page_rungs(c, row->job, &p, (size_t)row->rung, true, rungs);
 }
 
 size_t attempt_answered_index(const struct spool_job *job, const char *backend)

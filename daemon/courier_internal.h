@@ -61,6 +61,7 @@ struct attempt {
 	int64_t deadline_ms;         /* boottime */
 	/* after the reply, until the commit has succeeded */
 	bool answered;
+	bool decided;                /* what becomes of the page, in `close` */
 	struct reply reply;          /* without what it borrowed */
 	struct verdict verdict;
 	struct answer *answer;
@@ -127,7 +128,7 @@ void attempt_link(struct attempt *a);
 void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
 	enum rung_state rungs[static ROUTE_MAX]);
 /* All of it, for a row. */
-void attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX]);
+int attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX]);
 /* The index of the backend that gave the current answer; n_route: none of the route. */
 size_t attempt_answered_index(const struct spool_job *job, const char *backend);
 

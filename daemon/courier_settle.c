@@ -58,15 +58,6 @@ static int64_t settled_cost(const struct attempt *a)
 	return a->verdict.billed ? a->open.reserved_pusd : 0;
 }
 
-/* What the page has had from this backend since a person's last retry, with this one. */
-static struct due_history history(struct attempt *a)
-{
-	struct due_history h = {0};
-
-	due_history(a->courier->service->spool, a->row.seq, a->row.retried, a->backend->config->name, &h);
-	return h;
-}
-
 /*
  * The last try? One that does not count (the server is taken to be in trouble, not the page) may have been billed all the
  * same: there is a bound to those too, far away, so that nobody pays for ever for two pages that no answer comes to.
@@ -92,13 +83,15 @@ static void say_why_held(struct attempt *a, const struct due_history *h)
 			n == 1 ? "" : "s", a->backend->config->name);
 }
 
-static void decide(struct attempt *a)
+/* What the ledger cannot tell now is asked again: taken for nothing, it would be one try more. */
+static int decide(struct attempt *a)
 {
+	struct spool *spool = a->courier->service->spool;
 	char answered[BACKEND_NAME_SIZE];
 	enum rung_state rungs[ROUTE_MAX];
 	struct route_decision d;
 	struct verdict *v = &a->verdict;
-	struct due_history h = history(a);
+	struct due_history h;
 	struct route_case k = {
 		.rungs = rungs,
 		.n = a->row.job->n_route,
@@ -108,10 +101,15 @@ static void decide(struct attempt *a)
 		.asked = a->asked,
 		.outcome = v->page,
 	};
+	int r = due_history(spool, a->row.seq, a->row.retried, a->backend->config->name, &h);
 
-	ledger_answered(a->courier->service->spool, &a->row, answered);
+	if (r >= 0)
+		r = ledger_answered(spool, &a->row, answered);
+	if (r >= 0)
+		r = attempt_row_rungs(a->courier, &a->row, rungs);
+	if (r < 0)
+		return r;
 	k.answered = attempt_answered_index(a->row.job, answered);
-	attempt_row_rungs(a->courier, &a->row, rungs);
 	k.exhausted = exhausted(a, &h);
 	if (k.exhausted)
 		k.outcome = v->page = PAGE_RETRY;
@@ -123,7 +121,7 @@ static void decide(struct attempt *a)
 		.page = &a->row,
 		.open = &a->open,
 		.verdict = v,
-		.reply = &a->reply,
+		.reply = a->answered ? &a->reply : NULL,
 		.settled_pusd = settled_cost(a),
 		.charged = d.charged,
 		.state = d.state,
@@ -133,6 +131,8 @@ static void decide(struct attempt *a)
 		.answer = a->answer,
 		.raw = a->answer ? v->answer : NULL,
 	};
+	a->decided = true;
+	return 0;
 }
 
 /* ---- committing and telling -------------------------------------------------------------------------------------------------- */
@@ -198,15 +198,25 @@ static void tell(struct attempt *a, int64_t version)
 
 static int on_settle_timer(sd_event_source *source, uint64_t us, void *ud);
 
+/* Closed as decided; that may be open still. */
+static int close_attempt(struct attempt *a, int64_t *ret_version)
+{
+	int r = a->decided ? 0 : decide(a);
+
+	if (r < 0)
+		return r;
+	/* Planted: a page that was not touched leaves its attempt open. */
+	if (BUG("courier-attempt-left-open") && a->verdict.page == PAGE_UNTOUCHED)
+		return -ENOENT;
+	return ledger_close(a->courier->service->spool, &a->close, ret_version);
+}
+
 /* 0: committed and gone; negative errno: kept. */
 static int commit(struct attempt *a)
 {
 	struct courier *c = a->courier;
 	int64_t version = 0;
-	/* Planted: a page that was not touched leaves its attempt open. */
-	int r = BUG("courier-attempt-left-open") && a->verdict.page == PAGE_UNTOUCHED
-			? -ENOENT
-			: ledger_close(c->service->spool, &a->close, &version);
+	int r = close_attempt(a, &version);
 
 	if (r < 0 && r != -EALREADY && r != -ENOENT) {
 		service_storage(c->service, r);
@@ -257,7 +267,6 @@ static void judged(struct attempt *a, const struct reply *reply)
 	a->reply.body = NULL;
 	a->reply.len = 0;
 	a->answered = true;
-	decide(a);
 	settle(a);
 }
 
@@ -301,7 +310,6 @@ void attempt_unsent(struct attempt *a, const char *reason, const char *message)
 
 void attempt_abandon(struct attempt *a)
 {
-	struct courier *c = a->courier;
 	int64_t version;
 	int r;
 
@@ -310,10 +318,8 @@ void attempt_abandon(struct attempt *a)
 	if (!a->answered) {
 		verdict_set(&a->verdict, PAGE_UNTOUCHED, BACKEND_OK, "stopped", "the service stopped before the answer came");
 		a->verdict.billed = true;
-		decide(a);
-		a->close.reply = NULL;
 	}
-	r = ledger_close(c->service->spool, &a->close, &version);
+	r = close_attempt(a, &version);
 	if (r < 0)
 		log_warning("attempt %" PRIi64 " stays open (%s): the next start settles it", a->id, errno_text(r));
 	unlink_attempt(a);

@@ -153,11 +153,15 @@ int spool_job_or_unreadable(struct spool *s, int64_t id, const struct spool_job 
 	return r == -ENOENT ? 0 : r;
 }
 
-const struct spool_job *spool_job_by_id(struct spool *s, int64_t id)
+int spool_job_by_id(struct spool *s, int64_t id, const struct spool_job **ret)
 {
 	const struct spool_job *j;
+	int r = spool_job_or_unreadable(s, id, &j);
 
-	return spool_job_or_unreadable(s, id, &j) >= 0 && job_readable(j) ? j : NULL;
+	if (r < 0)
+		return r;
+	*ret = job_readable(j) ? j : NULL;
+	return 0;
 }
 
 /* ---- freezing -------------------------------------------------------------------------------- */

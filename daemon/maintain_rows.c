@@ -56,9 +56,15 @@ static void check_file(struct fsck *k, const struct row *p)
 
 static int check_job(struct fsck *k, const struct row *p)
 {
-	if (!streq(p->state, "done") && !spool_job_by_id(k->s, p->job))
+	const struct spool_job *job;
+	int r;
+
+	if (streq(p->state, "done"))
+		return 0;
+	r = spool_job_by_id(k->s, p->job, &job);
+	if (r >= 0 && !job)
 		found(k, p, "page-job", REMEDY_PERSON, "what was asked of it cannot be read", "hand the page file in again: pageferryctl extract");
-	return 0;
+	return r;
 }
 
 /* ---- results ------------------------------------------------------------------------------------------------------------------ */

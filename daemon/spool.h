@@ -91,7 +91,8 @@ const struct spool_reconciled *spool_reconciled(const struct spool *s);
 /* Freezes a job: canonical JSON of type, route and typeset, stored once. */
 int spool_job_freeze(struct spool *s, const char *type, const char *const *route, size_t n_route,
 	const struct typeset *all, const struct spool_job **ret);
-const struct spool_job *spool_job_by_id(struct spool *s, int64_t id); /* NULL if unknown or unreadable */
+/* NULL if unknown or unreadable. Negative errno: it could not be read just now. */
+int spool_job_by_id(struct spool *s, int64_t id, const struct spool_job **ret);
 
 /* Is there room for one more page? 0, or -ENOSPC / -EDQUOT / -EROFS / -EIO with a sentence for people. */
 int spool_room(struct spool *s, char *why, size_t why_size);

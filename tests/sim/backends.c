@@ -72,7 +72,7 @@ static struct http_transfer *transfer_new(struct backend *b, const struct reques
 
 int http_send(struct http *h, const struct request *req, http_done_fn done, void *ud, struct http_transfer **ret)
 {
-	bool probe = streq(req->method, "GET");
+	bool probe = streq(req->method, "GET"), was = hiccups_arm(false);
 	struct attempt *a = ud;
 	struct http_transfer *t;
 
@@ -80,6 +80,7 @@ int http_send(struct http *h, const struct request *req, http_done_fn done, void
 		check_probe(ud);
 	else
 		check_send(a);
+	hiccups_arm(was);
 	t = transfer_new(probe ? ud : a->backend, req, done, ud);
 	if (!t)
 		return -ENOMEM;
@@ -91,10 +92,12 @@ int http_send(struct http *h, const struct request *req, http_done_fn done, void
 int helper_send(sd_event *e, const struct helper_options *o, const struct request *req, helper_reply_fn done, void *ud,
 	struct helper **ret)
 {
+	bool was = hiccups_arm(false);
 	struct attempt *a = ud;
 	struct http_transfer *t;
 
 	check_send(a);
+	hiccups_arm(was);
 	t = transfer_new(a->backend, req, done, ud);
 	if (!t)
 		return -ENOMEM;
@@ -260,7 +263,9 @@ static void answer(struct http_transfer *t)
 			ocr_answers(&r, trait, text, sizeof(text));
 	}
 	sim_log("%s answers %s: %d %s", t->probed->config->name, t->attempt ? t->attempt->row.id : "the probe", r.status, r.detail);
+	hiccups_arm(true);
 	t->done(t->ud, &r);
+	hiccups_arm(false);
 	free(t);
 }
 

@@ -19,9 +19,11 @@ static const char types_json[] =
 
 int64_t sim_sql(const char *sql)
 {
+	bool was = hiccups_arm(false);
 	int64_t v = 0;
 	int r = db_get_i64(spool_db(sim_service.spool), &v, sql, "");
 
+	hiccups_arm(was);
 	if (r < 0)
 		sim_fail("the database says %s to %s", errno_text(r), sql);
 	return v;
@@ -149,9 +151,11 @@ static int on_reconcile(sd_event_source *source, void *ud)
 		r = spool_reconcile(s->spool);
 		if (r == 0) {
 			s->spool_reconciled = true;
+			hiccups_arm(false);
 			check_spool();
 			if (world->final)
 				world_person_clears();
+			hiccups_arm(true);
 			courier_start(s->courier);
 			r = 1;
 		}

@@ -2,6 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include <dlfcn.h>
+#include <sqlite3.h>
 #include <sys/random.h>
 
 /* The courier only hands these on. */
@@ -96,10 +97,12 @@ bool loop_run_ready(void)
 	if (!best)
 		return false;
 	best->due_t = INT64_MAX;
+	hiccups_arm(true);
 	if (best->on_time)
 		best->on_time(best, (uint64_t)world->t * 1000, best->ud);
 	else
 		best->on_turn(best, best->ud);
+	hiccups_arm(false);
 	return true;
 }
 
@@ -161,4 +164,39 @@ ssize_t write(int fd, const void *data, size_t len)
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "write");
 	return fd > 2 && disk_fails() ? -1 : real(fd, data, len);
+}
+
+/* ---- hiccups: one call fails, and the next works again ------------------------------------------------------------------------ */
+
+static bool armed;
+
+bool hiccups_arm(bool on)
+{
+	bool was = armed;
+
+	armed = on;
+	return was;
+}
+
+static bool hiccup(void)
+{
+	if (!armed || !world || world->hiccup == 0 || --world->hiccup > 0)
+		return false;
+	hiccups_arm(false); /* the log is not part of it */
+	sim_log("a hiccup");
+	hiccups_arm(true);
+	return true;
+}
+
+int sqlite3_step(sqlite3_stmt *st)
+{
+	static const int errors[] = {SQLITE_IOERR, SQLITE_FULL, SQLITE_NOMEM};
+	static int (*real)(sqlite3_stmt *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
+	/* A rollback ends no less than SQLite has ended by itself. */
+	if (armed && !starts_with(sqlite3_sql(st), "ROLLBACK") && hiccup())
+		return errors[world->t % (int64_t)ARRAY_SIZE(errors)];
+	return real(st);
 }

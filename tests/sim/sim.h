@@ -33,7 +33,7 @@ enum trait { PLAIN, TOO_LONG, REFUSED, BREAKS_SYDNEY, UNREADABLE, HUGE, TRAITS }
 /* How a life ends. */
 enum { LIFE_DONE = 0, LIFE_FAILED = 1, LIFE_KILLED = 42, LIFE_STOPPED = 43, LIFE_NO_START = 44 };
 
-enum happening { SCAN, BACKLOG, WEATHER_SYDNEY, WEATHER_JETSON, WEATHER_OCR, CLOCK, SUSPEND, KILL, PERSON, DISK, LEDGER, HOURLY, HAPPENINGS };
+enum happening { SCAN, BACKLOG, WEATHER_SYDNEY, WEATHER_JETSON, WEATHER_OCR, CLOCK, SUSPEND, KILL, PERSON, DISK, HICCUP, LEDGER, HOURLY, HAPPENINGS };
 
 #define PROGRESS_HOURS  3 /* enough for some hundred pages, 4 at a time, and what backoff may be left */
 #define KEEP_PAGES_MS   (2 * DAY_MS)
@@ -85,6 +85,7 @@ struct world {
 	/* storage */
 	int disk_errno;      /* what writing gives; 0: it works */
 	int64_t disk_until_t;
+	int hiccup;          /* so many calls on, one step of SQLite fails; 0: no */
 	int kill_at_write;   /* this many writes or syncs on, the life ends; 0: no */
 	/* what was promised */
 	int64_t accepted;
@@ -120,6 +121,9 @@ _Noreturn void sim_fail(const char *fmt, ...) _printf_(1, 2);
 /* loop.c: sources that the courier makes, and the requests that are out */
 bool loop_run_ready(void);         /* runs one that is due now */
 int64_t loop_next_t(void);         /* when one will be; INT64_MAX: never */
+
+/* Only the service's own calls count, not those of the simulation: it arms them around its turns. What was. */
+bool hiccups_arm(bool on);
 
 /* backends.c */
 bool transfers_run(void);          /* ends one that is due now, or lets it arrive */

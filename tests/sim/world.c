@@ -149,8 +149,10 @@ static void end_life(void)
 		reboot();
 	if (!power && sim_chance(40)) {
 		sim_log("restarted in order");
+		hiccups_arm(true);
 		courier_stop(sim_service.courier);
 		courier_free(sim_service.courier);
+		hiccups_arm(false);
 		spool_close(sim_service.spool);
 		sim_exit(LIFE_STOPPED);
 	}
@@ -214,6 +216,14 @@ static void change_disk(void)
 	sim_log("the disk: %s", world->disk_errno ? errno_text(-world->disk_errno) : "works");
 }
 
+static void begin_hiccup(void)
+{
+	world->hiccup = (int)sim_between(1, sim_chance(50) ? 10 : 100);
+	for (int i = 0; i < SIM_BACKENDS; i++)
+		world->backends[i].fair_since_t = world->t;
+	sim_log("a hiccup %d calls on", world->hiccup);
+}
+
 /* The rebuild's mark; and a person's word some time later. */
 static void change_ledger(void)
 {
@@ -250,6 +260,7 @@ void world_calm(void)
 		set_weather(i, FINE, 100);
 	set_clock(0, true);
 	world->disk_errno = 0;
+	world->hiccup = 0;
 	world->kill_at_write = 0;
 	if (world->ledger_lost)
 		change_ledger();
@@ -328,6 +339,9 @@ void world_happen(void)
 	case DISK:
 		change_disk();
 		break;
+	case HICCUP:
+		begin_hiccup();
+		break;
 	case LEDGER:
 		change_ledger();
 		break;
@@ -345,7 +359,7 @@ void world_begin(int64_t days)
 	static const int64_t means[HAPPENINGS] = {
 		[SCAN] = 5 * HOUR_MS, [BACKLOG] = 40 * HOUR_MS, [WEATHER_SYDNEY] = 10 * HOUR_MS, [WEATHER_JETSON] = 14 * HOUR_MS,
 		[WEATHER_OCR] = 60 * HOUR_MS, [CLOCK] = 20 * HOUR_MS, [SUSPEND] = 80 * HOUR_MS, [KILL] = 9 * HOUR_MS,
-		[PERSON] = 16 * HOUR_MS, [DISK] = 70 * HOUR_MS, [LEDGER] = 90 * HOUR_MS,
+		[PERSON] = 16 * HOUR_MS, [DISK] = 70 * HOUR_MS, [HICCUP] = 2 * HOUR_MS, [LEDGER] = 90 * HOUR_MS,
 	};
 
 	world->boots = 1;

@@ -7,7 +7,7 @@ TEST(jobs_are_frozen_once)
 {
 	static const char *const route[] = {"sydney", "ocr"}, *const other[] = {"ocr"},
 				 *const bad[] = {"No Name"};
-	const struct spool_job *a, *b, *c;
+	const struct spool_job *a, *b, *c, *none;
 	struct fixture f;
 
 	fixture_begin(&f);
@@ -27,7 +27,7 @@ TEST(jobs_are_frozen_once)
 	fixture_reopen(&f);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM jobs"), 3);
 	CHECK_STR(f.job->types->types[0]->name, "universal");
-	CHECK(!spool_job_by_id(f.spool, 999));
+	CHECK(spool_job_by_id(f.spool, 999, &none) == 0 && !none);
 	fixture_end(&f);
 }
 
@@ -49,7 +49,7 @@ TEST(jobs_that_cannot_be_read_are_held_and_mended)
 	fixture_reopen(&f);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_STR(p.job->type, "unknown");
-	CHECK(!spool_job_by_id(f.spool, p.job->id));
+	CHECK(spool_job_by_id(f.spool, p.job->id, &j) == 0 && !j);
 	fixture_reconcile(&f);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_HELD);
