@@ -80,11 +80,12 @@ help:
 	@echo "make check-full   the same under ASan+UBSan, and the long suites"
 	@echo "make sim SEEDS=    the courier over weeks of virtual time; or N= worlds from SEED= on, DAYS= of bad times each"
 	@echo "make torture      power cuts on a virtual machine: N=30 SEED= FS=\"ext4 f2fs btrfs\" STATES=0 BUGS="
+	@echo "make fuzz TIME=60 every fuzz target for so many seconds"
 	@echo "make coverage     lines and branches of the spool, ledger and courier files that the suites reach"
 	@echo "make bench        figures for docs/benchmarks.md, as ratios against named peers"
 	@echo "make demo         the sample pages through a private service, offline"
 	@echo "make install DESTDIR= PREFIX=/usr"
-	@echo "make layering lint size format fuzz samples clean"
+	@echo "make layering lint size format samples clean"
 
 $(O)/pageferryd: $(O)/obj/daemon/main.o $(foreach f,$(NEED_daemon),$(call lib,$(f)))
 	$(call say,LD,$@)
@@ -123,7 +124,7 @@ $(GEN):
 	$(Q)mkdir -p $(@D) && sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 $(call objs,$(call srcs,daemon)): | $(GEN)
 
-# Written only when the day changes: what includes it is then built again, all of it or nothing.
+# Written only when the commit changes: what includes it is then built again, all of it or nothing.
 BUILD_DATE_H := $(O)/gen/build-date.h
 .PHONY: force
 $(BUILD_DATE_H): force
