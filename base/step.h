@@ -7,7 +7,7 @@
 #pragma once
 
 #define STEPS(X)                                                               \
-	/* accept: daemon/spool.c */                                           \
+	/* accept: daemon/accept.c */                                          \
 	X(ACCEPT_TMP_CREATED, "accept.tmp-created")                            \
 	X(ACCEPT_PARTLY_WRITTEN, "accept.partly-written")                      \
 	X(ACCEPT_WRITTEN, "accept.written")                                    \
@@ -24,7 +24,7 @@
 	X(WATCH_REASON_WRITTEN, "watch.reason-written")                        \
 	X(WATCH_REFUSED_MOVED, "watch.refused-moved")                          \
 	X(WATCH_REFUSED_NOTED, "watch.refused-noted")                          \
-	/* send: daemon/ledger.c, daemon/courier.c */                          \
+	/* send: daemon/ledger.c, courier_attempt.c */                          \
 	X(SEND_RESERVED, "send.reserved")                                      \
 	X(SEND_COMMITTED, "send.committed")                                    \
 	X(SEND_STARTED, "send.started")                                        \

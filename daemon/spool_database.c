@@ -123,12 +123,7 @@ static int set_aside(struct spool *s, const char *why)
 		"the spool's database is set aside, and made again from the page files: %s", why);
 	r = spool_mark(s, why);
 	STEP(SETASIDE_MARKED);
-	/* Planted: cut off when the -wal has gone, what is left is old, and taken for sound. */
-	if (r >= 0 && BUG("setaside-unmark-first"))
-		r = unlink_durable(s->dirfd, DAMAGED_MARK);
-	if (r >= 0)
-		r = quarantine_database(s, why);
-	return r;
+	return r < 0 ? r : quarantine_database(s, why);
 }
 
 /* Why the mark was set, in its own words. */
