@@ -345,17 +345,29 @@ static bool same_file(const char *name, const struct buf *was)
 	return file_read(AT_FDCWD, path, 1 << 20, &now) == 0 && now.len == was->len && memcmp(now.data, was->data, now.len) == 0;
 }
 
+/* In quarantine/, whole, under its name or, when something else had that, the next one. */
+static bool is_aside(const char *id, const struct buf *was)
+{
+	char aside[64], path[256];
+	struct stat st;
+
+	str_format(aside, sizeof(aside), "quarantine/%s.jpg", id);
+	for (unsigned int n = 1; !same_file(aside, was); n++) {
+		full_path(aside, path);
+		if (lstat(path, &st) < 0)
+			return false;
+		str_format(aside, sizeof(aside), "quarantine/%s.jpg.%u", id, n);
+	}
+	return true;
+}
+
 /* Where it was, with a row; or whole in quarantine/, when neither the database nor types/ says any more what was asked of it. */
 static void check_page(struct spool *s, size_t i, bool reconciled)
 {
 	const struct buf *was = template_file(targets[i]);
 	struct page_row p;
-	char aside[64];
 
-	if (said_gone(s, ids[i]))
-		return;
-	str_format(aside, sizeof(aside), "quarantine/%s.jpg", ids[i]);
-	if (same_file(aside, was))
+	if (said_gone(s, ids[i]) || is_aside(ids[i], was))
 		return;
 	assert(same_file(targets[i], was));
 	if (reconciled)
