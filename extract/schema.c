@@ -15,8 +15,9 @@
 #define SCHEMA_MAX_ENUM    256
 #define SCHEMA_MAX_COUNT   1000000
 /* Repetitions multiply in the compiled automaton: their product is capped, so that a pattern cannot eat the
- * memory. */
+ * memory. What may be skipped is capped with them: glibc's regcomp() takes time in the third power of it. */
 #define SCHEMA_MAX_REPEATS 1024
+#define SCHEMA_MAX_SKIPS   512
 /* No pattern is run over longer texts. */
 #define SCHEMA_MAX_MATCH 4096
 #define PATH_SIZE        192
@@ -184,15 +185,18 @@ static uint64_t bound_repeats(const char **p)
 
 /*
  * How many copies of its parts regcomp() makes of a pattern at most, as if every repetition were inside every
- * other: a{n,m} is m copies, a+ is aa*. 0 if a { } is not understood.
+ * other: a{n,m} is m copies, a+ is aa*. 0 if a { } is not understood. ret_skips: how many of its parts can
+ * match nothing or are one of several, in all copies.
  */
-static uint64_t pattern_repeats(const char *p)
+static uint64_t pattern_repeats(const char *p, uint64_t *ret_skips)
 {
-	uint64_t product = 1;
+	uint64_t product = 1, skips = 0;
 
 	for (; *p && product > 0 && product <= SCHEMA_MAX_REPEATS; p++) {
 		if (*p == '\\' && p[1]) {
 			p++;
+		} else if (strchr("?*|(", *p)) {
+			skips++;
 		} else if (*p == '+') {
 			product *= 2;
 		} else if (*p == '{') {
@@ -202,6 +206,7 @@ static uint64_t pattern_repeats(const char *p)
 				break;
 		}
 	}
+	*ret_skips = skips * product;
 	return product;
 }
 
@@ -209,7 +214,7 @@ static uint64_t pattern_repeats(const char *p)
  * refused. */
 static const char *pattern_trouble(const char *p)
 {
-	uint64_t repeats = pattern_repeats(p);
+	uint64_t skips, repeats = pattern_repeats(p, &skips);
 
 	if (strlen(p) > SCHEMA_MAX_PATTERN)
 		return "is too long";
@@ -217,6 +222,8 @@ static const char *pattern_trouble(const char *p)
 		return "has a { } that is not a repetition";
 	if (repeats > SCHEMA_MAX_REPEATS)
 		return "repeats too much";
+	if (skips > SCHEMA_MAX_SKIPS)
+		return "repeats too much that may be left out";
 	if (strstr(p, "(?") || strstr(p, "[:") || strstr(p, "[.") || strstr(p, "[="))
 		return "uses (? or [: which are not allowed";
 	for (; *p; p++) {
