@@ -104,9 +104,16 @@ samples:
 demo: all
 	$(Q)tests/tools/demo.py --build $(O)
 
-bench: all
+bench: bench-imaging
 	$(Q)tests/bench/bench.py --build $(O)
 	$(Q)PAGEFERRY_BUILD=$(abspath $(O)) PYTHONPATH=tests/lib tests/full/test_backlog.py
+# The page pipeline against its peers. QUICK=1: one page in a minute. SIZE= a4-300 a4-600 4k 13mp, PART= sizes looks memory raw tables.
+.PHONY: bench-imaging
+bench-imaging: all $(O)/bench/encode
+	$(Q)PYTHONDONTWRITEBYTECODE=1 QUICK=$(QUICK) tests/bench/imaging.py --build $(O) $(if $(SIZE),--size $(SIZE)) $(if $(PART),--part $(PART))
+$(O)/bench/encode: $(O)/obj/tests/bench/encode.o $(foreach f,$(NEED_capture),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $< $(FAULT_OBJ) $(call link_libs,capture)
 
 # Power cuts (docs/reliability.md): N= random ones, STATES= flush boundaries of a recorded run on each of the file systems FS=.
 # SEED= repeats the choices of a run. BUGS=1: planted bugs are caught; BUG=NAME: this one is planted and the run fails.
