@@ -9,7 +9,7 @@ struct page_info {
 	const char *name;
 	uint32_t width, height;               /* of the JPEG */
 	uint32_t source_width, source_height; /* upright, before any crop */
-	const char *format;                   /* of the source: "jpeg", "png", "yuyv" */
+	const char *format;                   /* of the source: "jpeg", "png", "pnm", "yuyv" */
 	unsigned int orientation;             /* EXIF, as found */
 	unsigned int eighths;                 /* size at which it was decoded */
 	int quality;

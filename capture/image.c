@@ -17,9 +17,11 @@ static const struct {
 	{8, "WEBP", "a WebP image"},
 	{4, "ftyp", "a HEIC, AVIF or video file"},
 	{0, "BM", "a BMP"},
-	{0, "P4", "a PNM image"},
-	{0, "P5", "a PNM image"},
-	{0, "P6", "a PNM image"},
+	{0, "P1", "a PNM image, but not of P5 or P6"},
+	{0, "P2", "a PNM image, but not of P5 or P6"},
+	{0, "P3", "a PNM image, but not of P5 or P6"},
+	{0, "P4", "a PNM image, but not of P5 or P6"},
+	{0, "P7", "a PAM image"},
 	{0, "\x97JB2", "a JBIG2 image"},
 };
 
@@ -49,9 +51,9 @@ static int not_ours(const uint8_t *p, size_t len, struct reject *why)
 
 		if (len >= known[i].offset + n && memcmp(p + known[i].offset, known[i].magic, n) == 0)
 			return reject_set(
-				why, REJECT_UNSUPPORTED, "this is %s; JPEG and PNG are taken", known[i].name);
+				why, REJECT_UNSUPPORTED, "this is %s; JPEG, PNG, PGM and PPM are taken", known[i].name);
 	}
-	return reject_set(why, REJECT_NOT_AN_IMAGE, "this is neither JPEG nor PNG");
+	return reject_set(why, REJECT_NOT_AN_IMAGE, "this is no JPEG, PNG, PGM or PPM");
 }
 
 int image_open(struct input *in, const struct image_limits *limits, struct image **ret, struct reject *why)
@@ -67,6 +69,8 @@ int image_open(struct input *in, const struct image_limits *limits, struct image
 		return jpegdec_open(in, limits, ret, why);
 	if (n >= 8 && memcmp(in->at, png, 8) == 0)
 		return pngdec_open(in, limits, ret, why);
+	if (n >= 3 && in->at[0] == 'P' && (in->at[1] == '5' || in->at[1] == '6'))
+		return pnmdec_open(in, limits, ret, why);
 	if ((n == 1 && in->at[0] == jpeg[0]) || (n < 8 && memcmp(in->at, png, (size_t)n) == 0))
 		return reject_set(why, REJECT_TRUNCATED, "the file ends after %zd bytes", n);
 	return not_ours(in->at, (size_t)n, why);

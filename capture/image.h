@@ -33,7 +33,7 @@ struct image_band {
 
 struct image;
 struct image_ops {
-	const char *format; /* "jpeg", "png", "yuyv" */
+	const char *format; /* "jpeg", "png", "pnm", "yuyv" */
 	/* Gets ready to give bands. A decoder that can reduce cheaply gives `eighths`/8 of the size (1, 2, 4,
 	 * 8); others take no notice. Sets the planes. 0 or negative errno. */
 	int (*start)(struct image *im, unsigned int eighths, struct reject *why);
@@ -61,14 +61,37 @@ int image_input_failed(int error, struct reject *why);
 /* The decoders. Each takes over when the first bytes are its own. */
 int jpegdec_open(struct input *in, const struct image_limits *limits, struct image **ret, struct reject *why);
 int pngdec_open(struct input *in, const struct image_limits *limits, struct image **ret, struct reject *why);
+int pnmdec_open(struct input *in, const struct image_limits *limits, struct image **ret, struct reject *why);
 
-/* A frame from a camera in memory, borrowed until image_close(). */
-struct raw_frame {
-	const uint8_t *data;
+/* ---- frames that are not encoded ----------------------------------------------------------------- */
+/* A layout of pixels in memory, as V4L2 defines it; rawframe.c has the table. */
+struct raw_format;
+/* By name, in small letters: "nv12". NULL: there is none of it. */
+const struct raw_format *raw_format_by_name(const char *name);
+const char *raw_format_name(const struct raw_format *f);
+/* Bytes that a row of the first plane has at least. */
+uint32_t raw_format_row(const struct raw_format *f, uint32_t width);
+/* How many planes it has in memory: chroma may be a plane of its own. */
+unsigned int raw_format_planes(const struct raw_format *f);
+/* What its samples are when nobody says: RGB and grey have full range. */
+bool raw_format_full_range(const struct raw_format *f);
+
+struct raw_plane {
+	const uint8_t *data; /* borrowed until image_close() */
 	size_t len;
-	uint32_t width, height; /* pixels; width is even */
-	uint32_t stride;        /* bytes */
-	bool full_range;        /* false: BT.601 limited range, as cameras send it */
+	uint32_t stride; /* bytes */
 };
-int rawframe_open_yuyv(
-	const struct raw_frame *f, const struct image_limits *limits, struct image **ret, struct reject *why);
+
+struct raw_frame {
+	const struct raw_format *format;
+	uint32_t width, height; /* pixels; even where chroma is shared by two */
+	struct raw_plane plane[IMAGE_PLANES];
+	bool full_range; /* false: 16-235 and 16-240, as cameras send it */
+	bool bt709;      /* Y, Cb, Cr are BT.709's, not BT.601's */
+};
+/* Sets the planes of a frame that lies in one piece: each follows the one before, rows of `stride` bytes in the first, as
+ * V4L2's single-planar formats have them. 0 or -EBADMSG (it cannot be). */
+int raw_frame_lay_out(struct raw_frame *f, const void *data, size_t len, uint32_t stride, struct reject *why);
+/* Is `len` the size of a frame laid out so? A file of another length has another geometry. */
+int raw_frame_is_all(const struct raw_frame *f, size_t len, struct reject *why);
+int rawframe_open(const struct raw_frame *f, const struct image_limits *limits, struct image **ret, struct reject *why);

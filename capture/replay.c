@@ -1,4 +1,6 @@
-/* replay:PATH gives a file, or the JPEG and PNG files of a folder in the order of their names. */
+/* replay:PATH gives a file, or the page images of a folder in the order of their names: JPEG, PNG, PNM, and raw frames
+ * (capture/rawname.h). */
+#include "capture/rawname.h"
 #include "capture/source.h"
 
 #include <dirent.h>
@@ -18,6 +20,7 @@ struct replay {
 	size_t n, at;
 	int fd; /* owned: of the page given last */
 	struct input input;
+	uint8_t *raw; /* owned: the raw frame given last */
 };
 
 static inline struct replay *replay_of(struct page_source *s)
@@ -27,13 +30,13 @@ static inline struct replay *replay_of(struct page_source *s)
 
 static bool wanted(const char *name)
 {
-	static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+	static const char *const endings[] = {".jpg", ".jpeg", ".png", ".pnm", ".pgm", ".ppm"};
 	const char *dot = strrchr(name, '.');
 
 	for (size_t i = 0; name[0] != '.' && dot && i < ARRAY_SIZE(endings); i++)
 		if (strcasecmp(dot, endings[i]) == 0)
 			return true;
-	return false;
+	return name[0] != '.' && rawname_is_raw(name);
 }
 
 static int by_name(const void *a, const void *b)
@@ -79,7 +82,7 @@ static int list_folder(struct replay *s, const char *where, struct reject *why)
 		r = reject_set(why, REJECT_IO, "cannot list %s: %s", where, errno_text(-errno));
 	closedir(d);
 	if (r >= 0 && s->n == 0)
-		return reject_set(why, REJECT_EMPTY, "no .jpg, .jpeg or .png file in %s", where);
+		return reject_set(why, REJECT_EMPTY, "no page image in %s", where);
 	if (r >= 0)
 		qsort(s->names, s->n, sizeof(*s->names), by_name);
 	return r;
@@ -95,6 +98,7 @@ static void replay_close(struct page_source *source)
 	closep(&s->fd);
 	closep(&s->dirfd);
 	input_close(&s->input);
+	free(s->raw);
 	free(s);
 }
 
@@ -135,7 +139,7 @@ static int replay_open(const char *where, struct page_source **ret, struct rejec
 }
 
 /* O_NONBLOCK: a FIFO must not hold us up before we know what it is. */
-static int open_page(struct replay *s, const char *path, struct reject *why)
+static int open_page(struct replay *s, const char *path, off_t *ret_size, struct reject *why)
 {
 	struct stat st;
 
@@ -145,8 +149,56 @@ static int open_page(struct replay *s, const char *path, struct reject *why)
 		return reject_set(why, REJECT_IO, "cannot open it: %s", errno_text(-errno));
 	if (!S_ISREG(st.st_mode))
 		return reject_set(why, REJECT_IO, "not a regular file");
+	*ret_size = st.st_size;
+	return 0;
+}
+
+static int read_raw(struct replay *s, size_t size, struct reject *why)
+{
+	size_t have = 0;
+
+	free(s->raw);
+	s->raw = malloc(size);
+	if (!s->raw)
+		return -ENOMEM;
+	while (have < size) {
+		ssize_t n = pread(s->fd, s->raw + have, size - have, (off_t)have);
+
+		if (n < 0 && errno != EINTR)
+			return reject_set(why, REJECT_IO, "reading failed: %s", errno_text(-errno));
+		if (n == 0)
+			return reject_set(why, REJECT_TRUNCATED, "the frame is short: %zu bytes", have);
+		have += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int take_raw(struct replay *s, off_t size, struct page_item *ret, struct reject *why)
+{
+	struct raw_frame *f = &ret->frame;
+	int r = rawname_parse(ret->name, f, why);
+
+	if (r < 0)
+		return r;
+	if (size <= 0)
+		return reject_set(why, REJECT_EMPTY, "the file is empty");
+	if ((uint64_t)size > INPUT_MAX)
+		return image_input_failed(-EFBIG, why);
+	r = read_raw(s, (size_t)size, why);
+	if (r >= 0)
+		r = raw_frame_lay_out(f, s->raw, (size_t)size, raw_format_row(f->format, f->width), why);
+	return r < 0 ? r : raw_frame_is_all(f, (size_t)size, why);
+}
+
+static int take_encoded(struct replay *s, struct page_item *ret)
+{
+	int r;
+
 	input_close(&s->input);
-	return input_from_file(&s->input, s->fd);
+	r = input_from_file(&s->input, s->fd);
+	if (r >= 0)
+		ret->input = &s->input;
+	return r;
 }
 
 static int replay_next(struct page_source *source, struct page_item *ret, struct reject *why)
@@ -154,6 +206,7 @@ static int replay_next(struct page_source *source, struct page_item *ret, struct
 	struct replay *s = replay_of(source);
 	int64_t from = watch_us();
 	const char *path, *slash;
+	off_t size = 0;
 	int r;
 
 	if (s->at == s->n)
@@ -163,10 +216,11 @@ static int replay_next(struct page_source *source, struct page_item *ret, struct
 	*ret = (struct page_item){};
 	if (str_copy(ret->name, sizeof(ret->name), slash ? slash + 1 : path) < 0)
 		return reject_set(why, REJECT_IO, "its name is too long");
-	r = open_page(s, path, why);
+	r = open_page(s, path, &size, why);
+	if (r >= 0)
+		r = rawname_is_raw(ret->name) ? take_raw(s, size, ret, why) : take_encoded(s, ret);
 	if (r < 0)
 		return r;
-	ret->input = &s->input;
 	ret->grab_us = watch_us() - from;
 	return 1;
 }

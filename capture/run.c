@@ -8,7 +8,7 @@ static int open_image(
 {
 	if (item->input)
 		return image_open(item->input, &o->limits, ret, why);
-	return rawframe_open_yuyv(&item->frame, &o->limits, ret, why);
+	return rawframe_open(&item->frame, &o->limits, ret, why);
 }
 
 static int convert(const struct page_item *item, const struct convert_options *o, struct emit *e,

@@ -403,11 +403,10 @@ static void give_frame(struct v4l2 *v, const struct v4l2_buffer *b, struct page_
 		return;
 	}
 	ret->frame = (struct raw_frame){
-		.data = v->buffers[b->index].data,
-		.len = b->bytesused,
+		.format = raw_format_by_name("yuyv"),
+		.plane = {{v->buffers[b->index].data, b->bytesused, f->bytesperline}},
 		.width = f->width,
 		.height = f->height,
-		.stride = f->bytesperline,
 		.full_range = is_full_range(f),
 	};
 }

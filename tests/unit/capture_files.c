@@ -152,3 +152,41 @@ TEST(an_empty_folder_says_so)
 	CHECK_INT(source_open(source, &s, &why), -EBADMSG);
 	CHECK_STR(reject_name(why.reason), "empty");
 }
+
+/* Raw frames say by their names what they are; what does not fit its name is no page. */
+TEST(raw_frames_by_their_names)
+{
+	const char *tmp = test_tmpdir();
+	static const uint8_t frame[64 * 32 * 3] = {};
+	char out_path[256], source[300];
+	_cleanup_close_ int in = dir_open(AT_FDCWD, tmp, 0700), out = -1;
+	struct convert_options o = CONVERT_OPTIONS_DEFAULT;
+	struct run_counts counts;
+	struct emit *e = NULL;
+
+	str_format(out_path, sizeof(out_path), "%s/out", tmp);
+	str_format(source, sizeof(source), "replay:%s", tmp);
+	out = dir_open(AT_FDCWD, out_path, 0700);
+	put_file(in, "a-64x32.nv12", frame, 64 * 32 * 3 / 2);
+	put_file(in, "b-b-64x32-full-709.YUYV", frame, 64 * 32 * 2);
+	put_file(in, "c-64x32-limited.rgb3", frame, 64 * 32 * 3);
+	put_file(in, "d-64x32.nv12", frame, 64 * 32);         /* short */
+	put_file(in, "e-64x32.nv12", frame, 64 * 32 * 3 / 2 + 1); /* of another geometry */
+	put_file(in, "f.nv12", frame, 64 * 32 * 3 / 2);
+	put_file(in, "g-64x0.grey", frame, 64);
+	put_file(in, "h-99999x64.grey", frame, 64);
+	put_file(in, "i-64x33.nv12", frame, 64 * 33 * 3 / 2);
+	put_file(in, "j-64x32.grey", "", 0);
+	put_file(in, "k-64x32-odd.grey", frame, 64 * 32);
+	put_file(in, "l-64x32.unknown", frame, 64 * 32);
+	put_file(in, "m.pgm", "P5\n2 2\n255\n1234", 15);
+	CHECK_INT(emit_files_new(out, NULL, &e), 0);
+	CHECK_INT(run_source(source, &o, e, &counts), 0);
+	emit_free(e);
+	CHECK_INT(counts.pages, 4);
+	CHECK_INT(counts.rejected, 8);
+	CHECK_INT(count_entries(out), 4);
+	check_page(out, "a-64x32.nv12.jpg", 64);
+	check_page(out, "c-64x32-limited.rgb3.jpg", 64);
+	check_page(out, "m.pgm.jpg", 2);
+}

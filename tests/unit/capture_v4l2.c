@@ -272,7 +272,7 @@ static int scan(struct fake *f, const char *where, struct mem_emit *m, struct re
 	r = s->ops->next(s, &item, why);
 	if (r > 0) {
 		r = item.input ? image_open(item.input, &o.limits, &im, why)
-			       : rawframe_open_yuyv(&item.frame, &o.limits, &im, why);
+			       : rawframe_open(&item.frame, &o.limits, &im, why);
 		if (r >= 0)
 			r = page_convert(im, &o, &info, &m->emit, why);
 		image_close(im);
