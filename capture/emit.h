@@ -4,6 +4,7 @@
 
 #include "capture/reject.h"
 
+struct square_plan;
 struct page_info {
 	unsigned int index; /* from 1 */
 	const char *name;
@@ -14,6 +15,8 @@ struct page_info {
 	unsigned int eighths;                 /* size at which it was decoded */
 	int quality;
 	bool cropped, grey;
+	unsigned int rotate;              /* degrees clockwise, as asked for on top of the EXIF orientation */
+	const struct square_plan *square; /* borrowed; NULL: not asked for */
 	/* Microseconds: elapsed by stage, and of the processor in all. Complete at page_end only. */
 	struct {
 		int64_t grab, open, decode, scale, encode, total, cpu;

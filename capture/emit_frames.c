@@ -1,8 +1,11 @@
 #include "capture/emit.h"
 
+#include <math.h>
+
 #include "base/crypto.h"
 #include "base/frame.h"
 #include "base/step.h"
+#include "capture/square.h"
 
 struct emit_frames {
 	struct emit emit;
@@ -44,6 +47,65 @@ static int add_ms(cJSON *ms, const char *name, int64_t us)
 	return json_add_i64(ms, name, (us + 500) / 1000);
 }
 
+/* Two decimals are enough for people and machines. */
+static int add_rounded(cJSON *j, const char *name, double v)
+{
+	return json_add_take(j, name, cJSON_CreateNumber(round(v * 100) / 100));
+}
+
+static int corners_json(const struct square_plan *p, cJSON **ret)
+{
+	cJSON *all = cJSON_CreateArray();
+	int r = all ? 0 : -ENOMEM;
+
+	for (int i = 0; i < 8 && r >= 0; i++) {
+		const struct point *c = &p->corner[i / 2];
+		cJSON *n = cJSON_CreateNumber(round((i % 2 ? c->y : c->x) * 10) / 10);
+
+		r = n && cJSON_AddItemToArray(all, n) ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		cJSON_Delete(all);
+	else
+		*ret = all;
+	return r;
+}
+
+static int square_json(const struct square_plan *p, cJSON **ret)
+{
+	static const char *const names[] = {"nothing", "cropped", "deskewed"};
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	cJSON *corners = NULL;
+	int r = j ? json_add_string(j, "done", names[p->done]) : -ENOMEM;
+
+	if (p->why)
+		r = r < 0 ? r : json_add_string(j, "why", p->why);
+	r = r < 0 ? r : add_rounded(j, "certainty", p->certainty);
+	if (p->done != SQUARE_NOTHING) {
+		r = r < 0 ? r : add_rounded(j, "angle", p->angle);
+		r = r < 0 ? r : corners_json(p, &corners);
+		r = r < 0 ? r : json_add_take(j, "quad", corners);
+	}
+	if (r >= 0)
+		*ret = take_ptr(j);
+	return r;
+}
+
+/* What was looked for on the page, each under its name. */
+static int add_sense(cJSON *capture, const struct page_info *p)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	cJSON *square = NULL;
+	int r;
+
+	if (!p->square)
+		return 0;
+	j = cJSON_CreateObject();
+	r = j ? square_json(p->square, &square) : -ENOMEM;
+	r = r < 0 ? r : json_add_take(j, "square", square);
+	return r < 0 ? r : json_add_take(capture, "sense", take_ptr(j));
+}
+
 static int capture_json(const struct page_info *p, cJSON **ret)
 {
 	cJSON *j = cJSON_CreateObject(), *ms = cJSON_CreateObject();
@@ -55,6 +117,8 @@ static int capture_json(const struct page_info *p, cJSON **ret)
 	r = r < 0 ? r : json_add_i64(j, "quality", p->quality);
 	r = r < 0 ? r : json_add_bool(j, "grey", p->grey);
 	r = r < 0 ? r : json_add_bool(j, "cropped", p->cropped);
+	r = r < 0 ? r : json_add_i64(j, "rotate", p->rotate);
+	r = r < 0 ? r : add_sense(j, p);
 	r = r < 0 ? r : add_ms(ms, "grab", p->us.grab);
 	r = r < 0 ? r : add_ms(ms, "open", p->us.open);
 	if (r >= 0)

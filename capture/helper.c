@@ -132,6 +132,13 @@ static int get_range(const cJSON *head, const char *name, int64_t min, int64_t m
 	return 0;
 }
 
+static int get_bool(const cJSON *head, const char *name, bool *value)
+{
+	int r = json_get_bool(head, name, value);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 static int get_text(const cJSON *head, const char *name, char *out, size_t size)
 {
 	const char *s = json_get_string(head, name);
@@ -166,7 +173,7 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 {
 	struct request q = {
 		.convert = CONVERT_OPTIONS_DEFAULT, .name = "page", .has_payload = head->bytes > 0};
-	int64_t max_side = q.convert.max_side, quality = q.convert.quality;
+	int64_t max_side = q.convert.max_side, quality = q.convert.quality, rotate = 0;
 
 	if (!head->type || !streq(head->type, "request"))
 		*bad = "the first frame must be of type \"request\"";
@@ -178,6 +185,10 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "max_side must be a number from 16 to 16384";
 	else if (get_range(head->head, "quality", 1, 100, &quality) < 0)
 		*bad = "quality must be a number from 1 to 100";
+	else if (get_range(head->head, "rotate", 0, 270, &rotate) < 0 || rotate % 90)
+		*bad = "rotate must be 0, 90, 180 or 270";
+	else if (get_bool(head->head, "square", &q.convert.square) < 0)
+		*bad = "square must be true or false";
 	else if (get_crop(head->head, &q.convert) < 0)
 		*bad = "crop must be [x, y, width, height] in pixels";
 	else
@@ -186,6 +197,7 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		return -EINVAL;
 	q.convert.max_side = (uint32_t)max_side;
 	q.convert.quality = (int)quality;
+	q.convert.rotate = (unsigned int)rotate / 90;
 	*ret = q;
 	return 0;
 }

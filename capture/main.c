@@ -41,6 +41,9 @@ static const char usage_text[] =
 	"never made larger\n"
 	"  --quality N         JPEG quality, 1 to 100 (default 85)\n"
 	"  --crop X,Y,W,H      transcode: this part only, in pixels of the upright page\n"
+	"  --rotate N          exif (default), or degrees clockwise on top of that: 0, 90, 180, 270\n"
+	"  --square yes|no     crop to the page's four edges, or lay its lines level, where that is certain (default "
+	"no)\n"
 	"  --max-pixels N      pages of more pixels are rejected (default 120000000)\n"
 	"  --help, --version\n"
 	"\n"
@@ -111,6 +114,21 @@ static int set_crop(struct cmdline *c, const char *v)
 	return 0;
 }
 
+static int set_rotate(struct cmdline *c, const char *v)
+{
+	int64_t n = 0;
+
+	if (!streq(v, "exif") && (parse_i64(v, 0, 270, &n) < 0 || n % 90))
+		return -EINVAL;
+	c->convert.rotate = (unsigned int)n / 90;
+	return 0;
+}
+
+static int set_square(struct cmdline *c, const char *v)
+{
+	return parse_bool(v, &c->convert.square);
+}
+
 static int set_max_pixels(struct cmdline *c, const char *v)
 {
 	return parse_u64(v, 1, UINT32_MAX, &c->convert.limits.max_pixels);
@@ -126,6 +144,8 @@ static const struct {
 	{"max-side", set_max_side, "a number from 16 to 16384"},
 	{"quality", set_quality, "a number from 1 to 100"},
 	{"crop", set_crop, "X,Y,W,H in pixels"},
+	{"rotate", set_rotate, "exif, 0, 90, 180 or 270"},
+	{"square", set_square, "yes or no"},
 	{"max-pixels", set_max_pixels, "a number of pixels"},
 };
 

@@ -19,6 +19,15 @@ struct orient orient_of(unsigned int exif)
 	return exif >= 1 && exif <= 8 ? table[exif] : table[1];
 }
 
+struct orient orient_turned(struct orient o, unsigned int quarters)
+{
+	for (; quarters; quarters--)
+		o = (struct orient){.transpose = !o.transpose,
+			.mirror_x = o.mirror_x != o.transpose,
+			.mirror_y = o.mirror_y == o.transpose};
+	return o;
+}
+
 bool orient_keeps_rows(const struct orient *o)
 {
 	return !o->transpose && !o->mirror_y;

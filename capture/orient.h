@@ -12,6 +12,8 @@ struct orient {
 	bool mirror_x, mirror_y, transpose;
 };
 struct orient orient_of(unsigned int exif);
+/* And then turned by so many quarters clockwise. */
+struct orient orient_turned(struct orient o, unsigned int quarters);
 bool orient_keeps_rows(const struct orient *o);
 /* A rectangle of the upright picture as one of the stored picture; width and height are those of the stored
  * picture. */

@@ -2,6 +2,7 @@
 
 #include "capture/jpegenc.h"
 #include "capture/scale.h"
+#include "capture/square.h"
 #include "capture/watch.h"
 
 #define STRIP_ROWS 16 /* rows of a turned page given to the encoder at a time */
@@ -10,6 +11,8 @@ struct pipeline {
 	const struct convert_options *options;
 	struct convert_plan plan;
 	struct image *im; /* borrowed */
+	struct hold hold; /* the whole page, when it is to be squared */
+	struct square_plan square;
 	struct scaler *scaler[IMAGE_PLANES];
 	struct orient_store store[IMAGE_PLANES]; /* when the order of rows changes */
 	uint8_t *mirrored;                       /* one row, when only left and right change */
@@ -42,7 +45,7 @@ int convert_plan(
 	const struct image *im, const struct convert_options *o, struct convert_plan *ret, struct reject *why)
 {
 	struct convert_plan p = {
-		.orient = orient_of(im->orientation), .crop = {0, 0, im->width, im->height}, .eighths = 8};
+		.orient = orient_turned(orient_of(im->orientation), o->rotate), .crop = {0, 0, im->width, im->height}, .eighths = 8};
 	uint32_t upright_w = p.orient.transpose ? im->height : im->width;
 	uint32_t upright_h = p.orient.transpose ? im->width : im->height, longest;
 
@@ -126,11 +129,17 @@ static int on_scaled_row(void *ud, unsigned int plane, const uint8_t *row)
 	return to_encoder(p, plane, row);
 }
 
+static bool squares(const struct pipeline *p)
+{
+	return p->options->square && !p->options->has_crop;
+}
+
 static int push_band(struct pipeline *p, const struct image_band *band)
 {
 	for (unsigned int i = 0; i < p->im->n_planes; i++)
 		for (unsigned int y = 0; y < band->n[i]; y++) {
-			int r = scaler_push(p->scaler[i], band->rows[i][y]);
+			const uint8_t *row = band->rows[i][y];
+			int r = squares(p) ? hold_push(&p->hold, i, row) : scaler_push(p->scaler[i], row);
 
 			if (r < 0)
 				return r;
@@ -174,7 +183,7 @@ static int encode_turned(struct pipeline *p)
 static int setup_plane(struct pipeline *p, unsigned int i)
 {
 	const struct convert_plan *plan = &p->plan;
-	const struct image_plane *in = &p->im->plane[i];
+	const struct image_plane *in = squares(p) ? &p->hold.held[i].plane : &p->im->plane[i];
 	struct scale_axis x = plan_axis(
 		i > 0, in->width, plan->width, plan->crop.x, plan->crop.width, in->sx, plan->orient.mirror_x);
 	struct scale_axis y = plan_axis(i > 0, in->height, plan->height, plan->crop.y, plan->crop.height,
@@ -186,21 +195,20 @@ static int setup_plane(struct pipeline *p, unsigned int i)
 	return r;
 }
 
-static int setup(struct pipeline *p, struct reject *why)
+/* For the frame as a whole: its planes come from the decoder, or are held. */
+static int setup(struct pipeline *p)
 {
 	struct jpegenc_options o = {.width = p->plan.out_width,
 		.height = p->plan.out_height,
 		.quality = p->options->quality,
 		.sink = on_piece,
 		.ud = p};
-	int r = p->im->ops->start(p->im, p->plan.eighths, why);
+	int r = 0;
 
-	if (r < 0)
-		return r;
 	p->mirrored = malloc(p->plan.width + 1);
 	if (!p->mirrored)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < p->im->n_planes; i++) {
+	for (unsigned int i = 0; i < p->im->n_planes && p->square.done == SQUARE_NOTHING; i++) {
 		r = setup_plane(p, i);
 		if (r < 0)
 			return r;
@@ -224,6 +232,8 @@ static void describe(struct pipeline *p)
 	info->quality = p->options->quality;
 	info->cropped = p->options->has_crop;
 	info->grey = p->im->n_planes == 1;
+	info->rotate = p->options->rotate * 90;
+	info->square = squares(p) ? &p->square : NULL;
 }
 
 static void pipeline_free(struct pipeline *p)
@@ -233,6 +243,7 @@ static void pipeline_free(struct pipeline *p)
 		orient_store_free(&p->store[i]);
 	}
 	jpegenc_free(p->enc);
+	hold_free(&p->hold);
 	free(p->mirrored);
 }
 
@@ -242,10 +253,14 @@ static int finish(struct pipeline *p)
 	int64_t from = watch_us();
 	int r = 0;
 
-	for (unsigned int i = 0; i < p->im->n_planes && r >= 0; i++)
-		r = scaler_done(p->scaler[i]) ? 0 : -EPROTO;
-	if (r >= 0 && !orient_keeps_rows(&p->plan.orient))
-		r = encode_turned(p);
+	if (p->square.done != SQUARE_NOTHING) {
+		r = square_give(&p->hold, &p->square, to_encoder, p);
+	} else {
+		for (unsigned int i = 0; i < p->im->n_planes && r >= 0; i++)
+			r = scaler_done(p->scaler[i]) ? 0 : -EPROTO;
+		if (r >= 0 && !orient_keeps_rows(&p->plan.orient))
+			r = encode_turned(p);
+	}
 	if (r >= 0)
 		r = jpegenc_finish(p->enc);
 	if (r < 0)
@@ -257,6 +272,24 @@ static int finish(struct pipeline *p)
 	info->us.total += watch_us() - p->started_us;
 	info->us.cpu = watch_cpu_us() - p->cpu_us;
 	return p->emit->ops->page_end(p->emit, info);
+}
+
+/* With the whole page held: how it is to lie, and if as it does, on as without. */
+static int square_up(struct pipeline *p)
+{
+	int64_t from = watch_us();
+	int r = square_decide(&p->hold, p->im->width, p->im->height, &p->plan.orient, p->options->max_side, &p->square);
+
+	if (r >= 0 && p->square.done != SQUARE_NOTHING) {
+		p->plan.out_width = p->info->width = p->square.width;
+		p->plan.out_height = p->info->height = p->square.height;
+	}
+	if (r >= 0)
+		r = setup(p);
+	for (unsigned int i = 0; i < p->im->n_planes && r >= 0 && p->square.done == SQUARE_NOTHING; i++)
+		r = hold_give(&p->hold, i, p->scaler[i]);
+	p->info->us.scale += watch_us() - from;
+	return r;
 }
 
 int page_convert(struct image *im, const struct convert_options *o, struct page_info *info, struct emit *e,
@@ -272,11 +305,15 @@ int page_convert(struct image *im, const struct convert_options *o, struct page_
 
 	if (r < 0)
 		return r;
-	r = setup(&p, why);
+	r = im->ops->start(im, p.plan.eighths, why);
+	if (r >= 0)
+		r = squares(&p) ? hold_init(&p.hold, im, HOLD_MAX) : setup(&p);
 	if (r < 0)
 		return r;
 	describe(&p);
 	r = decode_all(&p, why);
+	if (r >= 0 && squares(&p))
+		r = square_up(&p);
 	if (r < 0)
 		return r;
 	return finish(&p);

@@ -13,6 +13,8 @@
 struct convert_options {
 	uint32_t max_side; /* of the result, pixels; a page is never made larger */
 	int quality;
+	unsigned int rotate; /* quarters clockwise, after the EXIF orientation */
+	bool square;         /* lay the page straight and cut it out of its frame, where that is certain; not with a crop */
 	bool has_crop;
 	struct orient_rect crop; /* of the upright page, in its own pixels */
 	struct image_limits limits;

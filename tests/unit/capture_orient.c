@@ -27,6 +27,48 @@ static void check_corners(const struct pic *p, unsigned int orientation)
 	}
 }
 
+/* What is at each corner when a page that shows `from` is turned a quarter clockwise. */
+static void turn_quarter(unsigned int corner[4])
+{
+	unsigned int was[4];
+
+	memcpy(was, corner, sizeof(was));
+	corner[0] = was[2];
+	corner[1] = was[0];
+	corner[2] = was[3];
+	corner[3] = was[1];
+}
+
+TEST(rotation_comes_on_top_of_exif)
+{
+	for (unsigned int orientation = 1; orientation <= 8; orientation++) {
+		unsigned int want[4];
+
+		memcpy(want, seen[orientation], sizeof(want));
+		for (unsigned int quarters = 0; quarters < 4; quarters++) {
+			_cleanup_pic_ struct pic in = pic_corners(121, 80), out = {};
+			_cleanup_buf_ struct buf jpeg = {};
+			_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+			struct convert_options o = CONVERT_OPTIONS_DEFAULT;
+
+			o.rotate = quarters;
+			make_jpeg(&in, (struct jpeg_make){.orientation = orientation}, &jpeg);
+			CHECK_INT(convert_bytes(jpeg.data, jpeg.len, &o, &m), 0);
+			CHECK_INT(m.info.rotate, quarters * 90);
+			out = read_jpeg(&m.jpeg, NULL, NULL);
+			for (unsigned int i = 0; i < 4; i++) {
+				uint32_t x = i & 1 ? out.w - 1 - out.w / 4 : out.w / 4,
+					 y = i & 2 ? out.h - 1 - out.h / 4 : out.h / 4;
+
+				if (!near_colour(pic_at(&out, x, y), corner_colours[want[i]], 14))
+					test_fail(__FILE__, __LINE__, "orientation %u and %u quarters: corner %u",
+						orientation, quarters, i);
+			}
+			turn_quarter(want);
+		}
+	}
+}
+
 static void turn(unsigned int orientation, uint32_t w, uint32_t h, uint32_t max_side)
 {
 	_cleanup_pic_ struct pic in = pic_corners(w, h), out = {};
