@@ -59,6 +59,7 @@ static int db_errno(struct db *d, int rc)
 		return -EACCES;
 	case SQLITE_CONSTRAINT:
 		return -EEXIST;
+	case SQLITE_ERROR: /* our statements are right: its tables are not, or its format is none that SQLite knows */
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		d->damaged = true;
@@ -206,6 +207,11 @@ static int open_writable(struct db *d, const char *path, bool alone, char *why, 
 	empty = identify(d, why, why_size);
 	if (empty < 0)
 		return empty;
+	/* What its header says of who may write is for a version of SQLite that is not there yet. */
+	if (sqlite3_db_readonly(d->handle, "main") && access(file, W_OK) == 0) {
+		str_format(why, why_size, DB_FILE " can only be read, by its header");
+		return -EUCLEAN;
+	}
 	r = settings_storage(d);
 	return r < 0 || !empty ? r : create(d);
 }
@@ -325,6 +331,46 @@ void db_close(struct db *d)
 	free(d);
 }
 
+/* Has it each table, column and index of `want`? */
+static int has_all_of(struct db *d, struct db *want, char *why, size_t why_size)
+{
+	struct stmt *s;
+	int64_t one;
+	int r;
+
+	r = run_once(want, schema);
+	if (r >= 0)
+		r = db_query(want, &s, "SELECT m.name, c.name FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c", "");
+	if (r < 0)
+		return r;
+	while ((r = stmt_next(s)) > 0) {
+		const char *column = stmt_null(s, 1) ? NULL : stmt_text(s, 1);
+
+		r = db_get_i64(d, &one,
+			"SELECT 1 FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c WHERE m.name = ? AND c.name IS ?", "ss",
+			stmt_text(s, 0), column);
+		if (r > 0)
+			continue;
+		if (r == 0)
+			str_format(why, why_size, DB_FILE " lacks %s%s%s", stmt_text(s, 0), column ? "." : "", column ? column : "");
+		stmt_done(s);
+		return r < 0 ? r : -EUCLEAN;
+	}
+	return r;
+}
+
+/* A letter of the schema's text that has changed is nothing that SQLite minds: our statements do. */
+static int verify_schema(struct db *d, char *why, size_t why_size)
+{
+	struct db *want = calloc(1, sizeof(*want));
+	int r = -ENOMEM;
+
+	if (want && sqlite3_open_v2(":memory:", &want->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
+		r = has_all_of(d, want, why, why_size);
+	db_close(want);
+	return r;
+}
+
 int db_verify(struct db *d, char *why, size_t why_size)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
@@ -334,7 +380,7 @@ int db_verify(struct db *d, char *why, size_t why_size)
 	if (r >= 0)
 		r = stmt_next(s);
 	if (r > 0 && streq(stmt_text(s, 0), "ok"))
-		return 0;
+		return verify_schema(d, why, why_size);
 	str_format(why, why_size, DB_FILE ": %s", r > 0 ? stmt_text(s, 0) : db_error(d));
 	return r < 0 ? r : -EUCLEAN;
 }
