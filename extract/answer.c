@@ -107,37 +107,41 @@ static void take_box(struct field_value *f, const cJSON *box)
 }
 
 /* The words at the place a label points to read as the same value: supported. */
-static void take_evidence(struct field_value *f, const cJSON *e)
+static int take_evidence(struct field_value *f, const cJSON *e)
 {
 	const char *text = json_get_string(e, "text");
 	const cJSON *confidence = json_get(e, "confidence");
 	_cleanup_json_ cJSON *value = NULL;
 
 	if (!f->value)
-		return;
-	if (text && f->spec->kind != FIELD_ROWS && f->proof == PROOF_UNPROVEN &&
-		field_value_parse(f->spec, text, &value, NULL, 0) == 0 &&
-		cJSON_Compare(value, f->value, true))
-		f->proof = PROOF_SUPPORTED;
+		return 0;
+	if (text && f->spec->kind != FIELD_ROWS && f->proof == PROOF_UNPROVEN) {
+		if (field_value_parse(f->spec, text, &value, NULL, 0) == -ENOMEM)
+			return -ENOMEM;
+		if (value && cJSON_Compare(value, f->value, true))
+			f->proof = PROOF_SUPPORTED;
+	}
 	if (confidence && cJSON_IsNumber(confidence) && confidence->valuedouble >= 0 &&
 		confidence->valuedouble <= 1)
 		f->confidence = confidence->valuedouble;
 	take_box(f, json_get_array(e, "box"));
+	return 0;
 }
 
 int answer_add_evidence(struct answer *a, const cJSON *evidence)
 {
 	const cJSON *e;
+	int r = 0;
 
 	if (!cJSON_IsObject(evidence))
 		return 0;
 	cJSON_ArrayForEach (e, evidence) {
 		struct field_value *f = answer_field(a, e->string);
 
-		if (f)
-			take_evidence(f, e);
+		if (f && r == 0)
+			r = take_evidence(f, e);
 	}
-	return 0;
+	return r;
 }
 
 /* ---- score and names ----------------------------------------------------------------------------------- */

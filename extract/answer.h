@@ -38,7 +38,8 @@ struct answer {
  * 0, -ENODATA (nothing in it could be read as fields), -ENOMEM. The caller keeps the raw text. */
 int answer_parse(const struct doctype *t, const char *raw, size_t len, struct answer **ret);
 void answer_free(struct answer *a);
-/* Evidence of extract/ocrmap.h: {"FIELD": {"text":..., "box":[x,y,w,h], "confidence": 0.93}, ...} -> supported, boxes. */
+/* Evidence of extract/ocrmap.h: {"FIELD": {"text":..., "box":[x,y,w,h], "confidence": 0.93}, ...} -> supported, boxes.
+ * 0 or -ENOMEM. */
 int answer_add_evidence(struct answer *a, const cJSON *evidence);
 struct field_value *answer_field(const struct answer *a, const char *name);
 const char *proof_name(enum proof p); /* "unproven", "supported", "verified" */
@@ -53,5 +54,5 @@ const char *answer_state_name(enum answer_state s);
 /* Adds "type", "type_version", "state", "fields", "problems" of the result JSON (docs/result.schema.json) to obj. */
 int answer_to_json(const struct answer *a, cJSON *obj);
 /* Values as people write them on Australian pages, to the typed form: the kinds' own parsers, also used by OCR mapping.
- * 0 and an owned JSON value, or -EINVAL with why. */
+ * 0 and an owned JSON value, -EINVAL with why, or -ENOMEM. */
 int field_value_parse(const struct field_spec *f, const char *text, cJSON **ret, char *why, size_t why_size);

@@ -22,21 +22,25 @@ static size_t members_known(const struct doctype *t, const cJSON *obj)
 	return n;
 }
 
-/* The object that names most fields; of equals the last (models correct themselves). */
-static cJSON *find_object(const struct doctype *t, const char *text, size_t len)
+/* The object that names most fields; of equals the last (models correct themselves). *ret is NULL without one. 0 or -ENOMEM. */
+static int find_object(const struct doctype *t, const char *text, size_t len, cJSON **ret)
 {
-	cJSON *best = NULL;
+	_cleanup_json_ cJSON *best = NULL;
 	size_t best_known = 0, at = 0;
 
 	for (unsigned int tries = 0; tries < JSON_TRIES_MAX && at < len; tries++) {
 		const char *brace = memchr(text + at, '{', len - at);
 		cJSON *json = NULL;
 		size_t used, known;
+		int r;
 
 		if (!brace)
 			break;
 		at = (size_t)(brace - text);
-		if (json_parse_prefix(brace, len - at, &json, &used) < 0) {
+		r = json_parse_prefix(brace, len - at, &json, &used);
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0) {
 			at++;
 			continue;
 		}
@@ -49,7 +53,8 @@ static cJSON *find_object(const struct doctype *t, const char *text, size_t len)
 		}
 		cJSON_Delete(json);
 	}
-	return best;
+	*ret = take_ptr(best);
+	return 0;
 }
 
 /* ---- lines --------------------------------------------------------------------------------------------- */
@@ -121,31 +126,32 @@ static void parse_line(const char *p, size_t len, bool last, struct line *ret)
 		trim(&ret->value, &ret->value_len, "", ", \t");
 }
 
-/* The value as JSON: a whole quoted text, an array or object, or the bare text. NULL: nothing, or cut off. */
-static cJSON *line_value(const struct line *l)
+/* The value as JSON: a whole quoted text, an array or object, or the bare text. *ret is NULL for nothing, or what is cut off.
+ * 0 or -ENOMEM. */
+static int line_value(const struct line *l, cJSON **ret)
 {
-	cJSON *json = NULL;
-	char *text;
+	_cleanup_json_ cJSON *json = NULL;
+	_cleanup_free_ char *text = NULL;
 
+	*ret = NULL;
 	if (l->value_len == 0 || (l->quoted_key && l->last))
-		return NULL;
+		return 0;
 	if (strchr("\"[{", l->value[0])) {
 		size_t used;
+		int r = json_parse_prefix(l->value, l->value_len, &json, &used);
 
-		if (json_parse_prefix(l->value, l->value_len, &json, &used) < 0)
-			return NULL;
+		if (r < 0)
+			return r == -ENOMEM ? r : 0;
 		/* the last member of an object on one line has the object's bracket behind it */
 		while (used < l->value_len && strchr("} \t", l->value[used]))
 			used++;
 		if (used == l->value_len)
-			return json;
-		cJSON_Delete(json);
-		return NULL;
+			*ret = take_ptr(json);
+		return 0;
 	}
 	text = strndup(l->value, l->value_len);
-	json = text ? cJSON_CreateString(text) : NULL;
-	free(text);
-	return json;
+	*ret = text ? cJSON_CreateString(text) : NULL;
+	return *ret ? 0 : -ENOMEM;
 }
 
 struct lines {
@@ -187,7 +193,7 @@ static int take_row_line(struct lines *s, const struct line *l)
 	const struct field_spec *spec = &s->a->type->fields[s->rows];
 	_cleanup_json_ cJSON *value = NULL;
 	cJSON *row;
-	int c = -1;
+	int c = -1, r;
 
 	if (l->indent <= s->indent && !l->bullet)
 		return 0;
@@ -201,19 +207,24 @@ static int take_row_line(struct lines *s, const struct line *l)
 	if (l->key_len > 0)
 		c = field_match(spec->columns, spec->n_columns, l->key, l->key_len);
 	row = s->array->child ? s->array->child->prev : NULL; /* cJSON: the first's prev is the last */
-	if (c < 0 || !row || json_get(row, spec->columns[c].name) || !(value = line_value(l)))
+	if (c < 0 || !row || json_get(row, spec->columns[c].name))
 		return 1;
+	r = line_value(l, &value);
+	if (r < 0 || !value)
+		return r < 0 ? r : 1;
 	return json_add_take(row, spec->columns[c].name, take_ptr(value)) < 0 ? -ENOMEM : 1;
 }
 
 static int take_field_line(struct lines *s, const struct line *l)
 {
 	_cleanup_json_ cJSON *value = NULL;
-	int i = field_match(s->a->type->fields, s->a->type->n_fields, l->key, l->key_len);
+	int i = field_match(s->a->type->fields, s->a->type->n_fields, l->key, l->key_len), r;
 
 	if (i < 0)
 		return 0;
-	value = line_value(l);
+	r = line_value(l, &value);
+	if (r < 0)
+		return r;
 	if (s->a->type->fields[i].kind == FIELD_ROWS && !cJSON_IsArray(value))
 		return begin_rows(s, i, l);
 	if (!value || (cJSON_IsString(value) && !*value->valuestring))
@@ -297,10 +308,12 @@ int answer_parse(const struct doctype *t, const char *raw, size_t len, struct an
 	e = clean_text(raw, len, &text);
 	if (e < 0)
 		return e;
+	e = find_object(t, buf_str(&text), text.len, &json);
+	if (e < 0)
+		return e;
 	e = answer_new(t, &a);
 	if (e < 0)
 		return e;
-	json = find_object(t, buf_str(&text), text.len);
 	e = json ? answer_take_object(a, json) : answer_take_lines(a, buf_str(&text), text.len);
 	if (e <= 0) {
 		answer_free(a);

@@ -80,6 +80,7 @@ enum taken {
 	TAKEN_VALUE,
 	TAKEN_NOTHING, /* null, "", "n/a" */
 	TAKEN_BAD,
+	TAKEN_NO_MEMORY,
 };
 
 static enum taken take_scalar(
@@ -88,6 +89,7 @@ static enum taken take_scalar(
 	char room[40];
 	const char *text;
 	_cleanup_free_ char *norm = NULL;
+	int e;
 
 	value = unwrap(value);
 	if (cJSON_IsNull(value))
@@ -98,9 +100,12 @@ static enum taken take_scalar(
 		return TAKEN_BAD;
 	}
 	norm = text_normalise(text, strlen(text));
-	if (norm && text_is_nothing(norm))
+	if (!norm)
+		return TAKEN_NO_MEMORY;
+	if (text_is_nothing(norm))
 		return TAKEN_NOTHING;
-	return field_value_parse(f, text, ret, why, why_size) < 0 ? TAKEN_BAD : TAKEN_VALUE;
+	e = field_value_parse(f, text, ret, why, why_size);
+	return e == -ENOMEM ? TAKEN_NO_MEMORY : e < 0 ? TAKEN_BAD : TAKEN_VALUE;
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
@@ -130,6 +135,8 @@ static int take_cell(const struct rows *r, cJSON *row, const cJSON *member)
 		return json_add_take(row, spec->columns[c].name, take_ptr(value));
 	case TAKEN_BAD:
 		return field_problem(r->field, "row %u: %s: %s", r->n, spec->columns[c].name, why);
+	case TAKEN_NO_MEMORY:
+		return -ENOMEM;
 	default:
 		return 0;
 	}
@@ -243,6 +250,8 @@ int answer_take_value(struct answer *a, size_t field, const cJSON *value)
 		return 0;
 	case TAKEN_BAD:
 		return f->value ? 0 : field_problem(f, "%s", why);
+	case TAKEN_NO_MEMORY:
+		return -ENOMEM;
 	case TAKEN_VALUE:
 		break;
 	}

@@ -216,8 +216,11 @@ int date_parse(const char *text, char out[11], char *why, size_t why_size)
 	struct tokens tokens = {};
 	int year, month, day;
 
-	if (strlen(text) > 256 || !(norm = text_normalise(text, strlen(text))))
+	if (strlen(text) > 256)
 		return value_refuse(why, why_size, "not a date", text);
+	norm = text_normalise(text, strlen(text));
+	if (!norm)
+		return -ENOMEM;
 	if (tokenize(norm, &tokens) < 0 || tokens.n != 3 || !arrange(tokens.t, &year, &month, &day))
 		return value_refuse(why, why_size, "not a date", text);
 	if (year < 1900 || year > 2199 || !date_exists(year, month, day))

@@ -107,11 +107,13 @@ static int lint_strings(const struct reader *r, const char *path, const cJSON *a
 	return 0;
 }
 
-static bool accepts_string(const cJSON *schema, const char *value)
+/* 1, 0 or -ENOMEM. */
+static int accepts_string(const cJSON *schema, const char *value)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateString(value);
+	int e = j ? schema_validate(schema, j, NULL, NULL) : -ENOMEM;
 
-	return j && schema_validate(schema, j, NULL, NULL) == 0;
+	return e == -ENOMEM ? e : e == 0;
 }
 
 /* A schema says what its kind needs if it takes the kind's values and refuses what is none. */
@@ -131,9 +133,14 @@ static int lint_samples(const struct reader *r, const char *path, const struct f
 		if (samples[i].kind != f->kind)
 			continue;
 		for (size_t k = 0; k < 3; k++) {
-			if (!accepts_string(f->schema, samples[i].take[k]))
+			int take = accepts_string(f->schema, samples[i].take[k]);
+			int refuse = accepts_string(f->schema, samples[i].refuse[k]);
+
+			if (take < 0 || refuse < 0)
+				return MIN(take, refuse);
+			if (!take)
 				return fail(r, path, "the schema refuses \"%s\"", samples[i].take[k]);
-			if (accepts_string(f->schema, samples[i].refuse[k]))
+			if (refuse)
 				return fail(r, path, "the schema takes \"%s\"", samples[i].refuse[k]);
 		}
 	}
@@ -331,8 +338,11 @@ static int read_body(const struct reader *r, const cJSON *j)
 	int e;
 
 	t->schema = json_get(j, "schema");
-	if (!t->schema || schema_lint(t->schema, what, sizeof(what)) < 0)
-		return fail(r, "schema", "%s", t->schema ? what : "is missing");
+	if (!t->schema)
+		return fail(r, "schema", "is missing");
+	e = schema_lint(t->schema, what, sizeof(what));
+	if (e < 0)
+		return e == -ENOMEM ? e : fail(r, "schema", "%s", what);
 	e = read_fields(r, "fields", json_get(j, "fields"), t->schema, DOCTYPE_FIELDS_MAX, false, &list);
 	t->fields = list.fields;
 	t->n_fields = list.n;

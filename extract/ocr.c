@@ -126,12 +126,14 @@ static int judge_trouble(const struct job *j, const char *why, struct verdict *v
 static int answer_from(const struct job *j, const struct ocr_words *w, struct verdict *v)
 {
 	const struct typeset *s = j->types;
-	const struct doctype *t = s->n_types > 1 ? ocr_classify(s, w) : s->types[0];
+	const struct doctype *t = s->types[0];
 	_cleanup_json_ cJSON *answer = NULL;
 	_cleanup_json_ cJSON *evidence = NULL;
 	_cleanup_buf_ struct buf text = {};
-	int r = ocr_map(t, w, &answer, &evidence);
+	int r = s->n_types > 1 ? ocr_classify(s, w, &t) : 0;
 
+	if (r >= 0)
+		r = ocr_map(t, w, &answer, &evidence);
 	if (r >= 0)
 		r = json_print(answer, false, &text);
 	if (r < 0)

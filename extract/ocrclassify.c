@@ -40,7 +40,7 @@ int phrase_scores(const struct layout *l, const struct label_set *s, struct phra
 	return 0;
 }
 
-const struct doctype *ocr_classify(const struct typeset *s, const struct ocr_words *w)
+int ocr_classify(const struct typeset *s, const struct ocr_words *w, const struct doctype **ret)
 {
 	_cleanup_(label_set_free) struct label_set set = {};
 	_cleanup_layout_ struct layout *l = NULL;
@@ -48,17 +48,18 @@ const struct doctype *ocr_classify(const struct typeset *s, const struct ocr_wor
 	const struct doctype *best = s->types[0];
 	int most = CLASSIFY_LEAST - 1;
 
-	if (s->n_types > TYPESET_MAX || layout_new(w, &l) < 0)
-		return best;
+	if (layout_new(w, &l) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < s->n_types; i++)
 		if (label_set_add(&set, s->types[i]->classify, i) < 0)
-			return best;
+			return -ENOMEM;
 	if (phrase_scores(l, &set, scores, s->n_types) < 0)
-		return best;
+		return -ENOMEM;
 	for (size_t i = 0; i < s->n_types; i++)
 		if (scores[i].score > most) {
 			most = scores[i].score;
 			best = s->types[i];
 		}
-	return best;
+	*ret = best;
+	return 0;
 }

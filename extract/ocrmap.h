@@ -26,7 +26,7 @@ struct ocr_words {
  * helper reported a problem, "REASON: MESSAGE" in why), -ENOMEM. */
 int ocr_words_parse(const char *reply, size_t len, struct ocr_words **ret, char *why, size_t why_size);
 void ocr_words_free(struct ocr_words *w);
-/* Which type of the set do the words speak of, by their "classify" strings? types[0] when none does. */
-const struct doctype *ocr_classify(const struct typeset *s, const struct ocr_words *w);
+/* Which type of the set do the words speak of, by their "classify" strings? types[0] when none does. 0 or -ENOMEM. */
+int ocr_classify(const struct typeset *s, const struct ocr_words *w, const struct doctype **ret);
 /* Values found, as the JSON object answer_parse() understands, and their evidence. 0 or -ENOMEM. */
 int ocr_map(const struct doctype *t, const struct ocr_words *w, cJSON **ret_answer, cJSON **ret_evidence);

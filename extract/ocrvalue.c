@@ -4,6 +4,7 @@
 #include <regex.h>
 
 #include "extract/answer.h"
+#include "extract/values.h"
 
 #define RUN_WORDS_MAX 6   /* "Saturday, 21 November 2026 at 10:45", "AUD - $ 1 234.50" */
 #define TEXT_MAX      512 /* bytes; longer runs are prose */
@@ -100,11 +101,15 @@ static bool has_digit(const char *s)
 	return strpbrk(s, "0123456789") != NULL;
 }
 
-static bool try_text(const struct field_spec *f, const char *text, cJSON **ret)
+/* 1, 0 when it is no value, -ENOMEM. */
+static int try_text(const struct field_spec *f, const char *text, cJSON **ret)
 {
+	int r;
+
 	if (f->kind == FIELD_MONEY && !looks_like_money(text))
-		return false;
-	return field_value_parse(f, text, ret, NULL, 0) == 0;
+		return 0;
+	r = field_value_parse(f, text, ret, NULL, 0);
+	return r == -ENOMEM ? r : r == 0;
 }
 
 /* As it is, without blanks, and with lookalikes made digits (dates keep the letters of their months). */
@@ -112,25 +117,31 @@ static int try_number(const struct field_spec *f, const char *text, struct ocr_v
 {
 	_cleanup_free_ char *s = strdup(text);
 	char *to;
+	int r;
 
 	if (!s)
 		return -ENOMEM;
 	if (!has_digit(s))
 		return 0;
-	if (try_text(f, s, &v->json))
-		return 1;
+	r = try_text(f, s, &v->json);
+	if (r != 0)
+		return r;
 	for (char *from = to = s; *from; from++)
 		if (*from != ' ')
 			*to++ = *from;
 	*to = 0;
-	if (f->kind != FIELD_DATE && try_text(f, s, &v->json))
-		return 1;
+	if (f->kind != FIELD_DATE)
+		r = try_text(f, s, &v->json);
+	if (r != 0)
+		return r;
 	v->repaired = true;
-	if (f->kind == FIELD_MONEY && repair_point(s) && try_text(f, s, &v->json))
-		return 1;
-	if (repair_digits(s) && try_text(f, s, &v->json))
-		return 1;
-	return f->kind == FIELD_MONEY && repair_point(s) && try_text(f, s, &v->json);
+	if (f->kind == FIELD_MONEY && repair_point(s))
+		r = try_text(f, s, &v->json);
+	if (r == 0 && repair_digits(s))
+		r = try_text(f, s, &v->json);
+	if (r == 0 && f->kind == FIELD_MONEY && repair_point(s))
+		r = try_text(f, s, &v->json);
+	return r;
 }
 
 static bool run_has_digit(const struct layout *l, size_t first, size_t end)
@@ -158,8 +169,11 @@ static int read_run(const struct layout *l, const struct field_spec *f, const re
 	if (!v.text)
 		return -ENOMEM;
 	trim(v.text);
-	if (!*v.text || (like && regexec(like, v.text, 0, NULL, 0) != 0))
+	if (!*v.text)
 		return 0;
+	r = like ? text_matches(like, v.text) : 1;
+	if (r <= 0)
+		return r;
 	r = is_number(f->kind) ? try_number(f, v.text, &v) : try_text(f, v.text, &v.json);
 	if (r <= 0)
 		return r;
@@ -199,11 +213,13 @@ struct pattern {
 	bool set;
 };
 
-/* False for an expression that is none: it matches nothing. */
-static bool pattern_compile(struct pattern *p, const char *like)
+/* 1, 0 for an expression that is none: it matches nothing; or -ENOMEM. */
+static int pattern_compile(struct pattern *p, const char *like)
 {
-	p->set = like && regcomp(&p->re, like, REG_EXTENDED | REG_NOSUB) == 0;
-	return p->set || !like;
+	int r = like ? regcomp(&p->re, like, REG_EXTENDED | REG_NOSUB) : 0;
+
+	p->set = like && r == 0;
+	return r == REG_ESPACE ? -ENOMEM : r == 0;
 }
 
 static void pattern_free(struct pattern *p)
@@ -216,8 +232,9 @@ int ocr_value_read(const struct layout *l, const struct field_spec *f, const cha
 	size_t end, struct ocr_value *ret)
 {
 	_cleanup_(pattern_free) struct pattern p = {};
+	int r = pattern_compile(&p, like);
 
-	return pattern_compile(&p, like) ? read_run(l, f, p.set ? &p.re : NULL, first, end, ret) : 0;
+	return r > 0 ? read_run(l, f, p.set ? &p.re : NULL, first, end, ret) : r;
 }
 
 int ocr_value_find(const struct layout *l, const struct field_spec *f, const char *like, size_t first,
@@ -225,10 +242,10 @@ int ocr_value_find(const struct layout *l, const struct field_spec *f, const cha
 {
 	_cleanup_(pattern_free) struct pattern p = {};
 	const regex_t *re;
-	int r;
+	int r = pattern_compile(&p, like);
 
-	if (!pattern_compile(&p, like))
-		return 0;
+	if (r <= 0)
+		return r;
 	re = p.set ? &p.re : NULL;
 	if (!is_number(f->kind)) {
 		r = read_run(l, f, re, first, end, ret);

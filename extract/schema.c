@@ -242,13 +242,17 @@ static int lint_pattern(struct lint *l, const cJSON *schema, const cJSON *k, uns
 {
 	const char *trouble;
 	regex_t re;
+	int r;
 
 	if (!cJSON_IsString(k))
 		return lint_fail(l, "pattern must be a text");
 	trouble = pattern_trouble(k->valuestring);
 	if (trouble)
 		return lint_fail(l, "pattern %s", trouble);
-	if (regcomp(&re, k->valuestring, REG_EXTENDED | REG_NOSUB) != 0)
+	r = regcomp(&re, k->valuestring, REG_EXTENDED | REG_NOSUB);
+	if (r == REG_ESPACE)
+		return -ENOMEM;
+	if (r != 0)
 		return lint_fail(l, "pattern is not an extended regular expression");
 	regfree(&re);
 	return 0;
@@ -395,11 +399,11 @@ static int check_pattern(struct validation *v, const char *pattern, const char *
 	r = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB);
 	if (r != 0)
 		return r == REG_ESPACE ? -ENOMEM : -EINVAL;
-	r = regexec(&re, s, 0, NULL, 0);
+	r = text_matches(&re, s);
 	regfree(&re);
-	if (r == REG_ESPACE)
-		return -ENOMEM;
-	if (r != 0)
+	if (r < 0)
+		return r;
+	if (r == 0)
 		violation(v, "does not match the pattern %s", pattern);
 	return 0;
 }

@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-/* Is every keyword in the subset and well-formed? 0, or -EINVAL with "path: what" in `why`. */
+/* Is every keyword in the subset and well-formed? 0, -EINVAL with "path: what" in `why`, or -ENOMEM. */
 int schema_lint(const cJSON *schema, char *why, size_t why_size);
 
 /* One violation: `path` like "lines[2].amount". Return non-zero to stop early. */

@@ -75,6 +75,17 @@ size_t text_key(const char *s, size_t len, char *out, size_t size)
 	return n;
 }
 
+int text_matches(const regex_t *re, const char *s)
+{
+	int r;
+
+	errno = 0;
+	r = regexec(re, s, 0, NULL, 0);
+	if (r == REG_ESPACE || (r != 0 && errno == ENOMEM))
+		return -ENOMEM;
+	return r == 0;
+}
+
 bool text_is_nothing(const char *s)
 {
 	static const char *const words[] = {"", "-", "--", "—", "–", "n/a", "na", "nil", "none", "null",
@@ -100,18 +111,19 @@ int value_refuse(char *why, size_t why_size, const char *what, const char *text)
 	return -EINVAL;
 }
 
-/* Normalised text in ASCII: other minus signs and blanks become ours. False if it is too long for any value.
- */
-static bool value_text(const char *text, char out[VALUE_MAX])
+/* Normalised text in ASCII: other minus signs and blanks become ours. -EINVAL ("WHAT: TEXT") if it is too long for any value. */
+static int value_text(const char *text, char out[VALUE_MAX], char *why, size_t why_size, const char *what)
 {
 	_cleanup_free_ char *norm = NULL;
 	size_t len = strlen(text), n = 0;
 
 	if (len >= 4 * VALUE_MAX)
-		return false;
+		return value_refuse(why, why_size, what, text);
 	norm = text_normalise(text, len);
-	if (!norm || strlen(norm) >= VALUE_MAX)
-		return false;
+	if (!norm)
+		return -ENOMEM;
+	if (strlen(norm) >= VALUE_MAX)
+		return value_refuse(why, why_size, what, text);
 	for (size_t i = 0; norm[i]; i++) {
 		/* U+2212 minus, U+2010..U+2014 hyphens and dashes */
 		if (starts_with(norm + i, "\xe2\x88\x92") ||
@@ -124,7 +136,7 @@ static bool value_text(const char *text, char out[VALUE_MAX])
 		}
 	}
 	out[n] = 0;
-	return true;
+	return 0;
 }
 
 struct number {
@@ -248,9 +260,11 @@ int money_parse(const char *text, int64_t *ret_cents, char *why, size_t why_size
 	struct number num;
 	const char *p = value, *whole;
 	int64_t cents;
+	int e;
 
-	if (!value_text(text, value))
-		return value_refuse(why, why_size, "not an amount", text);
+	e = value_text(text, value, why, why_size, "not an amount");
+	if (e < 0)
+		return e;
 	money_prefix(&p, &s);
 	if (number_parse(&p, &num) < 0)
 		return value_refuse(why, why_size, "not an amount", text);
@@ -297,9 +311,11 @@ int decimal_parse(const char *text, char out[24], char *why, size_t why_size)
 	struct number num;
 	bool minus;
 	size_t n;
+	int e;
 
-	if (!value_text(text, value))
-		return value_refuse(why, why_size, "not a number", text);
+	e = value_text(text, value, why, why_size, "not a number");
+	if (e < 0)
+		return e;
 	minus = take_word(&p, "-");
 	if (!minus)
 		take_word(&p, "+");
@@ -323,9 +339,11 @@ int integer_parse(const char *text, int64_t *ret, char *why, size_t why_size)
 	const char *p = value;
 	struct number num;
 	bool minus;
+	int e;
 
-	if (!value_text(text, value))
-		return value_refuse(why, why_size, "not an integer", text);
+	e = value_text(text, value, why, why_size, "not an integer");
+	if (e < 0)
+		return e;
 	minus = take_word(&p, "-");
 	if (!minus)
 		take_word(&p, "+");
@@ -342,9 +360,11 @@ int abn_parse(const char *text, char out[12], char *why, size_t why_size)
 	char value[VALUE_MAX] = "", digits[12];
 	const char *p = value;
 	size_t n = 0;
+	int e;
 
-	if (!value_text(text, value))
-		return value_refuse(why, why_size, "not an ABN", text);
+	e = value_text(text, value, why, why_size, "not an ABN");
+	if (e < 0)
+		return e;
 	if (take_word(&p, "A.B.N.") || take_word(&p, "ABN")) {
 		take_word(&p, ":");
 		take_word(&p, "-");
@@ -491,9 +511,10 @@ int field_value_parse(const struct field_spec *f, const char *text, cJSON **ret,
 	if (e < 0)
 		return e;
 	if (!value)
-		return value_refuse(why, why_size, "out of memory", "");
-	if (f->schema && schema_validate(f->schema, value, keep_first, &w) != 0)
-		return -EINVAL;
+		return -ENOMEM;
+	e = f->schema ? schema_validate(f->schema, value, keep_first, &w) : 0;
+	if (e != 0)
+		return e == -ENOMEM ? e : -EINVAL;
 	*ret = take_ptr(value);
 	return 0;
 }

@@ -1,9 +1,11 @@
 /*
  * Values as people write them on Australian pages. The parsers behind field_value_parse(), usable one by one.
- * All take the whole text (blanks around it allowed) or refuse it; 0 or -EINVAL with why (at most why_size
- * bytes; may be NULL, 0).
+ * All take the whole text (blanks around it allowed) or refuse it; 0, -EINVAL with why (at most why_size
+ * bytes; may be NULL, 0) or -ENOMEM.
  */
 #pragma once
+
+#include <regex.h>
 
 #include "base/util.h"
 
@@ -37,5 +39,7 @@ char *text_normalise(const char *s, size_t len);
 /* For comparing names: ASCII letters lower-cased and digits, other characters of ASCII dropped, non-ASCII
  * kept. Written to out, cut at size - 1 bytes. Returns the length. */
 size_t text_key(const char *s, size_t len, char *out, size_t size);
+/* regexec(), which glibc lets say "no match" when it is out of memory: 1, 0, or -ENOMEM. */
+int text_matches(const regex_t *re, const char *s);
 /* Does the text only say that there is nothing ("", "-", "n/a", "null")? */
 bool text_is_nothing(const char *s);

@@ -84,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_buf_ struct buf reply = {};
 	struct typeset *s = types_get();
+	const struct doctype *t = NULL;
 	struct ocr_words *w;
 	char why[160];
 
@@ -92,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (ocr_words_parse(buf_str(&reply), reply.len, &w, why, sizeof(why)) < 0)
 		return 0;
-	if (!ocr_classify(s, w))
+	if (ocr_classify(s, w, &t) == 0 && !t)
 		abort();
 	for (size_t i = 0; i < s->n_types; i++) {
 		cJSON *answer, *evidence;

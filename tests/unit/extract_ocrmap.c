@@ -361,8 +361,10 @@ static void check_type(const char *text, const char *want)
 {
 	struct typeset *s = types_load();
 	struct ocr_words *w = words_draw(text, 0);
+	const struct doctype *t;
 
-	CHECK_STR(ocr_classify(s, w)->name, want);
+	CHECK_INT(ocr_classify(s, w, &t), 0);
+	CHECK_STR(t->name, want);
 	ocr_words_free(w);
 	typeset_free(s);
 }
@@ -426,7 +428,7 @@ static void check_saved(const char *name)
 	CHECK_INT(buf_add(&frames, words.data, words.len), 0);
 	CHECK_INT(buf_adds(&frames, "{\"type\":\"end\",\"ok\":true}\n"), 0);
 	CHECK_INT(ocr_words_parse(frames.data, frames.len, &p.words, why, sizeof(why)), 0);
-	t = ocr_classify(s, p.words);
+	CHECK_INT(ocr_classify(s, p.words, &t), 0);
 	CHECK_STR(t->name, json_get_string(saved, "type"));
 	CHECK_INT(ocr_map(t, p.words, &p.answer, &p.evidence), 0);
 	CHECK_INT(json_print(p.answer, true, &got), 0);
