@@ -2,8 +2,10 @@
 #
 #   VARIANT=   empty: release.  asan: ASan+UBSan.  fault: with the step faults of tests/fault.c (never installed).
 #              cov: the same, with gcc's counters in daemon/
+#   ARCH=      this machine's, or arm64 or armhf: compiled for that one (cross/)
 
-ARCH     := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
+HOST     := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
+ARCH     := $(HOST)
 VARIANT  ?=
 O        := build/$(ARCH)$(if $(VARIANT),-$(VARIANT))
 VERSION  := $(shell cat VERSION)
@@ -22,8 +24,12 @@ CFLAGS   ?= $(OPT) -g
 ALLCFLAGS = -std=gnu17 $(WARN) $(WERROR) $(HARDEN) -ffunction-sections -fdata-sections $(CFLAGS) $(VARFLAGS) \
             -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DPAGEFERRY_VERSION='"$(VERSION)"' \
             -DPAGEFERRY_DATADIR='"$(PREFIX)/share/pageferry"' -DPAGEFERRY_LIBEXECDIR='"$(PREFIX)/libexec/pageferry"' \
-            -I. -I$(O)/gen
-ALLLDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(LDFLAGS) $(VARFLAGS)
+            -I. -I$(O)/gen $(TARGET_CFLAGS)
+ALLLDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(TARGET_LDFLAGS) $(LDFLAGS) $(VARFLAGS)
+SIZE     := size
+ifneq ($(ARCH),$(HOST))
+include cross/cross.mk
+endif
 # The clock's floor (seconds): the day of the last commit, so that a build can be made again bit by bit.
 BUILD_DATE := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1780000000)
 
@@ -63,9 +69,9 @@ NEED_capture := capture base
 NEED_ocr     := ocr base
 NEED_daemon  := daemon hal cloud extract base
 NEED_ctl     := ctl base
-SYS_base     := -lcjson -linih -lmbedcrypto -lsystemd
+SYS_base     := -lcjson -linih -lmbedcrypto -lsystemd -lm
 SYS_cloud    := -lcurl
-SYS_capture  := -ljpeg -lpng -lm
+SYS_capture  := -ljpeg -lpng
 SYS_ocr      := -ltesseract -ljpeg
 SYS_daemon   := -lsqlite3 -lcurl
 link_libs     = $(foreach f,$(NEED_$(1)),$(call lib,$(f))) $(SYS_$(1)) $(SYS_base)
@@ -78,6 +84,8 @@ help:
 	@echo "make [all]        the programs, into $(O)/"
 	@echo "make check        unit tests, services on loopback, kills at every step, corpora: under 3 minutes on 2 cores"
 	@echo "make check-full   the same under ASan+UBSan, and the long suites"
+	@echo "make ARCH=arm64   or armhf: cross-compiled against Debian 13 (make sysroots: what for, made once)"
+	@echo "make check-arm64 check-armhf   unit tests and corpora of those, under emulation of the processor"
 	@echo "make sim SEEDS=    the courier over weeks of virtual time; or N= worlds from SEED= on, DAYS= of bad times each"
 	@echo "make torture      power cuts on a virtual machine: N=30 SEED= FS=\"ext4 f2fs btrfs\" STATES=0 BUGS="
 	@echo "make fuzz TIME=60 every fuzz target for so many seconds"
@@ -112,7 +120,7 @@ $(call lib,$(1)): $(call objs,$(call srcs,$(1)))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_lib,$(f))))
 
-$(O)/obj/%.o: %.c Makefile VERSION
+$(O)/obj/%.o: %.c Makefile VERSION | $(SYSROOT)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
 
@@ -157,7 +165,7 @@ CSOURCES = $(wildcard $(addsuffix /*.c,$(FOLDERS)) tests/*.c tests/*/*.c)
 layering:
 	$(Q)tests/tools/layering.py
 size: all
-	$(Q)size $(PROGRAMS)
+	$(Q)$(SIZE) $(PROGRAMS)
 lint: layering $(GEN) $(BUILD_DATE_H)
 	$(Q)tests/tools/lint.sh $(filter-out -D_FORTIFY_SOURCE=2 -g,$(ALLCFLAGS))
 format:

@@ -91,8 +91,10 @@ static boolean on_app1(j_decompress_ptr c)
 	unsigned int len = source_byte(c) << 8;
 
 	len |= source_byte(c);
-	if (len < 2)
+	if (len < 2) {
 		ERREXIT(c, JERR_BAD_LENGTH);
+		return FALSE; /* never reached, which not every compiler knows */
+	}
 	len -= 2;
 	if (d->exif_seen || len < 8) {
 		source_skip(c, (long)len);

@@ -58,6 +58,16 @@ check: all tests sim-program
 	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) \
 		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) tests/torture/test_volatile.py tests/tools/layering.py
 
+# The unit tests and the corpora as compiled for another architecture, under emulation of its processor alone (cross/cross.mk).
+.PHONY: check-arm64 check-armhf check-emulated sysroots
+check-arm64 check-armhf:
+	$(Q)$(MAKE) --no-print-directory ARCH=$(@:check-%=%) check-emulated
+check-emulated: all tests
+	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault --under '$(EMULATOR)' $(UNIT_TESTS) $(FUZZ_REPLAY)
+sysroots:
+	$(Q)cross/sysroot.sh arm64
+	$(Q)cross/sysroot.sh armhf
+
 check-full: check
 	$(Q)$(MAKE) --no-print-directory check-full-only
 # What check-full adds to check.
