@@ -3,6 +3,7 @@
 #pragma once
 
 #include "capture/reject.h"
+#include "capture/sense.h"
 
 struct square_plan;
 struct page_info {
@@ -17,6 +18,7 @@ struct page_info {
 	bool cropped, grey;
 	unsigned int rotate;              /* degrees clockwise, as asked for on top of the EXIF orientation */
 	const struct square_plan *square; /* borrowed; NULL: not asked for */
+	struct sense_result sense; /* complete at page_end only */
 	/* Microseconds: elapsed by stage, and of the processor in all. Complete at page_end only. */
 	struct {
 		int64_t grab, open, decode, scale, encode, total, cpu;

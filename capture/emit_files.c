@@ -84,6 +84,19 @@ static int files_data(struct emit *e, const void *data, size_t len)
 	return r < 0 ? cannot_write(f, f->target, r) : 0;
 }
 
+/* The record as it is sent to the daemon, for a person who looks at thresholds. */
+static int print_sense(const struct sense_result *s)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	_cleanup_buf_ struct buf text = {};
+	int r = sense_json(s, &j);
+
+	r = r < 0 ? r : json_print(j, false, &text);
+	if (r >= 0)
+		printf("  sense %s\n", buf_str(&text));
+	return r;
+}
+
 static int files_page_end(struct emit *e, const struct page_info *p)
 {
 	struct emit_files *f = files_of(e);
@@ -100,7 +113,7 @@ static int files_page_end(struct emit *e, const struct page_info *p)
 		text_safe_copy(safe, sizeof(safe), f->target), p->source_width, p->source_height, p->width,
 		p->height, (f->bytes + 500) / 1000, p->us.total / 1000, p->us.decode / 1000,
 		p->us.scale / 1000, p->us.encode / 1000, p->us.cpu / 1000);
-	return 0;
+	return sense_asked(&p->sense.asked) ? print_sense(&p->sense) : 0;
 }
 
 static int files_reject(struct emit *e, unsigned int index, const char *name, const struct reject *why)

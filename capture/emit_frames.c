@@ -168,6 +168,17 @@ static int frames_data(struct emit *e, const void *data, size_t len)
 	return r;
 }
 
+static int add_found(cJSON *j, const struct sense_result *s)
+{
+	cJSON *sense = NULL;
+	int r;
+
+	if (!sense_asked(&s->asked))
+		return 0;
+	r = sense_json(s, &sense);
+	return r < 0 ? r : json_add_take(j, "sense", sense);
+}
+
 static int frames_page_end(struct emit *e, const struct page_info *p)
 {
 	struct emit_frames *f = frames_of(e);
@@ -190,6 +201,7 @@ static int frames_page_end(struct emit *e, const struct page_info *p)
 	if (r >= 0)
 		r = json_add_take(j, "ms", take_ptr(ms));
 	cJSON_Delete(ms);
+	r = r < 0 ? r : add_found(j, &p->sense);
 	return send(f, j, r);
 }
 

@@ -168,6 +168,15 @@ static int get_crop(const cJSON *head, struct convert_options *o)
 	return 0;
 }
 
+static int get_sense(const cJSON *head, struct sense_options *o)
+{
+	const char *words = json_get_string(head, "sense");
+
+	if (!json_get(head, "sense"))
+		return 0;
+	return words ? sense_parse(words, o) : -EINVAL;
+}
+
 /* 0 and the request, or -EINVAL with what is wrong in `bad`. */
 static int parse_request(const struct frame_piece *head, struct request *ret, const char **bad)
 {
@@ -191,6 +200,8 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "square must be true or false";
 	else if (get_crop(head->head, &q.convert) < 0)
 		*bad = "crop must be [x, y, width, height] in pixels";
+	else if (get_sense(head->head, &q.convert.sense) < 0)
+		*bad = "sense must be words with commas: gate, blank; or none";
 	else
 		*bad = NULL;
 	if (*bad)

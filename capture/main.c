@@ -45,6 +45,8 @@ static const char usage_text[] =
 	"  --square yes|no     crop to the page's four edges, or lay its lines level, where that is certain (default "
 	"no)\n"
 	"  --max-pixels N      pages of more pixels are rejected (default 120000000)\n"
+	"  --sense WORDS       look at the page, with commas: gate (blurred, glare, cut off, nothing there), "
+	"blank; default none\n"
 	"  --help, --version\n"
 	"\n"
 	"Exit status: 0 all pages were written, 1 some page was rejected, 2 usage, 3 the source or the "
@@ -129,6 +131,11 @@ static int set_square(struct cmdline *c, const char *v)
 	return parse_bool(v, &c->convert.square);
 }
 
+static int set_sense(struct cmdline *c, const char *v)
+{
+	return sense_parse(v, &c->convert.sense);
+}
+
 static int set_max_pixels(struct cmdline *c, const char *v)
 {
 	return parse_u64(v, 1, UINT32_MAX, &c->convert.limits.max_pixels);
@@ -147,6 +154,7 @@ static const struct {
 	{"rotate", set_rotate, "exif, 0, 90, 180 or 270"},
 	{"square", set_square, "yes or no"},
 	{"max-pixels", set_max_pixels, "a number of pixels"},
+	{"sense", set_sense, "words with commas: gate, blank; or none"},
 };
 
 enum { OPT_HELP = 256, OPT_VERSION };

@@ -17,7 +17,8 @@ struct pipeline {
 	struct orient_store store[IMAGE_PLANES]; /* when the order of rows changes */
 	uint8_t *mirrored;                       /* one row, when only left and right change */
 	struct jpegenc *enc;
-	struct emit *emit; /* borrowed */
+	struct sense *sense; /* NULL: switched off */
+	struct emit *emit;   /* borrowed */
 	struct page_info *info;
 	bool announced;
 	int64_t started_us, cpu_us;
@@ -111,6 +112,8 @@ static int to_encoder(void *ud, unsigned int plane, const uint8_t *row)
 {
 	struct pipeline *p = ud;
 
+	if (p->sense)
+		sense_row(p->sense, plane, row);
 	return jpegenc_row(p->enc, plane, row);
 }
 
@@ -213,6 +216,11 @@ static int setup(struct pipeline *p)
 		if (r < 0)
 			return r;
 	}
+	if (sense_asked(&p->options->sense)) {
+		r = sense_new(&p->options->sense, p->plan.out_width, p->plan.out_height, p->im->n_planes, &p->sense);
+		if (r < 0)
+			return r;
+	}
 	o.n_planes = p->im->n_planes;
 	return jpegenc_new(&o, &p->enc);
 }
@@ -244,6 +252,7 @@ static void pipeline_free(struct pipeline *p)
 	}
 	jpegenc_free(p->enc);
 	hold_free(&p->hold);
+	sense_free(p->sense);
 	free(p->mirrored);
 }
 
@@ -265,6 +274,8 @@ static int finish(struct pipeline *p)
 		r = jpegenc_finish(p->enc);
 	if (r < 0)
 		return r;
+	if (p->sense)
+		sense_judge(p->sense, &info->sense);
 	info->us.encode = jpegenc_us(p->enc);
 	/* What was encoded while rows were being pushed, or turned, is not scaling. */
 	info->us.scale += (watch_us() - from) - info->us.encode;

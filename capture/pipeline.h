@@ -18,6 +18,7 @@ struct convert_options {
 	bool has_crop;
 	struct orient_rect crop; /* of the upright page, in its own pixels */
 	struct image_limits limits;
+	struct sense_options sense; /* off unless asked for */
 };
 #define CONVERT_OPTIONS_DEFAULT                                                                              \
 	((struct convert_options){                                                                           \

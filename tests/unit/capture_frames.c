@@ -17,6 +17,7 @@ struct answer {
 	struct buf jpeg;
 	char order[512]; /* one letter a frame: p d e r E */
 	char reason[64], name[64];
+	char verdict[32]; /* "" unless page sense was asked for */
 	int64_t width, height;
 	bool ok, hash_ok;
 	int status; /* of the helper's process */
@@ -66,6 +67,9 @@ static void on_head(struct answer *a, const struct frame_piece *p)
 		CHECK_INT(json_get_i64(p->head, "bytes_total", &total), 0);
 		CHECK_INT(total, a->jpeg.len);
 		CHECK_INT(json_get_i64(json_get_object(p->head, "ms"), "total", &ms), 0);
+		if (json_get(p->head, "sense"))
+			keep_text(json_get_object(json_get_object(p->head, "sense"), "gate"), "verdict", a->verdict,
+				sizeof(a->verdict));
 		a->pages++;
 		note(a, 'e');
 	} else if (streq(p->type, "reject")) {
@@ -205,6 +209,24 @@ TEST(ingest_a_passed_file)
 	CHECK_INT(out.h, a.height);
 }
 
+TEST(page_sense_when_it_is_asked_for)
+{
+	_cleanup_pic_ struct pic in = pic_page(900, 700, 3);
+	_cleanup_buf_ struct buf jpeg = {};
+	_cleanup_answer_ struct answer a = {}, b = {};
+	int fd;
+
+	make_jpeg(&in, (struct jpeg_make){.h = 2, .v = 2}, &jpeg);
+	fd = memfile(jpeg.data, jpeg.len);
+	ask("{\"type\":\"request\",\"verb\":\"ingest\",\"sense\":\"gate,blank\"}\n", fd, NULL, &a);
+	CHECK(a.ok);
+	CHECK_STR(a.verdict, "cut-off"); /* its writing fills the frame */
+	ask("{\"type\":\"request\",\"verb\":\"ingest\",\"sense\":\"none\"}\n", fd, NULL, &b);
+	CHECK(b.ok);
+	CHECK_STR(b.verdict, "");
+	close(fd);
+}
+
 TEST(ingest_refuses_what_is_no_file)
 {
 	_cleanup_answer_ struct answer a = {}, b = {}, c = {};
@@ -323,6 +345,8 @@ TEST(bad_requests)
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3]}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,-4]}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4.5]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"sense\":\"smell\"}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"sense\":true}\n",
 		"not json\n",
 	};
 
