@@ -267,25 +267,22 @@ static int add_query(const struct url *u, struct buf *out)
 
 /* ---- the stages -------------------------------------------------------------------------------------------------- */
 
-int sigv4_canonical_request(const struct request *req, bool single_encode, struct buf *out, struct buf *ret_signed)
+int sigv4_canonical_request(
+	const struct request *req, const struct url *u, bool single_encode, struct buf *out, struct buf *ret_signed)
 {
 	char hash[SHA256_HEX_SIZE];
-	struct url u;
-	int r;
+	int r = buf_addf(out, "%s\n", req->method);
 
-	if (!req->url || !req->method || url_split(req->url, &u, NULL, 0) < 0)
-		return -EINVAL;
-	r = buf_addf(out, "%s\n", req->method);
 	if (r >= 0)
-		r = add_path(&u, single_encode, out);
+		r = add_path(u, single_encode, out);
 	if (r >= 0)
 		r = buf_addc(out, '\n');
 	if (r >= 0)
-		r = add_query(&u, out);
+		r = add_query(u, out);
 	if (r >= 0)
 		r = buf_addc(out, '\n');
 	if (r >= 0)
-		r = add_headers(req, &u, out, ret_signed);
+		r = add_headers(req, u, out, ret_signed);
 	if (r < 0)
 		return r;
 	hex_encode(req->body_sha256, sizeof(req->body_sha256), hash);
@@ -356,7 +353,8 @@ static int add_own_headers(const struct sigv4_params *p, const struct creds *c, 
 	return r;
 }
 
-static int add_authorization(const struct sigv4_params *p, const struct creds *c, const char *date, struct request *req)
+int sigv4_authorize(const struct sigv4_params *p, const struct creds *c, const char *date, const struct url *u,
+	struct request *req)
 {
 	_cleanup_(buf_wipe) struct buf canonical = BUF_MAX(CANONICAL_MAX); /* holds the session token */
 	_cleanup_buf_ struct buf names = BUF_MAX(4096), to_sign = BUF_MAX(4096), value = BUF_MAX(8192);
@@ -367,7 +365,7 @@ static int add_authorization(const struct sigv4_params *p, const struct creds *c
 	if (r >= 0) /* in one block: growing would leave copies of the session token behind */
 		r = buf_reserve(&canonical, CANONICAL_MAX, NULL);
 	if (r >= 0)
-		r = sigv4_canonical_request(req, p->single_encode, &canonical, &names);
+		r = sigv4_canonical_request(req, u, p->single_encode, &canonical, &names);
 	if (r >= 0)
 		r = string_to_sign(date, scope, &canonical, &to_sign);
 	if (r < 0)
@@ -381,9 +379,11 @@ static int add_authorization(const struct sigv4_params *p, const struct creds *c
 int sigv4_sign(const struct sigv4_params *p, const struct creds *c, struct request *req)
 {
 	char date[SIGV4_DATE_SIZE];
+	struct url u;
 	int r;
 
-	if (!p->region || !*p->region || !p->service || !*p->service || !*c->access_key || !*c->secret_key)
+	if (!p->region || !*p->region || !p->service || !*p->service || !*c->access_key || !*c->secret_key ||
+		!req->method || !req->url || url_split(req->url, &u, NULL, 0) < 0)
 		return -EINVAL;
 	r = sigv4_date(p->now, date);
 	if (r < 0)
@@ -391,7 +391,7 @@ int sigv4_sign(const struct sigv4_params *p, const struct creds *c, struct reque
 	drop_own_headers(req);
 	r = add_own_headers(p, c, date, req);
 	if (r >= 0)
-		r = add_authorization(p, c, date, req);
+		r = sigv4_authorize(p, c, date, &u, req);
 	if (r < 0)
 		drop_own_headers(req);
 	return r == -EMSGSIZE || r == -E2BIG ? -ENOBUFS : MIN(r, 0);

@@ -3,10 +3,15 @@
 
 #include "base/crypto.h"
 #include "cloud/sigv4.h"
+#include "cloud/url.h"
 
 #define SIGV4_DATE_SIZE  17 /* "20261121T000000Z" with NUL */
 
 /* `seconds` since 1970 as YYYYMMDDTHHMMSSZ. 0, or -EINVAL outside the years 1970 to 9999. */
 int sigv4_date(int64_t seconds, char out[static SIGV4_DATE_SIZE]);
-/* The request as it stands (its x-amz- headers already in place). */
-int sigv4_canonical_request(const struct request *req, bool single_encode, struct buf *out, struct buf *ret_signed);
+/* The request as it stands (its x-amz- headers already in place) to `u`, which is req->url in its parts. */
+int sigv4_canonical_request(
+	const struct request *req, const struct url *u, bool single_encode, struct buf *out, struct buf *ret_signed);
+/* Adds the authorization header only: the other headers are as the caller wants them. `date`: sigv4_date() of p->now. */
+int sigv4_authorize(const struct sigv4_params *p, const struct creds *c, const char *date, const struct url *u,
+	struct request *req);

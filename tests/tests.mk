@@ -36,6 +36,14 @@ $(SEQUENCE): $(SEQUENCE_OBJ) $(FAULT_OBJ) $(foreach f,$(NEED_daemon),$(call lib,
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $(SEQUENCE_OBJ) $(FAULT_OBJ) $(call link_libs,daemon)
 
+# The signer as a filter, for other signers to be compared with (tests/sigv4-suite, tests/signer).
+SIGN := $(O)/signer/sign
+$(SIGN): $(O)/obj/tests/signer/sign.o $(foreach f,$(NEED_cloud),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $(filter %.o,$^) $(FAULT_OBJ) $(call link_libs,cloud)
+tests: $(SIGN)
+SIGNER_SUITES := tests/signer/test_botocore.py
+
 # The courier over virtual time (tests/sim): one program.  What it defines comes before what libdaemon has of the same name.
 SIM := $(O)/sim/sim
 $(SIM): $(patsubst %.c,$(O)/obj/%.o,$(wildcard tests/sim/*.c)) $(FAULT_OBJ) $(foreach f,$(NEED_daemon),$(call lib,$(f)))
@@ -56,7 +64,7 @@ FULL_SUITES  := $(sort $(wildcard tests/full/test_*.py))
 check: all tests sim-program
 	$(Q)$(MAKE) --no-print-directory VARIANT=fault all sequence sim-program
 	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) \
-		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) tests/torture/test_volatile.py tests/tools/layering.py
+		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) $(SIGNER_SUITES) tests/torture/test_volatile.py tests/tools/layering.py
 
 # The unit tests and the corpora as compiled for another architecture, under emulation of its processor alone (cross/cross.mk).
 .PHONY: check-arm64 check-armhf check-emulated sysroots
@@ -77,7 +85,7 @@ check-full-only:
 	$(Q)PAGES=20000 tests/run --build build/$(ARCH)-asan --fault build/$(ARCH)-fault \
 		$(UNIT_TESTS:$(O)/%=build/$(ARCH)-asan/%) $(FUZZ_REPLAY:$(O)/%=build/$(ARCH)-asan/%) $(IT_SUITES) $(FULL_SUITES)
 	$(Q)$(MAKE) --no-print-directory VARIANT=fault sequence
-	$(Q)FULL=1 tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence
+	$(Q)FULL=1 CASES=100000 tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(SIGNER_SUITES)
 
 # Which lines and branches of the spool, ledger and courier files the suites reach: tests/tools/coverage.py says how much is enough.
 COVERAGE_TESTS = $(UNIT_TESTS:$(O)/%=build/$(ARCH)-cov/%) build/$(ARCH)-cov/tests/sequence build/$(ARCH)-cov/sim/sim $(IT_SUITES) $(CRASH_SUITES)
