@@ -1,6 +1,8 @@
 #include "capture/orient.h"
 
-#define STRIP 16 /* columns turned at a time, so that each cache line that is read is used */
+#include "capture/kernels.h"
+
+#define STRIP 8 /* columns turned at a time, as kernels do */
 
 struct orient orient_of(unsigned int exif)
 {
@@ -49,8 +51,7 @@ struct orient_rect orient_to_stored(
 
 void orient_mirror_row(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		to[i] = from[n - 1 - i];
+	kernels_best()->reverse(to, from, n);
 }
 
 int orient_store_init(struct orient_store *s, uint32_t width, uint32_t height)
@@ -59,6 +60,7 @@ int orient_store_init(struct orient_store *s, uint32_t width, uint32_t height)
 	s->strip = malloc((size_t)STRIP * MAX(width, height));
 	if (!s->data || !s->strip)
 		return -ENOMEM;
+	s->k = kernels_best();
 	s->width = width;
 	s->height = height;
 	s->filled = 0;
@@ -86,18 +88,26 @@ static int give_rows(struct orient_store *s, const struct orient *o, uint32_t fi
 	return r;
 }
 
+/* Column x of the upright page's row: its samples from top to bottom of the stored picture, or the other way round. */
+static void turn_one(struct orient_store *s, const struct orient *o, uint32_t x, uint8_t *to, uint32_t from)
+{
+	for (uint32_t j = from; j < s->height; j++)
+		to[j] = s->data[(size_t)(o->mirror_y ? s->height - 1 - j : j) * s->width + x];
+}
+
 /* `n` columns, at most STRIP, from upright row `first` on, into rows of s->height samples. */
 static void turn(struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n)
 {
-	for (uint32_t j = 0; j < s->height; j++) {
-		const uint8_t *row = s->data + (size_t)(o->mirror_y ? s->height - 1 - j : j) * s->width;
+	ptrdiff_t height = s->height, width = s->width;
+	uint32_t eights = n == STRIP ? s->height / STRIP * STRIP : 0; /* of rows: the kernel turns eight by eight */
+	uint32_t left = o->mirror_x ? s->width - first - n : first;
+	const uint8_t *from = s->data + left + (o->mirror_y ? (height - 1) * width : 0);
 
-		for (uint32_t i = 0; i < n; i++) {
-			uint32_t x = first + i;
-
-			s->strip[(size_t)i * s->height + j] = row[o->mirror_x ? s->width - 1 - x : x];
-		}
-	}
+	if (eights)
+		s->k->turn(o->mirror_x ? s->strip + (STRIP - 1) * height : s->strip, o->mirror_x ? -height : height,
+			from, o->mirror_y ? -width : width, eights);
+	for (uint32_t i = 0; i < n; i++)
+		turn_one(s, o, o->mirror_x ? s->width - 1 - first - i : first + i, s->strip + i * (size_t)height, eights);
 }
 
 static int give_columns(struct orient_store *s, const struct orient *o, uint32_t first, uint32_t n,

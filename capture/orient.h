@@ -26,7 +26,9 @@ struct orient_rect orient_to_stored(
 void orient_mirror_row(uint8_t *restrict to, const uint8_t *restrict from, size_t n);
 
 /* One plane held whole. */
+struct kernels;
 struct orient_store {
+	const struct kernels *k;
 	uint8_t *data;  /* owned */
 	uint8_t *strip; /* owned: rows being given */
 	uint32_t width, height, filled;

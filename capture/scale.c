@@ -3,298 +3,131 @@
 #include <math.h>
 
 #include "capture/hot.h"
+#include "capture/kernels.h"
 
-#define LOBES   3
-#define IN_BITS 7  /* fraction bits of a sample in the ring */
-#define X_BITS  14 /* of the horizontal weights; 1.0 must fit in 16 bits signed */
-#define Y_BITS                                                                                               \
-	15 /* of the vertical weights, but one less where one reaches 1.0: at edges, or when chroma grows */
-#define X_PAD 8 /* horizontal windows are padded with zero weights to a multiple of this */
-#define Y_PAD 4 /* rows added at a time */
-#define SHRINK_MAX                                                                                           \
-	8 /* reductions beyond this average boxes of pixels first, so that windows stay bounded              \
-	   */
-
-/* For each sample of the result: which samples it is made of, and their weights. */
-struct window {
-	uint32_t *start;
-	uint32_t *count;
-	int16_t *weight; /* `taps` for each, zeros at the end */
-	uint32_t taps;   /* a multiple of the pad */
-	uint32_t widest;
-};
+#define BOX_MAX 4096 /* 4096 squared samples of 255 fill 32 bits */
 
 struct scaler {
-	struct scale_axis ax, ay; /* after the boxes */
-	struct window wx, wy;
-	bool keep_x, keep_y;  /* nothing to do on that axis */
-	int mid_bits, x_bits; /* fraction bits between the two passes, and of the horizontal weights */
+	const struct kernels *k;
+	struct scale_axis ax, ay; /* after the boxes; of ax, only the samples that are looked at */
+	struct windows wx, wy;
+	bool keep_x, keep_y; /* nothing to do on that axis */
 	scale_row_fn fn;
 	void *ud;
 	unsigned int tag;
-	uint32_t ring_rows;
-	int16_t *ring;     /* ring_rows rows of ax.in samples, as Q7 */
-	int16_t *mid;      /* one row between the passes, with a window's worth of zeros behind it */
-	int32_t *row_sums; /* one row of the result before rounding */
-	uint8_t *out;
-	uint32_t seen; /* rows pushed (after the boxes) */
-	uint32_t given;
+	uint32_t first; /* sample of a row that is looked at */
+	size_t stride;  /* of rows in slots and in `mid` */
+	uint32_t n_slots;
+	uint8_t *ring;    /* n_slots pairs of rows */
+	uint8_t *upper;   /* the upper row of a pair, until the lower one is there */
+	int16_t *mid;     /* KERNEL_ROWS rows that went down */
+	uint32_t waiting; /* of them filled */
+	uint8_t *out;     /* KERNEL_ROWS rows of the result */
+	size_t out_stride;
+	uint32_t seen, given; /* rows pushed (after the boxes), rows of the result */
 	/* Boxes of `box` x `box` pixels averaged first; 1: none. */
 	uint32_t box, box_rows, in_width, in_height, in_seen;
 	uint32_t *sums;
 	uint8_t *boxed;
 };
 
-/* ---- weights ------------------------------------------------------------------------------------- */
-static double lanczos(double x)
-{
-	double p = M_PI * x;
-
-	if (x == 0)
-		return 1;
-	return fabs(x) < LOBES ? LOBES * sin(p) * sin(p / LOBES) / (p * p) : 0;
-}
-
-static void window_free(struct window *w)
-{
-	free(w->start);
-	free(w->count);
-	free(w->weight);
-}
-
-/* Weights as integers that sum to one exactly: what rounding leaves over goes to the largest. -ERANGE if that
- * does not fit. */
-static int quantise(const double *f, uint32_t n, int bits, int16_t *out)
-{
-	double sum = 0;
-	int32_t one = 1 << bits, left = one;
-	uint32_t top = 0;
-
-	for (uint32_t i = 0; i < n; i++)
-		sum += f[i];
-	for (uint32_t i = 0; i < n; i++) {
-		int32_t v = (int32_t)lrint(f[i] / sum * one);
-
-		if (v > INT16_MAX || v < INT16_MIN)
-			return -ERANGE;
-		out[i] = (int16_t)v;
-		left -= v;
-		if (f[i] > f[top])
-			top = i;
-	}
-	if (out[top] + left > INT16_MAX)
-		return -ERANGE;
-	out[top] = (int16_t)(out[top] + left);
-	return 0;
-}
-
-static void place(const struct scale_axis *a, double stretch, uint32_t i, uint32_t *start, uint32_t *count)
-{
-	double centre = a->origin + (i + 0.5) * a->step, reach = LOBES * stretch;
-	int64_t lo = (int64_t)floor(centre - reach + 0.5), hi = (int64_t)floor(centre + reach + 0.5);
-
-	lo = CLAMP(lo, 0, (int64_t)a->in - 1);
-	hi = CLAMP(hi, lo + 1, (int64_t)a->in);
-	*start = (uint32_t)lo;
-	*count = (uint32_t)(hi - lo);
-}
-
-static int window_alloc(struct window *w, const struct scale_axis *a, double stretch, uint32_t pad)
-{
-	w->start = calloc(a->out, sizeof(*w->start));
-	w->count = calloc(a->out, sizeof(*w->count));
-	if (!w->start || !w->count)
-		return -ENOMEM;
-	w->widest = 1;
-	for (uint32_t i = 0; i < a->out; i++) {
-		place(a, stretch, i, &w->start[i], &w->count[i]);
-		w->widest = MAX(w->widest, w->count[i]);
-	}
-	w->taps = (w->widest + pad - 1) / pad * pad;
-	w->weight = calloc(a->out, w->taps * sizeof(*w->weight));
-	return w->weight ? 0 : -ENOMEM;
-}
-
-static int window_fill(struct window *w, const struct scale_axis *a, double stretch, int bits)
-{
-	double *f = calloc(w->widest, sizeof(*f));
-	int r = f ? 0 : -ENOMEM;
-
-	for (uint32_t i = 0; i < a->out && r >= 0; i++) {
-		double centre = a->origin + (i + 0.5) * a->step;
-
-		for (uint32_t k = 0; k < w->count[i]; k++)
-			f[k] = lanczos((w->start[i] + k + 0.5 - centre) / stretch);
-		if (w->count[i] == 1)
-			f[0] = 1; /* the only one, however far */
-		r = quantise(f, w->count[i], bits, w->weight + (size_t)i * w->taps);
-	}
-	free(f);
-	return r;
-}
-
-/* Returns the bits of the weights: `bits` or one less. */
-static int window_init(struct window *w, const struct scale_axis *a, int bits, uint32_t pad)
-{
-	double stretch = MAX(a->step, 1.0);
-	int r = window_alloc(w, a, stretch, pad);
-
-	if (r >= 0)
-		r = window_fill(w, a, stretch, bits);
-	if (r == -ERANGE)
-		r = window_fill(w, a, stretch, --bits);
-	return r < 0 ? r : bits;
-}
-
-/* ---- kernels ------------------------------------------------------------------------------------- */
-/* Signed 16 x 16 bits, upper half: one instruction on every vector unit, as long as both sides are 16 bits
- * wide already. */
-static inline int16_t high_half(int16_t p, int16_t w)
-{
-	return (int16_t)((p * w) >> 16);
-}
-
-HOT static void add_rows(
-	int16_t *restrict acc, const int16_t *const rows[Y_PAD], const int16_t w[Y_PAD], size_t n)
-{
-	const int16_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2],
-				*restrict d = rows[3];
-	int16_t wa = w[0], wb = w[1], wc = w[2], wd = w[3];
-
-	for (size_t i = 0; i < n; i++)
-		acc[i] = (int16_t)(acc[i] + high_half(a[i], wa) + high_half(b[i], wb) + high_half(c[i], wc) +
-				   high_half(d[i], wd));
-}
-
-HOT static void fill16(int16_t *acc, int16_t v, size_t n)
+/* ---- one axis alone ------------------------------------------------------------------------------ */
+HOT static void widen(int16_t *restrict to, const uint8_t *restrict row, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		acc[i] = v;
+		to[i] = (int16_t)((row[i] - 128) * (1 << DOWN_BITS));
 }
 
-HOT static void widen(int16_t *restrict to, const uint8_t *restrict row, size_t n, int bits)
-{
-	for (size_t i = 0; i < n; i++)
-		to[i] = (int16_t)(row[i] << bits);
-}
-
-HOT static void narrow(uint8_t *restrict out, const int16_t *restrict mid, size_t n, int bits)
+HOT static void narrow(uint8_t *restrict out, const int16_t *restrict mid, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		int v = (mid[i] + (1 << (bits - 1))) >> bits;
-
-		out[i] = (uint8_t)CLAMP(v, 0, 255);
-	}
-}
-
-static inline __attribute__((always_inline)) void dots(int32_t *restrict sums, const int16_t *restrict mid,
-	const uint32_t *restrict start, const int16_t *restrict weight, size_t n, size_t taps)
-{
-	for (size_t i = 0; i < n; i++) {
-		const int16_t *p = mid + start[i], *w = weight + i * taps;
-		int32_t sum = 0;
-
-#pragma GCC unroll 1 /* unrolled, it would not become one multiply-and-add of vectors */
-		for (size_t k = 0; k < taps; k++)
-			sum += p[k] * w[k];
-		sums[i] = sum;
-	}
-}
-
-/* The usual widths get loops of known length. */
-HOT static void horizontal(int32_t *restrict sums, const int16_t *restrict mid,
-	const uint32_t *restrict start, const int16_t *restrict weight, size_t n, size_t taps)
-{
-	switch (taps) {
-	case 8:
-		dots(sums, mid, start, weight, n, 8);
-		break;
-	case 16:
-		dots(sums, mid, start, weight, n, 16);
-		break;
-	case 24:
-		dots(sums, mid, start, weight, n, 24);
-		break;
-	default:
-		dots(sums, mid, start, weight, n, taps);
-		break;
-	}
-}
-
-HOT static void round_sums(uint8_t *restrict out, const int32_t *restrict sums, size_t n, int bits)
-{
-	for (size_t i = 0; i < n; i++) {
-		int v = (sums[i] + (1 << (bits - 1))) >> bits;
+		int v = ((mid[i] + (1 << (DOWN_BITS - 1))) >> DOWN_BITS) + 128;
 
 		out[i] = (uint8_t)CLAMP(v, 0, 255);
 	}
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------- */
-static const int16_t *ring_row(const struct scaler *s, uint32_t y)
-{
-	return s->ring + (size_t)(y % s->ring_rows) * s->ax.in;
-}
-
-static void vertical(struct scaler *s, uint32_t j)
-{
-	uint32_t start = s->wy.start[j], count = s->wy.count[j];
-	const int16_t *weight = s->wy.weight + (size_t)j * s->wy.taps;
-
-	/* Each high half is rounded down, by a half on average. */
-	fill16(s->mid, (int16_t)(count / 2), s->ax.in);
-	for (uint32_t k = 0; k < count; k += Y_PAD) {
-		const int16_t *rows[Y_PAD];
-
-		for (uint32_t m = 0; m < Y_PAD; m++)
-			rows[m] = ring_row(s, start + MIN(k + m, count - 1));
-		add_rows(s->mid, rows, weight + k, s->ax.in);
-	}
-}
-
 static int give(struct scaler *s, const uint8_t *row)
 {
 	s->given++;
 	return s->fn(s->ud, s->tag, row);
 }
 
-static int give_mid(struct scaler *s)
+static int16_t *next_mid(struct scaler *s)
 {
+	return s->mid + s->waiting * s->stride;
+}
+
+/* One more row went down: they go across when there are enough of them, or no more to come. */
+static int went_down(struct scaler *s)
+{
+	int r = 0;
+
 	if (s->keep_x) {
-		narrow(s->out, s->mid, s->ax.out, s->mid_bits);
-	} else {
-		horizontal(s->row_sums, s->mid, s->wx.start, s->wx.weight, s->ax.out, s->wx.taps);
-		round_sums(s->out, s->row_sums, s->ax.out, s->x_bits + s->mid_bits);
+		narrow(s->out, s->mid, s->ax.out);
+		return give(s, s->out);
 	}
-	return give(s, s->out);
+	if (++s->waiting < KERNEL_ROWS && s->given + s->waiting < s->ay.out)
+		return 0;
+	s->k->across(s->out, s->out_stride, s->mid, s->stride, &s->wx);
+	for (uint32_t i = 0; i < s->waiting && r >= 0; i++)
+		r = give(s, s->out + i * s->out_stride);
+	s->waiting = 0;
+	return r;
 }
 
 static int push_kept(struct scaler *s, const uint8_t *row)
 {
-	uint32_t first = (uint32_t)s->ay.origin;
-
-	if (s->seen++ < first)
+	if (s->seen++ < (uint32_t)s->ay.origin)
 		return 0;
 	if (s->keep_x)
-		return give(s, row + (uint32_t)s->ax.origin);
-	widen(s->mid, row, s->ax.in, s->mid_bits);
-	return give_mid(s);
+		return give(s, row);
+	widen(next_mid(s), row, s->ax.in);
+	return went_down(s);
+}
+
+static uint8_t *slot(const struct scaler *s, uint32_t pair)
+{
+	return s->ring + (pair % s->n_slots) * 2 * s->stride;
+}
+
+static void go_down(struct scaler *s, uint32_t j)
+{
+	const uint8_t *slots[SLOTS_MAX];
+	uint32_t first = s->wy.start[j] / 2, n = (s->wy.end[j] + 1) / 2 - first;
+
+	for (uint32_t i = 0; i < n; i++)
+		slots[i] = slot(s, first + i);
+	s->k->down(next_mid(s), slots, s->wy.weight + (size_t)j * s->wy.taps, n, s->stride);
+}
+
+static uint32_t next_row(const struct scaler *s)
+{
+	return s->given + s->waiting;
 }
 
 static int push_row(struct scaler *s, const uint8_t *row)
 {
+	uint32_t y = s->seen, pair = y / 2;
 	int r = 0;
 
 	if (scaler_done(s))
 		return 0;
+	row += s->first;
 	if (s->keep_y)
 		return push_kept(s, row);
-	/* Rows above the first window (a crop) need not be kept, but copying them is simpler and cheap. */
-	widen(s->ring + (size_t)(s->seen % s->ring_rows) * s->ax.in, row, s->ax.in, IN_BITS);
 	s->seen++;
-	while (r >= 0 && s->given < s->ay.out && s->wy.start[s->given] + s->wy.count[s->given] <= s->seen) {
-		vertical(s, s->given);
-		r = give_mid(s);
+	if (pair < s->wy.start[next_row(s)] / 2)
+		return 0;
+	if (y % 2 == 0 && s->seen < s->ay.in) {
+		memcpy(s->upper, row, s->ax.in);
+		return 0;
+	}
+	s->k->pair(slot(s, pair), y % 2 ? s->upper : row, row, s->ax.in, s->stride);
+	while (r >= 0 && next_row(s) < s->ay.out && s->wy.end[next_row(s)] <= 2 * pair + 2) {
+		go_down(s, next_row(s));
+		r = went_down(s);
 	}
 	return r;
 }
@@ -302,13 +135,14 @@ static int push_row(struct scaler *s, const uint8_t *row)
 /* ---- boxes --------------------------------------------------------------------------------------- */
 static int flush_box(struct scaler *s)
 {
-	for (uint32_t i = 0; i < s->ax.in; i++) {
-		uint32_t across = MIN(s->box, s->in_width - i * s->box),
-			 cells = MAX(across * s->box_rows, 1U);
+	uint32_t n = (s->in_width + s->box - 1) / s->box;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t cells = MIN(s->box, s->in_width - i * s->box) * s->box_rows;
 
 		s->boxed[i] = (uint8_t)((s->sums[i] + cells / 2) / cells);
 	}
-	memset(s->sums, 0, s->ax.in * sizeof(*s->sums));
+	memset(s->sums, 0, n * sizeof(*s->sums));
 	s->box_rows = 0;
 	return push_row(s, s->boxed);
 }
@@ -319,21 +153,25 @@ int scaler_push(struct scaler *s, const uint8_t *row)
 		return push_row(s, row);
 	if (s->in_seen == s->in_height)
 		return 0;
-	for (uint32_t i = 0; i < s->in_width; i++)
-		s->sums[i / s->box] += row[i];
+	for (uint32_t i = 0, x = 0; x < s->in_width; i++) {
+		uint32_t end = MIN(s->in_width, x + s->box), sum = 0;
+
+		for (; x < end; x++)
+			sum += row[x];
+		s->sums[i] += sum;
+	}
 	s->box_rows++;
 	s->in_seen++;
 	return s->box_rows == s->box || s->in_seen == s->in_height ? flush_box(s) : 0;
 }
 
-/* The smallest power of two that leaves at most SHRINK_MAX for Lanczos on both axes. */
+/* The smallest power of two that leaves at most WINDOW_SHRINK_MAX for Lanczos on both axes. */
 static void choose_box(struct scaler *s)
 {
 	s->box = 1;
 	s->in_width = s->ax.in;
 	s->in_height = s->ay.in;
-	/* 2^24 boxed samples of 255 fill 32 bits: 4096 squared. */
-	while (MAX(s->ax.step, s->ay.step) / s->box > SHRINK_MAX && s->box < 2048)
+	while (MAX(s->ax.step, s->ay.step) / s->box > WINDOW_SHRINK_MAX && s->box < BOX_MAX)
 		s->box *= 2;
 	for (struct scale_axis *a = &s->ax; a; a = a == &s->ax ? &s->ay : NULL) {
 		a->in = (a->in + s->box - 1) / s->box;
@@ -348,51 +186,72 @@ static bool is_whole(const struct scale_axis *a)
 	return a->step == 1 && a->origin >= 0 && a->origin == floor(a->origin) && a->origin + a->out <= a->in;
 }
 
+/* Of a row, what no window needs is not looked at. */
+static void narrow_down(struct scaler *s)
+{
+	uint32_t end;
+
+	if (s->keep_x) {
+		s->first = (uint32_t)s->ax.origin;
+		s->ax.in = s->ax.out;
+		return;
+	}
+	s->first = s->wx.start[0];
+	end = s->wx.end[s->ax.out - 1];
+	for (uint32_t i = 0; i < s->ax.out + WINDOW_PAD; i++) {
+		s->wx.start[i] -= s->first;
+		s->wx.end[i] -= s->first;
+	}
+	s->ax.in = end - s->first;
+}
+
 static int alloc_rows(struct scaler *s)
 {
-	/* A window may be read up to its padded width behind the last sample. */
-	s->mid = calloc((size_t)s->ax.in + s->wx.taps + 16, sizeof(*s->mid));
-	s->out = malloc(s->ax.out);
-	s->row_sums = malloc(s->ax.out * sizeof(*s->row_sums));
-	s->ring_rows = MAX(s->wy.widest, 1U);
-	if (!s->keep_y)
-		s->ring = malloc((size_t)s->ring_rows * s->ax.in * sizeof(*s->ring));
-	if (s->box > 1) {
-		s->sums = calloc(s->ax.in, sizeof(*s->sums));
-		s->boxed = malloc(s->ax.in);
+	uint32_t rows = s->keep_x ? 1 : KERNEL_ROWS;
+
+	s->stride = (s->ax.in + KERNEL_PAD - 1) / KERNEL_PAD * KERNEL_PAD;
+	s->out_stride = ((size_t)s->ax.out + 7) / 8 * 8;
+	s->out = malloc(rows * s->out_stride);
+	s->mid = calloc(rows * s->stride + ACROSS_SLACK, sizeof(*s->mid));
+	if (!s->mid || !s->out)
+		return -ENOMEM;
+	if (!s->keep_y) {
+		s->n_slots = (s->wy.taps + 1) / 2;
+		s->ring = malloc(s->n_slots * 2 * s->stride);
+		s->upper = malloc(s->ax.in);
+		if (!s->ring || !s->upper)
+			return -ENOMEM;
 	}
-	return s->mid && s->out && s->row_sums && (s->ring || s->keep_y) && (s->boxed || s->box == 1) &&
-			       (s->sums || s->box == 1)
-		       ? 0
-		       : -ENOMEM;
+	if (s->box > 1) {
+		size_t n = (s->in_width + s->box - 1) / s->box;
+
+		s->sums = calloc(n, sizeof(*s->sums));
+		s->boxed = malloc(n);
+		if (!s->sums || !s->boxed)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static int scaler_init(struct scaler *s)
 {
-	int r;
+	int r = 0;
 
 	choose_box(s);
-	s->mid_bits = IN_BITS + Y_BITS - 16;
+	s->keep_x = is_whole(&s->ax);
 	s->keep_y = is_whole(&s->ay);
-	/* With the vertical pass in between, only a row that starts at the left is kept as it is. */
-	s->keep_x = is_whole(&s->ax) && (s->keep_y || s->ax.origin == 0);
-	if (!s->keep_x) {
-		r = window_init(&s->wx, &s->ax, X_BITS, X_PAD);
-		if (r < 0)
-			return r;
-		s->x_bits = r;
-	}
-	if (!s->keep_y) {
-		r = window_init(&s->wy, &s->ay, Y_BITS, Y_PAD);
-		if (r < 0)
-			return r;
-		s->mid_bits = IN_BITS + r - 16;
-	}
+	if (!s->keep_x)
+		r = windows_make(&s->wx, &s->ax, ACROSS_WEIGHT_BITS);
+	if (r >= 0 && !s->keep_y)
+		r = windows_make(&s->wy, &s->ay, DOWN_WEIGHT_BITS);
+	if (r < 0)
+		return r;
+	narrow_down(s);
 	return alloc_rows(s);
 }
 
-int scaler_new(const struct scale_axis *x, const struct scale_axis *y, scale_row_fn fn, void *ud,
-	unsigned int tag, struct scaler **ret)
+int scaler_new_on(const struct kernels *k, const struct scale_axis *x, const struct scale_axis *y, scale_row_fn fn,
+	void *ud, unsigned int tag, struct scaler **ret)
 {
 	struct scaler *s;
 	int r;
@@ -402,11 +261,7 @@ int scaler_new(const struct scale_axis *x, const struct scale_axis *y, scale_row
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->ax = *x;
-	s->ay = *y;
-	s->fn = fn;
-	s->ud = ud;
-	s->tag = tag;
+	*s = (struct scaler){.k = k, .ax = *x, .ay = *y, .fn = fn, .ud = ud, .tag = tag};
 	r = scaler_init(s);
 	if (r < 0) {
 		scaler_free(s);
@@ -414,6 +269,12 @@ int scaler_new(const struct scale_axis *x, const struct scale_axis *y, scale_row
 	}
 	*ret = s;
 	return 0;
+}
+
+int scaler_new(const struct scale_axis *x, const struct scale_axis *y, scale_row_fn fn, void *ud, unsigned int tag,
+	struct scaler **ret)
+{
+	return scaler_new_on(kernels_best(), x, y, fn, ud, tag, ret);
 }
 
 bool scaler_done(const struct scaler *s)
@@ -425,12 +286,12 @@ void scaler_free(struct scaler *s)
 {
 	if (!s)
 		return;
-	window_free(&s->wx);
-	window_free(&s->wy);
+	windows_free(&s->wx);
+	windows_free(&s->wy);
 	free(s->ring);
+	free(s->upper);
 	free(s->mid);
 	free(s->out);
-	free(s->row_sums);
 	free(s->sums);
 	free(s->boxed);
 	free(s);
