@@ -80,7 +80,9 @@ static int square_json(const struct square_plan *p, cJSON **ret)
 
 	if (p->why)
 		r = r < 0 ? r : json_add_string(j, "why", p->why);
-	r = r < 0 ? r : add_rounded(j, "certainty", p->certainty);
+	if (p->lines)
+		r = r < 0 ? r : json_add_string(j, "lines", p->lines);
+	r = r < 0 ? r : add_rounded(j, "certainty", p->why ? p->lines_certainty : p->certainty);
 	if (p->done != SQUARE_NOTHING) {
 		r = r < 0 ? r : add_rounded(j, "angle", p->angle);
 		r = r < 0 ? r : corners_json(p, &corners);

@@ -2,7 +2,10 @@
 
 #include <math.h>
 
-#define LOOK_SIDE  512 /* of the picture in which edges are looked for */
+#include "capture/skew.h"
+
+#define EDGES_SIDE 512  /* of the picture in which edges are looked for */
+#define LINES_SIDE 1024 /* and lines of text */
 #define STRIP_ROWS 16
 #define FOCAL      0.85 /* of the picture's diagonal: what a camera's lens is like when the page does not tell */
 
@@ -119,6 +122,68 @@ static void crop_to_quad(struct square_plan *p, const struct orient *o, double w
 	map_result(p, o, width, height);
 }
 
+/* Nothing of the frame is lost: the result is as large as the turned frame. */
+static void turn_level(struct square_plan *p, const struct orient *o, double width, double height, double angle, uint32_t max_side)
+{
+	double w = o->transpose ? height : width, h = o->transpose ? width : height;
+	double c = cos(angle * M_PI / 180), s = sin(angle * M_PI / 180);
+	double wide = w * c + h * fabs(s), high = h * c + w * fabs(s);
+
+	p->done = SQUARE_DESKEWED;
+	p->angle = angle;
+	for (int i = 0; i < 4; i++) {
+		double x = (i == 1 || i == 2 ? 0.5 : -0.5) * wide, y = (i >= 2 ? 0.5 : -0.5) * high;
+
+		p->corner[i] = (struct point){w / 2 + x * c - y * s, h / 2 + x * s + y * c};
+	}
+	size_result(p, wide, high, max_side);
+	map_result(p, o, width, height);
+}
+
+static int by_grey(const void *a, const void *b)
+{
+	return *(const uint8_t *)a - *(const uint8_t *)b;
+}
+
+/* The middle one of samples close to the frame. */
+static uint8_t ground_of(const struct held *h)
+{
+	uint8_t v[256];
+	uint32_t w = h->plane.width, rows = h->plane.height;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(v); i++) {
+		uint32_t along = i / 4, x = w * along / 64, y = rows * along / 64;
+
+		if (i % 4 < 2)
+			y = i % 4 ? rows - 1 - rows / 100 : rows / 100;
+		else
+			x = i % 4 == 2 ? w - 1 - w / 100 : w / 100;
+		v[i] = h->data[(size_t)y * w + x];
+	}
+	qsort(v, ARRAY_SIZE(v), 1, by_grey);
+	return v[ARRAY_SIZE(v) / 2];
+}
+
+static int level_lines(const struct hold *h, uint32_t stored_width, uint32_t stored_height, const struct orient *o,
+	uint32_t max_side, struct square_plan *p)
+{
+	const struct image_plane *plane = &h->held[0].plane;
+	_cleanup_luma_ struct luma small = {};
+	struct skew skew;
+	int r = luma_reduce(h->held[0].data, plane->width, plane->height, LINES_SIDE, &small);
+
+	if (r < 0)
+		return r == -ERANGE ? 0 : r;
+	r = skew_find(&small, o, &skew);
+	if (r < 0)
+		return r;
+	p->lines = skew.why;
+	p->lines_certainty = skew.certainty;
+	if (!skew.why)
+		turn_level(p, o, stored_width, stored_height, skew.angle, max_side);
+	return 0;
+}
+
 int square_decide(const struct hold *h, uint32_t stored_width, uint32_t stored_height, const struct orient *o,
 	uint32_t max_side, struct square_plan *ret)
 {
@@ -126,7 +191,7 @@ int square_decide(const struct hold *h, uint32_t stored_width, uint32_t stored_h
 	_cleanup_luma_ struct luma small = {};
 	struct square_plan p = {};
 	struct quad q;
-	int r = luma_reduce(h->held[0].data, plane->width, plane->height, LOOK_SIDE, &small);
+	int r = luma_reduce(h->held[0].data, plane->width, plane->height, EDGES_SIDE, &small);
 
 	if (r == -ERANGE) {
 		*ret = (struct square_plan){.why = "too-small"};
@@ -145,6 +210,10 @@ int square_decide(const struct hold *h, uint32_t stored_width, uint32_t stored_h
 	if (!p.why) {
 		widen(p.corner, 2 * q.bulge * small.box / plane->sx);
 		crop_to_quad(&p, o, stored_width, stored_height, max_side);
+	} else {
+		r = level_lines(h, stored_width, stored_height, o, max_side, &p);
+		if (r < 0)
+			return r;
 	}
 	*ret = p;
 	return 0;
@@ -180,7 +249,7 @@ static int prepare(struct hold *h, const struct square_plan *p, unsigned int pla
 		.height = held->plane.height,
 		.h = homography_scaled(&p->to_source, luma, held->plane.sx, held->plane.sy),
 		.kernel = &g->kernel[plane],
-		.fill = -1};
+		.fill = p->done == SQUARE_DESKEWED ? ground_of(held) : -1};
 	g->width[plane] = plane ? (p->width + 1) / 2 : p->width;
 	return r;
 }

@@ -14,9 +14,11 @@ enum square_done {
 struct square_plan {
 	enum square_done done;
 	const char *why;        /* why no quad was taken, a stable word; NULL when it was */
+	const char *lines;      /* why the lines of text were not levelled, a stable word; NULL when they were or not asked */
 	struct point corner[4]; /* of the result, from top left clockwise, in pixels of the upright source */
 	double angle;           /* degrees by which the page lay turned clockwise */
 	double certainty;       /* 0 to 1, of the quad that was taken or not */
+	double lines_certainty; /* of the lines' angle */
 	uint32_t width, height; /* of the result */
 	struct homography to_source; /* from pixels of the result to pixels of the source as stored */
 };

@@ -1,12 +1,16 @@
 #include "capture/warp.h"
 
 #include <math.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
 
-#include "capture/hot.h"
 
 #define LOBES  3
 #define BITS   14 /* of the weights */
-#define MIDDLE 7  /* fraction bits kept between columns and rows */
+#define MIDDLE 6  /* fraction bits kept between columns and rows */
 #define PLACE  16 /* fraction bits of a place */
 #define RUN    16 /* samples between places that are divided for; between them they are interpolated */
 #define BEFORE (WARP_TAPS / 2 - 1)
@@ -87,25 +91,80 @@ void warp_kernel_init(struct warp_kernel *k, double stretch)
 	}
 }
 
-static inline __attribute__((always_inline)) uint8_t blend(
-	const uint8_t *p, size_t stride, const int16_t *restrict wx, const int16_t *restrict wy)
-{
-	int32_t column[WARP_TAPS] = {}, sum = 1 << (MIDDLE + BITS - 1);
+/*
+ * One sample: columns first, rounded to MIDDLE bits (they fit 16 bits: weights sum to 1, their sizes to less than 1.4), then
+ * the row of them. The versions give the same bits.
+ */
+#define COLUMN_HALF (1 << (BITS - MIDDLE - 1))
+#define HALF        (1 << (MIDDLE + BITS - 1))
 
-	for (int j = 0; j < WARP_TAPS; j++)
-		for (int k = 0; k < WARP_TAPS; k++)
-			column[k] += p[(size_t)j * stride + (size_t)k] * wy[j];
-	for (int k = 0; k < WARP_TAPS; k++)
-		sum += (column[k] >> (BITS - MIDDLE)) * wx[k];
+#if defined(__SSE2__)
+static inline __attribute__((always_inline)) uint8_t blend(const uint8_t *p, size_t stride, const int16_t *wx, const int16_t *wy)
+{
+	__m128i left = _mm_set1_epi32(COLUMN_HALF), right = left, zero = _mm_setzero_si128(), sum;
+
+	for (int j = 0; j < WARP_TAPS; j += 2) {
+		/* Two rows at a time, sample beside sample, for one multiply-and-add. */
+		__m128i a = _mm_loadl_epi64((const __m128i *)(p + (size_t)j * stride));
+		__m128i b = _mm_loadl_epi64((const __m128i *)(p + (size_t)(j + 1) * stride));
+		__m128i both = _mm_unpacklo_epi8(a, b), w;
+		int32_t pair;
+
+		memcpy(&pair, wy + j, sizeof(pair));
+		w = _mm_set1_epi32(pair);
+		left = _mm_add_epi32(left, _mm_madd_epi16(_mm_unpacklo_epi8(both, zero), w));
+		right = _mm_add_epi32(right, _mm_madd_epi16(_mm_unpackhi_epi8(both, zero), w));
+	}
+	sum = _mm_packs_epi32(_mm_srai_epi32(left, BITS - MIDDLE), _mm_srai_epi32(right, BITS - MIDDLE));
+	sum = _mm_madd_epi16(sum, _mm_loadu_si128((const __m128i *)wx));
+	sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+	sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+	sum = _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(HALF)), MIDDLE + BITS);
+	return (uint8_t)_mm_cvtsi128_si32(_mm_packus_epi16(_mm_packs_epi32(sum, sum), zero));
+}
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+static inline __attribute__((always_inline)) uint8_t blend(const uint8_t *p, size_t stride, const int16_t *wx, const int16_t *wy)
+{
+	int32x4_t left = vdupq_n_s32(COLUMN_HALF), right = left;
+	int16x8_t weight = vld1q_s16(wx), columns;
+	int32_t sum;
+
+	for (int j = 0; j < WARP_TAPS; j++) {
+		int16x8_t row = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p + (size_t)j * stride)));
+
+		left = vmlal_n_s16(left, vget_low_s16(row), wy[j]);
+		right = vmlal_n_s16(right, vget_high_s16(row), wy[j]);
+	}
+	columns = vcombine_s16(vshrn_n_s32(left, BITS - MIDDLE), vshrn_n_s32(right, BITS - MIDDLE));
+	left = vmull_s16(vget_low_s16(columns), vget_low_s16(weight));
+	left = vmlal_s16(left, vget_high_s16(columns), vget_high_s16(weight));
+	sum = (vaddvq_s32(left) + HALF) >> (MIDDLE + BITS);
+	return (uint8_t)CLAMP(sum, 0, 255);
+}
+#else
+static uint8_t blend(const uint8_t *p, size_t stride, const int16_t *wx, const int16_t *wy)
+{
+	int32_t sum = HALF;
+
+	for (int k = 0; k < WARP_TAPS; k++) {
+		int32_t column = COLUMN_HALF;
+
+		for (int j = 0; j < WARP_TAPS; j++)
+			column += p[(size_t)j * stride + (size_t)k] * wy[j];
+		sum += (column >> (BITS - MIDDLE)) * wx[k];
+	}
 	sum >>= MIDDLE + BITS;
 	return (uint8_t)CLAMP(sum, 0, 255);
 }
+#endif
 
 /* Windows that reach over an edge. */
 static uint8_t blend_edge(const struct warp *w, int32_t x, int32_t y, const int16_t *wx, const int16_t *wy)
 {
 	uint8_t window[WARP_TAPS * WARP_TAPS];
 
+	if (w->fill >= 0 && (x <= -WARP_TAPS || y <= -WARP_TAPS || x >= (int32_t)w->width || y >= (int32_t)w->height))
+		return (uint8_t)w->fill;
 	for (int j = 0; j < WARP_TAPS; j++)
 		for (int k = 0; k < WARP_TAPS; k++) {
 			int32_t at_x = x + k, at_y = y + j;
@@ -143,7 +202,7 @@ static struct run run_at(const struct warp *w, uint32_t x, uint32_t y)
 	return r;
 }
 
-HOT static void warp_run(const struct warp *w, struct run r, uint8_t *restrict out, uint32_t n)
+static void warp_run(const struct warp *w, struct run r, uint8_t *restrict out, uint32_t n)
 {
 	int32_t last_x = (int32_t)w->width - WARP_TAPS, last_y = (int32_t)w->height - WARP_TAPS;
 
