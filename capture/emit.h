@@ -5,6 +5,14 @@
 #include "capture/reject.h"
 #include "capture/sense.h"
 
+/* How a camera came to the page. */
+struct page_grab {
+	unsigned int frames, bad; /* that were looked at, and of them damaged or stale */
+	unsigned int reopened;    /* how often the device had to be opened again */
+	bool settled;             /* false: brightness or sharpness still moved when time was up */
+	char device[64];          /* the node; "": no camera */
+};
+
 struct square_plan;
 struct page_info {
 	unsigned int index; /* from 1 */
@@ -19,6 +27,7 @@ struct page_info {
 	unsigned int rotate;              /* degrees clockwise, as asked for on top of the EXIF orientation */
 	const struct square_plan *square; /* borrowed; NULL: not asked for */
 	struct sense_result sense; /* complete at page_end only */
+	struct page_grab grab;
 	/* Microseconds: elapsed by stage, and of the processor in all. Complete at page_end only. */
 	struct {
 		int64_t grab, open, decode, scale, encode, total, cpu;

@@ -108,6 +108,26 @@ static int add_sense(cJSON *capture, const struct page_info *p)
 	return r < 0 ? r : json_add_take(capture, "sense", take_ptr(j));
 }
 
+static int add_grab(cJSON *capture, const struct page_grab *g)
+{
+	cJSON *j;
+	int r;
+
+	if (!g->device[0])
+		return 0;
+	j = cJSON_CreateObject();
+	r = j ? json_add_string(j, "device", g->device) : -ENOMEM;
+	r = r < 0 ? r : json_add_i64(j, "frames", g->frames);
+	r = r < 0 ? r : json_add_i64(j, "bad", g->bad);
+	r = r < 0 ? r : json_add_i64(j, "reopened", g->reopened);
+	r = r < 0 ? r : json_add_bool(j, "settled", g->settled);
+	if (r < 0) {
+		cJSON_Delete(j);
+		return r;
+	}
+	return json_add_take(capture, "camera", j);
+}
+
 static int capture_json(const struct page_info *p, cJSON **ret)
 {
 	cJSON *j = cJSON_CreateObject(), *ms = cJSON_CreateObject();
@@ -121,6 +141,7 @@ static int capture_json(const struct page_info *p, cJSON **ret)
 	r = r < 0 ? r : json_add_bool(j, "cropped", p->cropped);
 	r = r < 0 ? r : json_add_i64(j, "rotate", p->rotate);
 	r = r < 0 ? r : add_sense(j, p);
+	r = r < 0 ? r : add_grab(j, &p->grab);
 	r = r < 0 ? r : add_ms(ms, "grab", p->us.grab);
 	r = r < 0 ? r : add_ms(ms, "open", p->us.open);
 	if (r >= 0)

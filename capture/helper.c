@@ -12,7 +12,7 @@
 #define CHUNK ((size_t)32 << 10)
 
 struct request {
-	char verb[16], source[512], name[256];
+	char verb[16], source[512], name[256], controls[SOURCE_CONTROLS_SIZE];
 	struct convert_options convert;
 	bool has_payload;
 };
@@ -188,8 +188,9 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "the first frame must be of type \"request\"";
 	else if (get_text(head->head, "verb", q.verb, sizeof(q.verb)) < 0 ||
 		 get_text(head->head, "source", q.source, sizeof(q.source)) < 0 ||
+		 get_text(head->head, "controls", q.controls, sizeof(q.controls)) < 0 ||
 		 get_text(head->head, "name", q.name, sizeof(q.name)) < 0)
-		*bad = "verb, source or name is too long";
+		*bad = "verb, source, controls or name is too long";
 	else if (get_range(head->head, "max_side", MAX_SIDE_MIN, MAX_SIDE_MAX, &max_side) < 0)
 		*bad = "max_side must be a number from 16 to 16384";
 	else if (get_range(head->head, "quality", 1, 100, &quality) < 0)
@@ -216,11 +217,12 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 /* ---- verbs --------------------------------------------------------------------------------------- */
 static int do_scan(struct helper *h, const struct request *q, struct emit *e)
 {
+	const struct source_options so = {.controls = q->controls};
 	struct run_counts counts;
 
 	if (!q->source[0])
 		return run_refuse(e, "bad-request", "scan needs a source");
-	return run_source(q->source, &q->convert, e, &counts);
+	return run_source(q->source, &so, &q->convert, e, &counts);
 }
 
 static int do_ingest(struct helper *h, const struct request *q, struct emit *e)

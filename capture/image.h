@@ -92,6 +92,15 @@ struct raw_frame {
 /* Sets the planes of a frame that lies in one piece: each follows the one before, rows of `stride` bytes in the first, as
  * V4L2's single-planar formats have them. 0 or -EBADMSG (it cannot be). */
 int raw_frame_lay_out(struct raw_frame *f, const void *data, size_t len, uint32_t stride, struct reject *why);
+/* Is all that it needs there? 0 or -EBADMSG. */
+int raw_frame_check(const struct raw_frame *f, struct reject *why);
+/* Where luma lies (of RGB: green), one sample each `step` bytes. */
+struct raw_luma {
+	const uint8_t *data;
+	uint32_t stride;
+	unsigned int step;
+};
+struct raw_luma raw_frame_luma(const struct raw_frame *f);
 /* Is `len` the size of a frame laid out so? A file of another length has another geometry. */
 int raw_frame_is_all(const struct raw_frame *f, size_t len, struct reject *why);
 int rawframe_open(const struct raw_frame *f, const struct image_limits *limits, struct image **ret, struct reject *why);

@@ -28,11 +28,13 @@ static const char usage_text[] =
 	"pageferryd's helper: it reads one request frame from standard input and answers with frames on "
 	"standard output.\n"
 	"\n"
-	"  --source SOURCE     v4l2:/dev/videoN  a camera (YUYV or MJPEG)\n"
-	"                      v4l2:auto         the first capture device there is\n"
+	"  --source SOURCE     v4l2:DEVICE       a camera, best by its path below /dev/v4l/by-id\n"
+	"                      v4l2:auto         the first capture device there is; either with ,format=NAME\n"
+	"                                        and ,size=WIDTHxHEIGHT for other than its best\n"
 	"                      replay:PATH       a JPEG, PNG or PNM file, a raw frame (its name tells what it is, as\n"
 	"                                        page-3840x2160.nv12 does), or a folder of them in the order of "
 	"their names\n"
+	"  --control NAME=VALUE  a control of the camera, as v4l2-ctl names it; may be given several times\n"
 	"  --out DIR           where the pages go (made if missing)\n"
 	"  transcode IN OUT    one page, smaller or cropped\n"
 	"  thumbnail IN OUT    one page at 256 pixels\n"
@@ -54,6 +56,7 @@ static const char usage_text[] =
 
 struct cmdline {
 	const char *source, *out;
+	char controls[SOURCE_CONTROLS_SIZE];
 	bool max_side_given;
 	struct convert_options convert;
 };
@@ -66,6 +69,21 @@ static int set_source(struct cmdline *c, const char *v)
 {
 	c->source = v;
 	return 0;
+}
+
+/* May be given several times. */
+static int add_control(struct cmdline *c, const char *v)
+{
+	size_t len = strlen(c->controls);
+
+	if (!strchr(v, '=') || strpbrk(v, " ,\t\r\n"))
+		return -EINVAL;
+	return str_format(c->controls + len, sizeof(c->controls) - len, "%s ", v);
+}
+
+static void say_notice(void *ud, const char *control, const char *problem)
+{
+	log_warning("--control %s: %s", SHOWN(control), problem);
 }
 
 static int set_out(struct cmdline *c, const char *v)
@@ -147,6 +165,7 @@ static const struct {
 	const char *expected;
 } options[] = {
 	{"source", set_source, "a source"},
+	{"control", add_control, "NAME=VALUE, the name as the camera has it"},
 	{"out", set_out, "a folder"},
 	{"max-side", set_max_side, "a number from 16 to 16384"},
 	{"quality", set_quality, "a number from 1 to 100"},
@@ -224,6 +243,7 @@ static bool over_source(const char *source, int dirfd)
 
 static int do_scan(struct cmdline *c)
 {
+	const struct source_options so = {.controls = c->controls, .notice = say_notice};
 	_cleanup_close_ int dirfd = -1;
 	struct run_counts counts = {};
 	struct emit *e = NULL;
@@ -244,7 +264,7 @@ static int do_scan(struct cmdline *c)
 	}
 	r = emit_files_new(dirfd, NULL, &e);
 	if (r >= 0)
-		r = run_source(c->source, &c->convert, e, &counts);
+		r = run_source(c->source, &so, &c->convert, e, &counts);
 	emit_free(e);
 	return outcome(r, &counts);
 }

@@ -119,7 +119,7 @@ int raw_frame_is_all(const struct raw_frame *f, size_t len, struct reject *why)
 		"%zu bytes, but %ux%u pixels of %s are %" PRIu64, len, f->width, f->height, f->format->name, size);
 }
 
-static int check(const struct raw_frame *f, struct reject *why)
+int raw_frame_check(const struct raw_frame *f, struct reject *why)
 {
 	bool shared = f->format->kind == RAW_PACKED || f->format->kind == RAW_PAIRS || f->format->kind == RAW_PLANES;
 
@@ -137,6 +137,20 @@ static int check(const struct raw_frame *f, struct reject *why)
 				f->format->name, p->len);
 	}
 	return 0;
+}
+
+struct raw_luma raw_frame_luma(const struct raw_frame *f)
+{
+	const struct raw_plane *p = &f->plane[0];
+
+	switch (f->format->kind) {
+	case RAW_PACKED:
+		return (struct raw_luma){p->data + f->format->swapped, p->stride, 2};
+	case RAW_RGB:
+		return (struct raw_luma){p->data + 1, p->stride, 3};
+	default:
+		return (struct raw_luma){p->data, p->stride, 1};
+	}
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------- */
@@ -280,7 +294,7 @@ int rawframe_open(const struct raw_frame *f, const struct image_limits *limits, 
 	int r = image_check_size(f->width, f->height, limits, why);
 
 	if (r >= 0)
-		r = check(f, why);
+		r = raw_frame_check(f, why);
 	if (r < 0)
 		return r;
 	d = calloc(1, sizeof(*d));

@@ -16,6 +16,8 @@ static const char *const names[] = {
 	[REJECT_NO_DEVICE] = "no-device",
 	[REJECT_BUSY] = "busy",
 	[REJECT_TIMEOUT] = "timeout",
+	[REJECT_NO_SIGNAL] = "no-signal",
+	[REJECT_DARK] = "dark",
 };
 
 const char *reject_name(enum reject_reason r)

@@ -15,6 +15,8 @@ enum reject_reason {
 	REJECT_NO_DEVICE,
 	REJECT_BUSY,
 	REJECT_TIMEOUT,
+	REJECT_NO_SIGNAL,
+	REJECT_DARK,
 };
 
 struct reject {

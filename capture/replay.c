@@ -119,7 +119,7 @@ static int look(struct replay *s, const char *where, struct reject *why)
 	return list_folder(s, where, why);
 }
 
-static int replay_open(const char *where, struct page_source **ret, struct reject *why)
+static int replay_open(const char *where, const struct source_options *o, struct page_source **ret, struct reject *why)
 {
 	struct replay *s = calloc(1, sizeof(*s));
 	int r;
@@ -225,9 +225,15 @@ static int replay_next(struct page_source *source, struct page_item *ret, struct
 	return 1;
 }
 
+static void replay_again(struct page_source *source)
+{
+	replay_of(source)->at = 0;
+}
+
 const struct page_source_ops replay_source = {
 	.scheme = "replay",
 	.open = replay_open,
 	.next = replay_next,
+	.again = replay_again,
 	.close = replay_close,
 };

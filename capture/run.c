@@ -14,7 +14,7 @@ static int open_image(
 static int convert(const struct page_item *item, const struct convert_options *o, struct emit *e,
 	unsigned int index, struct reject *why)
 {
-	struct page_info info = {.index = index, .name = item->name};
+	struct page_info info = {.index = index, .name = item->name, .grab = item->grab};
 	struct image *im = NULL;
 	int64_t from = watch_us();
 	int r = open_image(item, o, &im, why);
@@ -92,12 +92,13 @@ static int all_pages(
 	}
 }
 
-int run_source(const char *source, const struct convert_options *o, struct emit *e, struct run_counts *ret)
+int run_source(const char *source, const struct source_options *so, const struct convert_options *o, struct emit *e,
+	struct run_counts *ret)
 {
 	struct page_source *s = NULL;
 	struct run_counts counts = {};
 	struct reject why = {};
-	int r = source_open(source, &s, &why);
+	int r = source_open(source, so, &s, &why);
 
 	if (r == -EBADMSG) {
 		counts.failed = true;

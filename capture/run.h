@@ -10,7 +10,8 @@ struct run_counts {
 };
 
 /* Both send `end` unless nobody listens. 0, or the negative errno that ended the run. */
-int run_source(const char *source, const struct convert_options *o, struct emit *e, struct run_counts *ret);
+int run_source(const char *source, const struct source_options *so, const struct convert_options *o, struct emit *e,
+	struct run_counts *ret);
 int run_input(struct input *in, const char *name, const struct convert_options *o, struct emit *e,
 	struct run_counts *ret);
 /* A run that ends before it began. */

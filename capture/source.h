@@ -2,9 +2,21 @@
  * page_source_ops. */
 #pragma once
 
+#include "capture/emit.h"
+#include "capture/glance.h"
 #include "capture/image.h"
 
 struct page_source;
+
+#define SOURCE_CONTROLS_SIZE 512
+
+typedef void (*source_notice_fn)(void *ud, const char *control, const char *problem);
+struct source_options {
+	const char *controls;    /* of a camera: "name=value name=value"; "": none */
+	source_notice_fn notice; /* told of controls that cannot be set; may be NULL */
+	void *notice_ud;
+};
+#define SOURCE_OPTIONS_DEFAULT ((struct source_options){.controls = ""})
 
 /* One page as it comes, borrowed from the source until the next call. */
 struct page_item {
@@ -12,15 +24,20 @@ struct page_item {
 	struct input *input;    /* encoded, or NULL: then */
 	struct raw_frame frame; /* a raw frame */
 	int64_t grab_us;
+	struct page_grab grab;
 };
 
 struct page_source_ops {
 	const char *scheme; /* "replay" */
 	/* -EBADMSG with why: nothing can come from there. */
-	int (*open)(const char *where, struct page_source **ret, struct reject *why);
+	int (*open)(const char *where, const struct source_options *o, struct page_source **ret, struct reject *why);
 	/* 1 and a page; 0: no more; -EBADMSG with why: this page (ret->name) gave nothing, ask again for the
 	 * others. */
 	int (*next)(struct page_source *s, struct page_item *ret, struct reject *why);
+	/* Another scan: next() gives pages again. */
+	void (*again)(struct page_source *s);
+	/* The next frame at a glance, for those who wait for a page. 1; 0: no more will come; or as next(). */
+	int (*glance)(struct page_source *s, struct glance *ret, struct reject *why);
 	void (*close)(struct page_source *s);
 };
 
@@ -29,7 +46,7 @@ struct page_source {
 	const struct page_source_ops *ops;
 };
 
-int source_open(const char *name, struct page_source **ret, struct reject *why);
+int source_open(const char *name, const struct source_options *o, struct page_source **ret, struct reject *why);
 void source_close(struct page_source *s); /* NULL is fine */
 
 extern const struct page_source_ops replay_source;

@@ -18,5 +18,6 @@ struct v4l2_io {
 };
 
 extern const struct v4l2_io v4l2_system_io;
-/* Opens "auto" or a device's path through `io` (copied). */
-int v4l2_open_with(const struct v4l2_io *io, const char *where, struct page_source **ret, struct reject *why);
+/* Opens what a source's name says behind "v4l2:" through `io` (copied). */
+int v4l2_open_with(const struct v4l2_io *io, const char *where, const struct source_options *o, struct page_source **ret,
+	struct reject *why);

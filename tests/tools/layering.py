@@ -17,7 +17,7 @@ THIRD_PARTY = {
     r"ini\.h": r"base/ini\.c", r"mbedtls/.*": r"base/crypto\.c", r"cjson/.*": r"base/json\.h",
     r"curl/.*": r"cloud/http\.c", r"sqlite3\.h": r"daemon/db\.c",
     r"(jpeglib|jerror)\.h": r"(capture/jpeg\w*|ocr/\w+)\.[ch]", r"png\.h": r"capture/png\w*\.c",
-    r"(linux/videodev2|libv4l2)\.h": r"capture/v4l2\w*\.[ch]", r"(tesseract|leptonica)/.*": r"ocr/\w+\.c",
+    r"linux/videodev2\.h": r"(capture/v4l2\w*\.[ch]|tests/.*)", r"(libv4lconvert|libv4l-plugin)\.h": r"capture/v4l2_convert\.c", r"(tesseract|leptonica)/.*": r"ocr/\w+\.c",
 }
 KERNEL = r"(linux|sys|netinet|arpa)/"
 

@@ -6,6 +6,8 @@
 #include "base/fileio.h"
 #include "tests/unit/capture_make.h"
 
+static const struct source_options no_controls = {.controls = ""};
+
 static void put_file(int dirfd, const char *name, const void *data, size_t len)
 {
 	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -66,7 +68,7 @@ TEST(good_pages_appear_and_bad_ones_leave_nothing)
 	put_file(in, "c.jpg", "", 0);
 	put_file(in, "d.jpg", large.data, large.len);
 	CHECK_INT(emit_files_new(out, NULL, &e), 0);
-	CHECK_INT(run_source(source, &o, e, &counts), 0);
+	CHECK_INT(run_source(source, &no_controls, &o, e, &counts), 0);
 	emit_free(e);
 	CHECK_INT(counts.pages, 3);
 	CHECK_INT(counts.rejected, 2);
@@ -137,7 +139,7 @@ TEST(sources_that_are_not_there)
 		struct page_source *s = NULL;
 		struct reject why = {};
 
-		CHECK_INT(source_open(names[i], &s, &why), -EBADMSG);
+		CHECK_INT(source_open(names[i], &no_controls, &s, &why), -EBADMSG);
 		CHECK(why.message[0]);
 	}
 }
@@ -149,7 +151,7 @@ TEST(an_empty_folder_says_so)
 	char source[300];
 
 	str_format(source, sizeof(source), "replay:%s", test_tmpdir());
-	CHECK_INT(source_open(source, &s, &why), -EBADMSG);
+	CHECK_INT(source_open(source, &no_controls, &s, &why), -EBADMSG);
 	CHECK_STR(reject_name(why.reason), "empty");
 }
 
@@ -181,7 +183,7 @@ TEST(raw_frames_by_their_names)
 	put_file(in, "l-64x32.unknown", frame, 64 * 32);
 	put_file(in, "m.pgm", "P5\n2 2\n255\n1234", 15);
 	CHECK_INT(emit_files_new(out, NULL, &e), 0);
-	CHECK_INT(run_source(source, &o, e, &counts), 0);
+	CHECK_INT(run_source(source, &no_controls, &o, e, &counts), 0);
 	emit_free(e);
 	CHECK_INT(counts.pages, 4);
 	CHECK_INT(counts.rejected, 8);
