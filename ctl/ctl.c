@@ -196,3 +196,18 @@ int ctl_call_take(struct ctl *c, const char *method, cJSON *parameters, struct c
 	client_reply_clear(ret);
 	return r;
 }
+
+const char *page_looks(const cJSON *page, char *out, size_t size)
+{
+	static const char *const verdicts[] = {"nothing", "blurred", "glare", "cut-off"};
+	const cJSON *sense = json_get_object(page, "sense");
+	const char *verdict = text_of(json_get_object(sense, "gate"), "verdict"), *known = "";
+	bool blank = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++)
+		if (streq(verdict, verdicts[i]))
+			known = verdicts[i];
+	json_get_bool(json_get_object(sense, "blank"), "blank", &blank);
+	str_format(out, size, "%s%s%s", blank ? "blank" : "", blank && *known ? ", " : "", known);
+	return out;
+}

@@ -51,5 +51,8 @@ int ctl_put_json(const cJSON *j);
 const char *text_of(const cJSON *j, const char *name);
 /* The varlink type Filter of the options; NULL, said: a word is not UTF-8. */
 cJSON *filter_of(const struct options *o);
+/* What a person should know who looks at its file: "blurred", "blank, cut-off"; "" when there is nothing. Its own words
+ * only. Returns `out`. */
+const char *page_looks(const cJSON *page, char *out, size_t size);
 /* A page's name, or its id when it has none; borrowed. */
 const char *page_title(const cJSON *page);

@@ -16,6 +16,7 @@ static int add_page(struct table *t, const cJSON *page)
 {
 	_cleanup_buf_ struct buf time = {}, cost = {};
 	const char *state = text_of(page, "state");
+	char looks[32];
 	int r;
 
 	r = format_time(&time, json_get_string(page, "accepted"));
@@ -37,6 +38,8 @@ static int add_page(struct table *t, const cJSON *page)
 		r = table_cell(t, STYLE_PLAIN, text_of(page, "backend"));
 	if (r >= 0)
 		r = table_cell(t, STYLE_PLAIN, buf_str(&cost));
+	if (r >= 0)
+		r = table_cell(t, STYLE_WARN, page_looks(page, looks, sizeof(looks)));
 	return r < 0 ? r : table_cell(t, STYLE_PLAIN, text_of(page, "reason"));
 }
 
@@ -94,7 +97,7 @@ static int list_some(struct ctl *c, char *before, size_t before_size, int64_t *l
 int verb_list(struct ctl *c)
 {
 	static const char *const titles[] = {
-		"page", "state", "type", "name", "accepted (UTC)", "backend", ">cost", "reason", NULL};
+		"page", "state", "type", "name", "accepted (UTC)", "backend", ">cost", "looks", "reason", NULL};
 	int64_t left = c->options.limit ? c->options.limit : LIMIT_DEFAULT;
 	_cleanup_table_ struct table *t = NULL;
 	_cleanup_buf_ struct buf out = {};

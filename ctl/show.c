@@ -23,6 +23,7 @@ static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 {
 	_cleanup_buf_ struct buf time = {}, cost = {}, size = {};
 	int64_t bytes = 0, width = 0, height = 0;
+	char looks[32];
 	int r;
 
 	json_get_i64(page, "bytes", &bytes);
@@ -45,6 +46,7 @@ static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 		line(out, l, "reason", text_of(page, "reason")) < 0 ||
 		line(out, l, "type", text_of(page, "type")) < 0 ||
 		line(out, l, "accepted", buf_str(&time)) < 0 || line(out, l, "image", buf_str(&size)) < 0 ||
+		line(out, l, "looks", page_looks(page, looks, sizeof(looks))) < 0 ||
 		line(out, l, "cost", buf_str(&cost)) < 0)
 		return -ENOMEM;
 	return 0;

@@ -222,6 +222,21 @@ static int hand_in_next(struct wait *w)
 
 /* ---- replies to what was handed in --------------------------------------------------------------------- */
 
+static int page_taken(struct wait *w, const cJSON *event, const char *name)
+{
+	const cJSON *page = json_get_object(event, "page");
+	const char *doubt = text_of(event, "message");
+	int r;
+
+	if (*doubt)
+		wait_print_doubt(w, w->title ? w->title : name, doubt);
+	r = page_add(w, page);
+	/* One that is held from the start may have had its event before we knew it. */
+	if (r >= 0 && w->monitor && streq(text_of(page, "state"), "held"))
+		r = page_changed(w, &w->pages[w->n_pages - 1], "held", page, NULL);
+	return r;
+}
+
 static int call_event(struct wait *w, const cJSON *event)
 {
 	const char *kind = text_of(event, "kind"), *reason = text_of(event, "reason"),
@@ -229,7 +244,7 @@ static int call_event(struct wait *w, const cJSON *event)
 
 	if (streq(kind, "page-accepted")) {
 		w->told = true;
-		return page_add(w, json_get_object(event, "page"));
+		return page_taken(w, event, name);
 	}
 	if (!streq(kind, "page-rejected") && (!streq(kind, "scan-ended") || !*reason || w->told))
 		return 0;

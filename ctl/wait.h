@@ -34,6 +34,8 @@ int wait_print_answer(struct wait *w, const struct waited_page *p, const cJSON *
 	bool provisional);
 int wait_print_held(struct wait *w, const struct waited_page *p, const cJSON *page);
 int wait_print_accepted(struct wait *w, const struct waited_page *p, const cJSON *page);
+/* The page is safe, but a person should look at the paper before it is put away. */
+void wait_print_doubt(struct wait *w, const char *title, const char *message);
 int wait_print_rejected(struct wait *w, const char *title, const char *reason, const char *message);
 void wait_print_summary(struct wait *w);
 void wait_progress(struct wait *w); /* the line, on a terminal only */

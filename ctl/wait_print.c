@@ -143,6 +143,15 @@ int wait_print_accepted(struct wait *w, const struct waited_page *p, const cJSON
 	return r < 0 ? r : put(w, &out);
 }
 
+void wait_print_doubt(struct wait *w, const char *title, const char *message)
+{
+	char safe_title[160], safe_message[300];
+
+	wait_progress_clear(w);
+	ctl_say("%s: %s", text_safe_copy(safe_title, sizeof(safe_title), title ? title : "scan"),
+		text_safe_copy(safe_message, sizeof(safe_message), message));
+}
+
 int wait_print_rejected(struct wait *w, const char *title, const char *reason, const char *message)
 {
 	_cleanup_json_ cJSON *j = NULL;

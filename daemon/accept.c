@@ -202,6 +202,12 @@ int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_w
 	return 0;
 }
 
+void spool_page_begin_held(struct spool_writer *w, const char *reason)
+{
+	w->row.state = STATE_HELD;
+	text_cut(w->row.reason, sizeof(w->row.reason), reason);
+}
+
 /* ---- write ----------------------------------------------------------------------------------- */
 
 static int put(struct spool_writer *w, const void *data, size_t len)
@@ -402,7 +408,7 @@ static int commit_row(struct spool_writer *w, const char *capture_json)
 	}
 	STEP(ACCEPT_COMMITTED);
 	s->pages_bytes += w->row.bytes;
-	spool_counts_moved(s, -1, STATE_QUEUED);
+	spool_counts_moved(s, -1, (int)w->row.state);
 	return 0;
 }
 

@@ -92,6 +92,7 @@ static int parse_folder_name(const char *v, void *target, const void *string, ch
 }
 
 static const char *const then_names[] = {"move", "leave", NULL};
+static const char *const blank_names[] = {"send", "hold", "ignore", NULL};
 static const char *const lane_names[] = {"now", "backlog", NULL};
 static const char *const schema_names[] = {"json_schema", "json_object", "none", NULL};
 
@@ -143,6 +144,10 @@ static const struct ini_key keys[] = {
 		"A scan that takes longer is ended, 1s to 1h; pages that came are kept."},
 	{"Capture", "Type", parse_type_name, offsetof(struct config, type), SIZE_OF(config, type), "auto",
 		"Document type of pages that name none."},
+	{"Capture", "GlassGate", YESNO(config, glass_gate), "yes",
+		"Look whether each page is blurred, washed out by light, cut off or not there, and say so at once."},
+	{"Capture", "BlankPages", ini_parse_choice, offsetof(struct config, blank_pages), CHOICE(blank_names), "send",
+		"A page with nothing on it: send (like any other, marked as blank), hold (for a person), or ignore (not looked for)."},
 
 	{"Spool", "Directory", FILEPATH(config, directory), "/var/lib/pageferry",
 		"Folder of pages, database and results."},

@@ -51,6 +51,8 @@ struct watch_config {
 	int64_t settle_ms;
 };
 
+enum blank_pages { BLANK_SEND, BLANK_HOLD, BLANK_IGNORE };
+
 struct config {
 	/* [Service] */
 	char control_socket[108];
@@ -66,6 +68,8 @@ struct config {
 	char source[PATH_SIZE];    /* default source: "v4l2:auto", "replay:/dir" */
 	int64_t max_side, quality, helper_timeout_ms;
 	char type[33];             /* default type: "auto" */
+	bool glass_gate;
+	int blank_pages;           /* enum blank_pages */
 	/* [Spool] */
 	char directory[PATH_SIZE];
 	int64_t cap_bytes, floor_bytes, floor_inodes;

@@ -111,6 +111,15 @@ static void on_done(void *ud, int error, const char *why)
 	run_end(r, reason, message);
 }
 
+/* What is looked for on its pages. */
+static int add_sense(const struct config *c, cJSON *head)
+{
+	char words[64];
+
+	str_format(words, sizeof(words), "%s%s", c->glass_gate ? ",gate" : "", c->blank_pages != BLANK_IGNORE ? ",blank" : "");
+	return json_add_string(head, "sense", words[0] ? words + 1 : "none");
+}
+
 static int make_request(const struct intake_run *r, cJSON *head)
 {
 	const struct config *c = &r->intake->service->config;
@@ -124,6 +133,8 @@ static int make_request(const struct intake_run *r, cJSON *head)
 		e = json_add_string(head, "name", r->name ? r->name : "");
 	if (e >= 0)
 		e = json_add_i64(head, "max_side", c->max_side);
+	if (e >= 0)
+		e = add_sense(c, head);
 	return e < 0 ? e : json_add_i64(head, "quality", c->quality);
 }
 

@@ -9,6 +9,7 @@
 #define DATA_MAX    ((uint64_t)64 << 10)
 #define CAPTURE_MAX 16384 /* bytes of JSON kept about how a page was made */
 #define SIDE_MAX    65535
+#define HELD_BLANK  "blank page: retry sends it all the same"
 
 void intake_page_drop(struct intake_run *r)
 {
@@ -62,6 +63,62 @@ static int keep_capture(struct intake_run *r, const cJSON *head)
 	return 0;
 }
 
+/* ---- page sense: what the helper found ------------------------------------------------------- */
+
+/* What a person is told while the paper still lies there. Nothing that the helper says is shown as it is. */
+struct doubt {
+	const char *word, *message;
+	bool look_again;
+};
+
+static const struct doubt doubts[] = {
+	{"nothing", "there seems to be no page: scan it again?", true},
+	{"blurred", "looks blurred: scan it again?", true},
+	{"glare", "light has washed out a part of it: scan it again?", true},
+	{"cut-off", "looks cut off: scan it again?", true},
+};
+static const struct doubt blank_doubt = {"blank", "looks blank", false};
+
+static bool is_blank(const cJSON *sense)
+{
+	bool blank = false;
+
+	json_get_bool(json_get_object(sense, "blank"), "blank", &blank);
+	return blank;
+}
+
+/* NULL: it came out well, or nobody looked. */
+static const struct doubt *doubt_of(const cJSON *sense)
+{
+	const char *verdict = json_get_string(json_get_object(sense, "gate"), "verdict");
+
+	for (size_t i = 0; verdict && i < ARRAY_SIZE(doubts); i++)
+		if (streq(verdict, doubts[i].word))
+			return &doubts[i];
+	return is_blank(sense) ? &blank_doubt : NULL;
+}
+
+/* What was found at the end joins what was done from the start. */
+static int keep_found(struct intake_run *r, const cJSON *end)
+{
+	cJSON *sense = cJSON_GetObjectItemCaseSensitive(r->capture, "sense");
+	const cJSON *found;
+
+	if (!sense || !cJSON_IsObject(sense)) {
+		cJSON_DeleteItemFromObjectCaseSensitive(r->capture, "sense");
+		return json_get_object(end, "sense")
+			       ? json_add_take(r->capture, "sense", cJSON_Duplicate(json_get_object(end, "sense"), true))
+			       : 0;
+	}
+	cJSON_ArrayForEach (found, json_get_object(end, "sense")) {
+		int e = json_add_take(sense, found->string, cJSON_Duplicate(found, true));
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
 /* As it is stored: with the times of every stage, which only the page's end knows. Nothing when it is more than anybody
  * reads: the page matters, this does not. */
 static int capture_text(struct intake_run *r, const cJSON *end, struct buf *out)
@@ -71,6 +128,9 @@ static int capture_text(struct intake_run *r, const cJSON *end, struct buf *out)
 
 	if (!r->capture)
 		return 0;
+	e = keep_found(r, end);
+	if (e < 0)
+		return e;
 	if (ms) {
 		cJSON_DeleteItemFromObjectCaseSensitive(r->capture, "ms");
 		e = json_add_take(r->capture, "ms", cJSON_Duplicate(ms, true));
@@ -137,21 +197,28 @@ static int page_data(struct intake_run *r, const struct frame_piece *piece)
 	return e < 0 ? fail(r, e, "the page cannot be written") : 0;
 }
 
-static void announce(struct intake_run *r, const struct page_row *row)
+static void announce(struct intake_run *r, const struct page_row *row, const struct doubt *doubt)
 {
 	const struct log_field fields[] = {{"PAGE_ID", row->id}};
 
 	r->accepted++;
 	log_event(LOG_LEVEL_INFO, MESSAGE_PAGE_ACCEPTED, fields, ARRAY_SIZE(fields), "page %s accepted (%lld bytes)", row->id,
 		(long long)row->bytes);
+	if (doubt)
+		log_notice("page %s %s", row->id, doubt->message);
 	service_event(r->service, &(struct event){
 		.kind = EVENT_PAGE_ACCEPTED,
 		.page = row,
+		.reason = doubt ? doubt->word : NULL,
+		.message = doubt ? doubt->message : NULL,
+		.look_again = doubt && doubt->look_again,
 		.glass = r->source != NULL,
 		.scan = r->number,
 		.name = row->name[0] ? row->name : NULL,
 	});
 	STEP(ACCEPT_ANNOUNCED);
+	if (row->state == STATE_HELD)
+		service_event(r->service, &(struct event){.kind = EVENT_PAGE_HELD, .page = row});
 }
 
 /* A watched folder's file that is written while it is read is not whole, whatever the helper made of it. */
@@ -171,6 +238,7 @@ static bool has_changed(const struct intake_run *r)
 static int page_end(struct intake_run *r, const cJSON *head)
 {
 	const char *sha256 = json_get_string(head, "sha256");
+	const cJSON *sense = json_get_object(head, "sense");
 	_cleanup_buf_ struct buf capture = BUF_MAX(CAPTURE_MAX);
 	struct page_row row;
 	int64_t total;
@@ -189,6 +257,8 @@ static int page_end(struct intake_run *r, const cJSON *head)
 	e = capture_text(r, head, &capture);
 	if (e < 0)
 		return fail(r, e, "what the helper says about the page cannot be kept");
+	if (is_blank(sense) && r->service->config.blank_pages == BLANK_HOLD)
+		spool_page_begin_held(r->writer, HELD_BLANK);
 	/* Frees the writer in every case. */
 	e = spool_page_commit(take_ptr(r->writer), r->width, r->height, sha256, capture.len ? buf_str(&capture) : NULL, &row);
 	intake_page_drop(r);
@@ -200,7 +270,7 @@ static int page_end(struct intake_run *r, const cJSON *head)
 	service_storage(r->service, e == -ENOSPC || e == -EDQUOT ? 0 : e);
 	if (e < 0)
 		return fail(r, e, "the page cannot be stored");
-	announce(r, &row);
+	announce(r, &row, doubt_of(sense));
 	return 0;
 }
 

@@ -54,6 +54,27 @@ static int add_cost(struct service *s, const struct page_row *p, cJSON *obj)
 	return r < 0 ? r : json_add_money(obj, "costPicoUsd", pusd);
 }
 
+/* What was found when it was looked at: docs/architecture.md, "Page sense". */
+static int add_sense(struct service *s, const struct page_row *p, cJSON *obj)
+{
+	_cleanup_json_ cJSON *capture = NULL;
+	_cleanup_stmt_ struct stmt *st = NULL;
+	const char *text;
+	cJSON *sense;
+	int r;
+
+	r = db_query(spool_db(s->spool), &st, "SELECT capture FROM pages WHERE seq = ?", "i", p->seq);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
+		return r;
+	text = stmt_text(st, 0);
+	if (!text || json_parse(text, strlen(text), &capture, NULL) < 0)
+		return 0;
+	sense = cJSON_DetachItemFromObjectCaseSensitive(capture, "sense");
+	return sense ? json_add_take(obj, "sense", sense) : 0;
+}
+
 int page_json(struct service *s, const struct page_row *p, cJSON **ret)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
@@ -71,7 +92,7 @@ int page_json(struct service *s, const struct page_row *p, cJSON **ret)
 		json_add_i64(j, "height", p->height) < 0 || json_add_i64(j, "tries", p->tries) < 0 ||
 		json_add_i64(j, "version", p->version) < 0)
 		return -ENOMEM;
-	if (add_backend(s, p, j) < 0 || add_cost(s, p, j) < 0)
+	if (add_backend(s, p, j) < 0 || add_cost(s, p, j) < 0 || add_sense(s, p, j) < 0)
 		return -EIO;
 	*ret = take_ptr(j);
 	return 0;

@@ -107,7 +107,7 @@ static void note_state(struct service *s, const struct event *e)
 		if (!e->glass)
 			break;
 		s->state.scanning = true;
-		s->state.last_page_safe = s->state.last_page_delivered = false;
+		s->state.last_page_safe = s->state.last_page_delivered = s->state.look_again = false;
 		break;
 	case EVENT_SCAN_ENDED:
 		s->state.scanning &= !e->glass;
@@ -116,6 +116,7 @@ static void note_state(struct service *s, const struct event *e)
 		if (!e->glass)
 			break;
 		s->state.last_page_safe = true;
+		s->state.look_again |= e->look_again;
 		s->state.last_page_delivered = false;
 		s->last_seq = e->page->seq;
 		break;

@@ -19,7 +19,7 @@ struct upkeep;
 enum event_kind {
 	EVENT_SCAN_STARTED,
 	EVENT_SCAN_ENDED,     /* reason/message when it failed */
-	EVENT_PAGE_ACCEPTED,  /* page: it is safe */
+	EVENT_PAGE_ACCEPTED,  /* page: it is safe. reason, message: it seems not to have come out well; NULL: nothing to say */
 	EVENT_PAGE_REJECTED,  /* name, reason, message: no page came of it */
 	EVENT_ATTEMPT_STARTED, /* page, backend */
 	EVENT_ATTEMPT_ENDED,  /* page, backend, reason, message */
@@ -37,6 +37,7 @@ struct event {
 	const struct page_row *page; /* NULL when it is about no page */
 	const char *backend, *name, *reason, *message;
 	uint64_t scan;               /* which scan or submission; 0: none */
+	bool look_again;             /* of a page: a person should look at the paper before it is lifted */
 	bool glass;                  /* of a scan: the page lay on the glass, and the lights speak of it; not of a file */
 };
 const char *event_kind_name(enum event_kind k);

@@ -116,6 +116,8 @@ struct spool_meta {
 	const struct taken_key *taken; /* of a watched folder's file: noted in the same commit (daemon/taken.h); may be NULL */
 };
 int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_writer **ret);
+/* It will be held for a person from the start, in the commit that accepts it. */
+void spool_page_begin_held(struct spool_writer *w, const char *reason);
 /* The JPEG's next bytes; the comment segment is put in after SOI and APP0 (daemon/jpegcomment.h). */
 int spool_page_write(struct spool_writer *w, const void *data, size_t len);
 /* Checks start, end and the helper's hash (of its own bytes; may be NULL), then: fsync, fsync dir, rename, fsync dir, row,

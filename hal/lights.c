@@ -8,6 +8,7 @@
  *             on     the page was taken: it may be lifted
  *             alarm  the last scan gave no page: put it down again; with "safe" in alarm too: call somebody
  *             double there is no room, scans are refused until there is
+ *             triple the page was taken but seems not to have come out well: scan it again?
  *   safe      on     the page survives anything from here on, a power cut too
  *             blink  a page is being taken or written
  *             off    nothing is promised
@@ -42,6 +43,11 @@ static bool capture_failed(const struct service_state *s)
 	return s->capture_failed;
 }
 
+static bool look_again(const struct service_state *s)
+{
+	return s->look_again;
+}
+
 static bool page_safe(const struct service_state *s)
 {
 	return s->last_page_safe;
@@ -73,6 +79,7 @@ static const struct rule captured_rules[] = {
 	{storage_failed, LIGHT_ALARM},
 	{no_room, LIGHT_DOUBLE},
 	{capture_failed, LIGHT_ALARM},
+	{look_again, LIGHT_TRIPLE},
 	{page_safe, LIGHT_ON},
 	{NULL, LIGHT_OFF},
 };
@@ -112,7 +119,7 @@ struct lights lights_for(const struct service_state *s)
 
 const char *light_name(enum light l)
 {
-	static const char *const names[] = {"off", "on", "blink", "alarm", "double"};
+	static const char *const names[] = {"off", "on", "blink", "alarm", "double", "triple"};
 
 	return (size_t)l < ARRAY_SIZE(names) ? names[l] : "off";
 }

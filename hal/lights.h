@@ -7,13 +7,15 @@
 
 #include "base/util.h"
 
-/* ALARM: fast blink, a person is needed. DOUBLE: two short flashes and a pause, there is no room. */
-enum light { LIGHT_OFF, LIGHT_ON, LIGHT_BLINK, LIGHT_ALARM, LIGHT_DOUBLE };
+/* ALARM: fast blink, a person is needed. DOUBLE: two short flashes and a pause, there is no room. TRIPLE: three, look at
+ * the page before it is lifted. */
+enum light { LIGHT_OFF, LIGHT_ON, LIGHT_BLINK, LIGHT_ALARM, LIGHT_DOUBLE, LIGHT_TRIPLE };
 
 /* What the service knows at this moment. */
 struct service_state {
 	bool scanning;      /* a helper is at work */
 	bool capture_failed; /* the last scan gave no page */
+	bool look_again;     /* a page of the last scan seems blurred, cut off...: it is safe as it is */
 	bool last_page_safe; /* the last page taken has its row committed */
 	bool last_page_delivered;
 	bool no_room;       /* scans are refused: the spool or the disk is full */

@@ -4,13 +4,22 @@
 
 static struct {
 	int accepted, rejected, storage;
+	int held;
 	char reason[48];
+	char doubt[48]; /* of the page accepted last */
+	bool look_again;
 } seen;
 
 void service_event(struct service *s, const struct event *e)
 {
 	seen.accepted += e->kind == EVENT_PAGE_ACCEPTED;
 	seen.rejected += e->kind == EVENT_PAGE_REJECTED;
+	seen.held += e->kind == EVENT_PAGE_HELD;
+	if (e->kind == EVENT_PAGE_ACCEPTED) {
+		str_copy(seen.doubt, sizeof(seen.doubt), e->reason ? e->reason : "");
+		seen.look_again = e->look_again;
+		CHECK(!e->reason == !e->message);
+	}
 	if (e->kind == EVENT_PAGE_REJECTED)
 		str_copy(seen.reason, sizeof(seen.reason), e->reason);
 }
@@ -97,6 +106,83 @@ TEST(page_is_accepted_with_the_times_of_all_stages)
 	CHECK_INT(seen.accepted, 1);
 	CHECK_INT(seen.storage, 0);
 	CHECK(capture_is(&w, "{\"format\":\"jpeg\",\"ms\":{\"grab\":1,\"decode\":7}}"));
+	end(&w);
+}
+
+static void take(struct world *w, const char *capture, const char *more)
+{
+	CHECK_INT(page(w, capture), 0);
+	CHECK_INT(frame(w, "{\"type\":\"data\"}", w->jpeg.data, w->jpeg.len), 0);
+	CHECK_INT(page_end(w, w->jpeg.len, more), 0);
+}
+
+TEST(what_was_found_joins_what_was_done)
+{
+	struct world w;
+
+	begin(&w);
+	take(&w, "{\"sense\":{\"square\":{\"done\":\"nothing\"}}}", ",\"sense\":{\"gate\":{\"verdict\":\"good\"}}");
+	CHECK(capture_is(&w, "{\"sense\":{\"square\":{\"done\":\"nothing\"},\"gate\":{\"verdict\":\"good\"}}}"));
+	CHECK_STR(seen.doubt, "");
+	CHECK_INT(db_exec(spool_db(w.f.spool), "DELETE FROM pages", ""), 0);
+	take(&w, "{\"sense\":7}", ",\"sense\":{\"gate\":{\"verdict\":\"good\"}}");
+	CHECK(capture_is(&w, "{\"sense\":{\"gate\":{\"verdict\":\"good\"}}}"));
+	end(&w);
+}
+
+/* Whatever it looks like, the page is accepted, and queued. */
+TEST(the_verdict_comes_with_the_page)
+{
+	static const struct {
+		const char *sense, *doubt;
+		bool look_again;
+	} said[] = {
+		{"{\"gate\":{\"verdict\":\"nothing\"},\"blank\":{\"blank\":true}}", "nothing", true},
+		{"{\"gate\":{\"verdict\":\"blurred\"}}", "blurred", true},
+		{"{\"gate\":{\"verdict\":\"glare\"}}", "glare", true},
+		{"{\"gate\":{\"verdict\":\"cut-off\"}}", "cut-off", true},
+		{"{\"gate\":{\"verdict\":\"good\"},\"blank\":{\"blank\":true}}", "blank", false},
+		{"{\"gate\":{\"verdict\":\"good\"},\"blank\":{\"blank\":false}}", "", false},
+		{"{\"gate\":{\"verdict\":\"unjudged\"}}", "", false},
+		{"{\"gate\":{\"verdict\":\"lovely\"}}", "", false},
+		{"{\"gate\":7,\"blank\":[]}", "", false},
+	};
+
+	struct world w;
+
+	begin(&w);
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		char more[200];
+
+		str_format(more, sizeof(more), ",\"sense\":%s", said[i].sense);
+		take(&w, "{}", more);
+		CHECK_INT(seen.accepted, i + 1);
+		CHECK_INT(seen.held, 0);
+		CHECK_STR(seen.doubt, said[i].doubt);
+		CHECK_INT(seen.look_again, said[i].look_again);
+		CHECK_INT(fixture_sql(&w.f, "SELECT count(*) FROM pages WHERE state = 'queued'"), i + 1);
+	}
+	end(&w);
+}
+
+/* In the commit that accepts it: it is never due. */
+TEST(a_blank_page_is_held_where_that_is_wanted)
+{
+	struct spool_counts n;
+	struct world w;
+
+	begin(&w);
+	w.service.config.blank_pages = BLANK_HOLD;
+	take(&w, "{}", ",\"sense\":{\"blank\":{\"blank\":true}}");
+	CHECK_INT(seen.accepted, 1);
+	CHECK_INT(seen.held, 1);
+	CHECK_INT(fixture_sql(&w.f, "SELECT count(*) FROM pages WHERE state = 'held' AND reason LIKE 'blank page%'"), 1);
+	CHECK_INT(spool_counts(w.f.spool, &n), 0);
+	CHECK(n.held == 1 && n.queued == 0);
+	take(&w, "{}", ",\"sense\":{\"blank\":{\"blank\":false}}");
+	CHECK_INT(spool_counts(w.f.spool, &n), 0);
+	CHECK(n.held == 1 && n.queued == 1);
+	CHECK_INT(seen.held, 1);
 	end(&w);
 }
 

@@ -4,7 +4,7 @@
 
 static const uint32_t counts[] = {0, 1, 2, UINT32_MAX};
 
-/* The n-th of all states: seven booleans and two counts. */
+/* The n-th of all states: eight booleans and two counts. */
 static struct service_state nth(unsigned int n)
 {
 	return (struct service_state){
@@ -17,13 +17,15 @@ static struct service_state nth(unsigned int n)
 		.offline = n & 64,
 		.waiting = counts[n >> 7 & 3],
 		.held = counts[n >> 9 & 3],
+		.look_again = n >> 11 & 1,
 	};
 }
-#define N_STATES (1u << 11)
+#define N_STATES (1u << 12)
 
 static bool known(enum light l)
 {
-	return l == LIGHT_OFF || l == LIGHT_ON || l == LIGHT_BLINK || l == LIGHT_ALARM || l == LIGHT_DOUBLE;
+	return l == LIGHT_OFF || l == LIGHT_ON || l == LIGHT_BLINK || l == LIGHT_ALARM || l == LIGHT_DOUBLE ||
+	       l == LIGHT_TRIPLE;
 }
 
 /* Fails with the state's number when a rule does not hold. */
@@ -66,6 +68,22 @@ TEST(captured_says_when_to_lift_the_page)
 		HOLDS(n, (l.captured == LIGHT_BLINK) == s.scanning);
 		HOLDS(n, l.captured != LIGHT_ON || (s.last_page_safe && !s.capture_failed));
 		HOLDS(n, s.scanning || s.no_room || !s.capture_failed || l.captured == LIGHT_ALARM);
+	}
+}
+
+/* It never takes the place of what is worse, and says nothing of whether the page is safe. */
+TEST(a_page_to_look_at_again_has_a_light_of_its_own)
+{
+	for (unsigned int n = 0; n < N_STATES; n++) {
+		struct service_state s = nth(n), fine = s;
+		struct lights l = lights_for(&s), without;
+
+		fine.look_again = false;
+		without = lights_for(&fine);
+		HOLDS(n, (l.captured == LIGHT_TRIPLE) == (s.look_again && !s.scanning && !s.storage_failed && !s.no_room &&
+							      !s.capture_failed));
+		HOLDS(n, l.captured == without.captured || l.captured == LIGHT_TRIPLE);
+		HOLDS(n, l.safe == without.safe && l.delivered == without.delivered);
 	}
 }
 
