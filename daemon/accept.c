@@ -104,20 +104,19 @@ struct spool_writer *spool_writer_next(const struct spool_writer *w)
 bool spool_is_writing(const struct spool *s, const char *tmp_name)
 {
 	for (const struct spool_writer *w = s->writers; w; w = w->next)
-		if (w->fd >= 0 && streq(w->file, tmp_name))
+		if (streq(w->file, tmp_name))
 			return true;
 	return false;
 }
 
 static void writer_free(struct spool_writer *w)
 {
-	struct spool_writer **p;
+	struct spool_writer **p = &w->s->writers;
 
-	for (p = &w->s->writers; *p; p = &(*p)->next)
-		if (*p == w) {
-			*p = w->next;
-			break;
-		}
+	while (*p && *p != w)
+		p = &(*p)->next;
+	if (*p)
+		*p = w->next;
 	closep(&w->fd);
 	sha256_free(w->sent);
 	sha256_free(w->written);
@@ -130,7 +129,7 @@ static void take_back(struct spool_writer *w)
 {
 	int r = 0;
 
-	if (w->fd < 0 || w->kept)
+	if (w->kept)
 		return;
 	if (!w->in_pages && unlinkat(w->s->tmp, w->file, 0) < 0)
 		r = -errno;

@@ -32,7 +32,7 @@ bool breaker_allows(struct breaker *b, int64_t now_ms)
 		b->state = BREAKER_PROBING;
 		return true;
 	case BREAKER_PROBING:
-		return false;
+		break;
 	}
 	return false;
 }
@@ -46,7 +46,7 @@ int64_t breaker_wait_ms(const struct breaker *b, int64_t now_ms)
 	case BREAKER_OPEN:
 		return MAX(b->until_ms - now_ms, 0);
 	case BREAKER_PROBING:
-		return -1;
+		break;
 	}
 	return -1;
 }

@@ -54,9 +54,6 @@ static int db_errno(struct db *d, int rc)
 		return e > 0 ? -e : -EIO;
 	case SQLITE_READONLY:
 		return -EROFS;
-	case SQLITE_PERM:
-	case SQLITE_AUTH:
-		return -EACCES;
 	case SQLITE_CONSTRAINT:
 		return -EEXIST;
 	case SQLITE_ERROR: /* our statements are right: its tables are not, or its format is none that SQLite knows */
@@ -216,38 +213,24 @@ static int open_writable(struct db *d, const char *path, bool alone, char *why, 
 	return r < 0 || !empty ? r : create(d);
 }
 
-static int open_handle(struct db *d, const char *path, char *why, size_t why_size)
+#define PATH_SIZE 4096
+#define URI_SIZE  (3 * PATH_SIZE + 64)
+
+/* The file as a URI, with a short `query`; SQLite takes % and what follows for a character's code. */
+static void database_uri(const char *file, const char *query, char out[static URI_SIZE])
 {
-	return open_writable(d, path, false, why, why_size);
-}
+	int n = str_format(out, URI_SIZE, "file:");
 
-static int open_handle_alone(struct db *d, const char *path, char *why, size_t why_size)
-{
-	return open_writable(d, path, true, why, why_size);
-}
-
-/* The file as a URI, with `query`; SQLite takes % and what follows for a character's code. */
-static int database_uri(const char *file, const char *query, char *out, size_t size)
-{
-	size_t n = strlen("file:");
-
-	if (str_copy(out, size, "file:") < 0)
-		return -ENAMETOOLONG;
-	for (const char *p = file; *p; p++) {
-		int r = str_format(out + n, size - n, strchr("%?#", *p) ? "%%%02X" : "%c", (unsigned int)*p);
-
-		if (r < 0)
-			return -ENAMETOOLONG;
-		n += (size_t)r;
-	}
-	return str_copy(out + n, size - n, query) < 0 ? -ENAMETOOLONG : 0;
+	for (const char *p = file; *p; p++)
+		n += str_format(out + n, URI_SIZE - (size_t)n, strchr("%?#", *p) ? "%%%02X" : "%c", (unsigned int)*p);
+	str_format(out + n, URI_SIZE - (size_t)n, "%s", query);
 }
 
 /* A -wal is read as it is, its index kept in memory; without one the main file is all there is. Both without SQLite's own
  * locks, and so without a -shm. */
-static int open_handle_readonly(struct db *d, const char *path, char *why, size_t why_size)
+static int open_readonly(struct db *d, const char *path, char *why, size_t why_size)
 {
-	char file[4096], uri[4096];
+	char file[PATH_SIZE], uri[URI_SIZE];
 	struct stat st;
 	int r;
 
@@ -261,9 +244,7 @@ static int open_handle_readonly(struct db *d, const char *path, char *why, size_
 		str_format(why, why_size, DB_FILE " is not a regular file");
 		return -EMEDIUMTYPE;
 	}
-	r = database_uri(file, r ? "?mode=ro&vfs=unix-none" : "?mode=ro&immutable=1", uri, sizeof(uri));
-	if (r < 0)
-		return r;
+	database_uri(file, r ? "?mode=ro&vfs=unix-none" : "?mode=ro&immutable=1", uri);
 	r = sqlite3_open_v2(uri, &d->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 	if (!d->handle)
 		return -ENOMEM;
@@ -282,8 +263,9 @@ static int open_handle_readonly(struct db *d, const char *path, char *why, size_
 	return r > 0 ? -EUCLEAN : r;
 }
 
-static int open_by(int (*handle)(struct db *d, const char *path, char *why, size_t why_size), const char *path, struct db **ret,
-	char *why, size_t why_size)
+enum access { READ, WRITE, WRITE_ALONE };
+
+static int open_for(enum access access, const char *path, struct db **ret, char *why, size_t why_size)
 {
 	struct db *d;
 	int r;
@@ -291,11 +273,10 @@ static int open_by(int (*handle)(struct db *d, const char *path, char *why, size
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	if (why_size)
-		why[0] = 0;
-	r = handle(d, path, why, why_size);
+	why[0] = 0;
+	r = access == READ ? open_readonly(d, path, why, why_size) : open_writable(d, path, access == WRITE_ALONE, why, why_size);
 	if (r < 0) {
-		if (why_size && !why[0])
+		if (!why[0])
 			str_format(why, why_size, DB_FILE ": %s", d->handle && r != -ENOENT ? db_error(d) : errno_text(r));
 		db_close(d);
 		return r;
@@ -306,15 +287,15 @@ static int open_by(int (*handle)(struct db *d, const char *path, char *why, size
 
 int db_open(const char *path, struct db **ret, char *why, size_t why_size)
 {
-	int r = open_by(open_handle, path, ret, why, why_size);
+	int r = open_for(WRITE, path, ret, why, why_size);
 
 	/* A disk that is full to the last block has none for a -shm, and what is there must be served all the same. */
-	return r == -ENOSPC ? open_by(open_handle_alone, path, ret, why, why_size) : r;
+	return r == -ENOSPC ? open_for(WRITE_ALONE, path, ret, why, why_size) : r;
 }
 
 int db_open_readonly(const char *path, struct db **ret, char *why, size_t why_size)
 {
-	return open_by(open_handle_readonly, path, ret, why, why_size);
+	return open_for(READ, path, ret, why, why_size);
 }
 
 void db_close(struct db *d)

@@ -9,8 +9,6 @@
 
 static void job_free(struct spool_job *j)
 {
-	if (!j)
-		return;
 	typeset_free(j->types);
 	free(j->json);
 	free(j);
@@ -49,8 +47,7 @@ static int read_route(const cJSON *json, struct spool_job *j)
 	cJSON_ArrayForEach (name, route) {
 		if (!cJSON_IsString(name) || parse_name(name->valuestring) < 0 || j->n_route == ROUTE_MAX)
 			return -EBADMSG;
-		if (str_copy(j->route[j->n_route++], BACKEND_NAME_SIZE, name->valuestring) < 0)
-			return -EBADMSG;
+		str_copy(j->route[j->n_route++], BACKEND_NAME_SIZE, name->valuestring);
 	}
 	return j->n_route > 0 ? 0 : -EBADMSG;
 }
@@ -64,10 +61,9 @@ static int read_json(const cJSON *json, struct spool_job *j, const char **ret_ty
 
 	if (json_get_i64(json, "v", &v) < 0 || v != 1 || !type || !typeset)
 		return -EBADMSG;
-	if (parse_name(type) < 0 || str_copy(j->type, sizeof(j->type), type) < 0)
+	if (parse_name(type) < 0 || hex_decode(typeset, hash, sizeof(hash)) < 0)
 		return -EBADMSG;
-	if (hex_decode(typeset, hash, sizeof(hash)) < 0)
-		return -EBADMSG;
+	str_copy(j->type, sizeof(j->type), type);
 	*ret_typeset = typeset;
 	return read_route(json, j);
 }

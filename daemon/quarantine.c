@@ -21,15 +21,19 @@ static bool reason_name(const char *name)
 	return len >= suffix && streq(name + len - suffix, ".reason");
 }
 
-/* A name for it that is free, from its own. */
-static int free_name(const struct spool *s, const char *name, unsigned int n, char *out, size_t size)
+/* The n-th name for it, from its own; with ".reason" it fits. */
+static void nth_name(const char *name, unsigned int n, char out[static 256])
 {
 	char hash[SHA256_HEX_SIZE];
 
-	if (strlen(name) <= NAME_KEPT_MAX && !reason_name(name))
-		return n ? str_format(out, size, "%s.%u", name, n) : str_copy(out, size, name);
-	sha256_hex_of(name, strlen(name), hash);
-	return n ? str_format(out, size, "%s.%u", hash, n) : str_copy(out, size, hash);
+	if (strlen(name) > NAME_KEPT_MAX || reason_name(name)) {
+		sha256_hex_of(name, strlen(name), hash);
+		name = hash;
+	}
+	if (n > 0)
+		str_format(out, 256, "%s.%u", name, n);
+	else
+		str_copy(out, 256, name);
 }
 
 static int write_reason(struct spool *s, const char *target, const char *name, const char *reason)
@@ -40,10 +44,9 @@ static int write_reason(struct spool *s, const char *target, const char *name, c
 	int r;
 
 	timestamp_format(now.ms, false, stamp);
-	r = str_format(file, sizeof(file), "%s.reason", target);
-	if (r >= 0)
-		r = buf_addf(&text, "%s\nwas: %s\nset aside: %s (%s)\n", reason,
-			text_safe_copy(safe, sizeof(safe), name), stamp, time_trust_name(now.trust));
+	str_format(file, sizeof(file), "%s.reason", target);
+	r = buf_addf(&text, "%s\nwas: %s\nset aside: %s (%s)\n", reason,
+		text_safe_copy(safe, sizeof(safe), name), stamp, time_trust_name(now.trust));
 	return r < 0 ? r : spool_file_write(s, s->quarantine, file, buf_str(&text), text.len);
 }
 
@@ -57,9 +60,7 @@ int quarantine_move(struct spool *s, int dirfd, const char *name, const char *re
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	for (unsigned int n = 0; n < TRIES_MAX; n++) {
-		r = free_name(s, name, n, target, sizeof(target));
-		if (r < 0)
-			return r;
+		nth_name(name, n, target);
 		if (fstatat(s->quarantine, target, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			continue;
 		/* The reason first: cut off between the two, the next start finds the file where it was. */
@@ -68,8 +69,6 @@ int quarantine_move(struct spool *s, int dirfd, const char *name, const char *re
 			r = rename_durable(dirfd, name, s->quarantine, target);
 		if (r >= 0 && BUG("setaside-reason-after"))
 			r = write_reason(s, target, name, reason);
-		if (r == -EEXIST)
-			continue;
 		if (r >= 0)
 			log_line(spool_log_level(++s->set_aside), "set aside as quarantine/%s: %s",
 				text_safe_copy(safe, sizeof(safe), target), reason);

@@ -26,59 +26,73 @@ static int chain_hash(const char *previous, const char *body, char out[static SH
 	return 0;
 }
 
-/* ,"name":"value" unless it is absent. */
-static int add_text(struct buf *out, const char *name, const char *value)
-{
-	int r;
+/* A text, or a number when that is NULL; left out when it is absent. */
+struct member {
+	const char *name, *text;
+	int64_t number;
+	bool present;
+};
 
-	if (!value || !value[0])
-		return 0;
-	r = buf_addf(out, ",\"%s\":", name);
-	return r < 0 ? r : json_quote(out, value, strlen(value));
+static struct member text_member(const char *name, const char *value)
+{
+	return (struct member){name, value, 0, value && value[0]};
 }
 
-static int add_number(struct buf *out, const char *name, int64_t value, bool present)
+static struct member number_member(const char *name, int64_t value, bool present)
 {
-	return present ? buf_addf(out, ",\"%s\":%lld", name, (long long)value) : 0;
+	return (struct member){name, NULL, value, present};
+}
+
+static int add_members(struct buf *out, const struct member *m, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (!m[i].present)
+			continue;
+		r = buf_addf(out, ",\"%s\":", m[i].name);
+		if (r >= 0)
+			r = m[i].text ? json_quote(out, m[i].text, strlen(m[i].text)) : buf_addf(out, "%lld", (long long)m[i].number);
+	}
+	return r;
 }
 
 static int body_answered(const struct receipt *p, struct buf *out)
 {
-	int r;
+	const struct member members[] = {
+		text_member("peer", p->peer_sha256),
+		number_member("status", p->status, p->status != 0),
+		text_member("request_id", p->request_id),
+		number_member("in", p->tokens_input, p->tokens_input >= 0),
+		number_member("out", p->tokens_output, p->tokens_output >= 0),
+		text_member("outcome", p->outcome),
+		text_member("reason", p->reason),
+		number_member("pusd", p->cost_pusd, true),
+	};
 
-	r = add_text(out, "peer", p->peer_sha256);
-	if (r >= 0)
-		r = add_number(out, "status", p->status, p->status != 0);
-	if (r >= 0)
-		r = add_text(out, "request_id", p->request_id);
-	if (r >= 0)
-		r = add_number(out, "in", p->tokens_input, p->tokens_input >= 0);
-	if (r >= 0)
-		r = add_number(out, "out", p->tokens_output, p->tokens_output >= 0);
-	if (r >= 0)
-		r = add_text(out, "outcome", p->outcome);
-	if (r >= 0)
-		r = add_text(out, "reason", p->reason);
-	return r < 0 ? r : add_number(out, "pusd", p->cost_pusd, true);
+	return add_members(out, members, ARRAY_SIZE(members));
 }
 
 /* docs/architecture.md, "Receipts": members in this order, absent ones left out. */
 static int body_print(struct spool *s, int64_t seq, const struct receipt *p, struct buf *out)
 {
 	struct stamp now = spool_stamp(s);
-	const char *const names[] = {"content", "body", "backend", "host", "region", "model"};
-	const char *const values[] = {
-		p->content_sha256, p->body_sha256, p->backend, p->host, p->region, p->model};
+	const struct member members[] = {
+		text_member("page", p->page),
+		number_member("attempt", p->attempt, true),
+		text_member("content", p->content_sha256),
+		text_member("body", p->body_sha256),
+		text_member("backend", p->backend),
+		text_member("host", p->host),
+		text_member("region", p->region),
+		text_member("model", p->model),
+	};
 	int r;
 
 	r = buf_addf(out, "{\"v\":1,\"seq\":%lld,\"kind\":\"%s\",\"t\":%lld,\"trust\":\"%s\"", (long long)seq,
 		p->kind, (long long)now.ms, time_trust_name(now.trust));
 	if (r >= 0)
-		r = add_text(out, "page", p->page);
-	if (r >= 0)
-		r = add_number(out, "attempt", p->attempt, true);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++)
-		r = add_text(out, names[i], values[i]);
+		r = add_members(out, members, ARRAY_SIZE(members));
 	if (r >= 0 && p->lab)
 		r = buf_adds(out, ",\"lab\":true");
 	if (r >= 0 && streq(p->kind, "answered"))

@@ -262,11 +262,10 @@ int spool_open(const struct spool_options *o, struct spool **ret, char *why, siz
 	s->floor_bytes = o->floor_bytes;
 	s->floor_inodes = o->floor_inodes;
 	s->random = random_bytes;
-	if (why_size)
-		why[0] = 0;
+	why[0] = 0;
 	r = spool_setup(s, o, why, why_size);
 	if (r < 0) {
-		if (why_size && !why[0])
+		if (!why[0])
 			str_format(why, why_size, "%s: %s", o->directory, errno_text(r));
 		spool_close(s);
 		return r;
@@ -315,13 +314,16 @@ const char *spool_boot_id(const struct spool *s)
 	return s->boot_id;
 }
 
+static int64_t bytes_free(const struct statvfs *v)
+{
+	return (int64_t)MIN((uint64_t)v->f_bavail * v->f_frsize, (uint64_t)INT64_MAX);
+}
+
 int64_t spool_bytes_free(struct spool *s)
 {
 	struct statvfs v;
 
-	if (fstatvfs(s->pages, &v) < 0)
-		return -errno;
-	return (int64_t)MIN((uint64_t)v.f_bavail * v.f_frsize, (uint64_t)INT64_MAX);
+	return fstatvfs(s->pages, &v) < 0 ? -errno : bytes_free(&v);
 }
 
 /* Bytes that pages being written may still take. */
@@ -347,7 +349,7 @@ int spool_room(struct spool *s, char *why, size_t why_size)
 		str_format(why, why_size, "the spool's file system is read-only");
 		return -EROFS;
 	}
-	free_bytes = (int64_t)MIN((uint64_t)v.f_bavail * v.f_frsize, (uint64_t)INT64_MAX);
+	free_bytes = bytes_free(&v);
 	if (free_bytes - need < s->floor_bytes) {
 		str_format(why, why_size, "the disk is full: %lld MiB are free and %lld MiB must stay free",
 			(long long)(free_bytes >> 20), (long long)(s->floor_bytes >> 20));

@@ -147,3 +147,14 @@ TEST(throttled_probe_is_a_sign_of_life)
 	CHECK(b.state == BREAKER_BUSY);
 	CHECK_INT(b.down_since_ms, 0);
 }
+
+TEST(failures_do_not_wrap)
+{
+	struct breaker b = {.failures = UINT32_MAX - 1};
+
+	breaker_down(&b, 1000, 500);
+	breaker_down(&b, 1000, 500);
+	CHECK_INT(b.failures, UINT32_MAX);
+	breaker_busy(&b, 1000, 500);
+	CHECK_INT(b.failures, UINT32_MAX);
+}

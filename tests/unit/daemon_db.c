@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include "daemon/db.h"
@@ -329,5 +331,154 @@ TEST(a_folder_that_is_not_there)
 	char why[256] = "";
 
 	CHECK_INT(db_open("/nonexistent/spool", &d, why, sizeof(why)), -ENOENT);
+	CHECK(!d && why[0]);
+}
+
+/* ---- what SQLite says, as errno ---------------------------------------------------------------- */
+
+static void db_path(char out[static 128], const char *suffix)
+{
+	str_format(out, 128, "%s/spool.db%s", test_tmpdir(), suffix);
+}
+
+/* Another program has it in its hands. */
+TEST(a_database_that_is_locked_is_busy)
+{
+	struct db *d = open_db();
+	sqlite3 *other;
+	char file[128];
+
+	db_path(file, "");
+	CHECK_INT(sqlite3_open(file, &other), SQLITE_OK);
+	CHECK_INT(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	CHECK_INT(db_begin(d), -EBUSY);
+	CHECK_INT(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	CHECK_INT(db_begin(d), 0);
+	db_rollback(d);
+	sqlite3_close(other);
+	db_close(d);
+}
+
+/* It is not read: its length is enough. */
+TEST(a_text_that_is_too_long)
+{
+	struct db *d = open_db();
+
+	CHECK_INT(db_exec(d, "INSERT INTO meta VALUES ('a', ?)", "t", "x", (size_t)65 << 20), -EMSGSIZE);
+	CHECK_INT(number(d, "SELECT count(*) FROM meta"), 0);
+	CHECK_INT(db_exec(d, "INSERT INTO meta VALUES ('a', ?)", "t", "x", (size_t)1), 0);
+	db_close(d);
+}
+
+/* A path that we cannot hold, and one that SQLite cannot. */
+TEST(a_path_that_is_too_long)
+{
+	char path[5000], why[256];
+	struct db *d = NULL;
+
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = 0;
+	CHECK_INT(db_open(path, &d, why, sizeof(why)), -ENAMETOOLONG);
+	CHECK_INT(db_open_readonly(path, &d, why, sizeof(why)), -ENAMETOOLONG);
+	str_format(path, sizeof(path), "%s", test_tmpdir());
+	for (int i = 0; i < 3; i++) {
+		strcat(path, "/");
+		memset(path + strlen(path), i + 'a', 200);
+		path[strlen(test_tmpdir()) + (size_t)(i + 1) * 201] = 0;
+		CHECK_INT(mkdir(path, 0700), 0);
+	}
+	CHECK(db_open(path, &d, why, sizeof(why)) < 0);
+	CHECK(!d && why[0]);
+}
+
+TEST(a_folder_in_the_place_of_a_file)
+{
+	struct db *d = NULL;
+	char file[128], why[256];
+
+	db_path(file, "-wal");
+	CHECK_INT(mkdir(file, 0700), 0);
+	CHECK(db_open(test_tmpdir(), &d, why, sizeof(why)) < 0);
+	CHECK(!d && why[0]);
+}
+
+/* Of nothing there is nothing to be said: it has tables and is of nobody. */
+TEST(a_database_of_nobody)
+{
+	sqlite3 *other;
+	char file[128];
+
+	db_path(file, "");
+	CHECK_INT(sqlite3_open(file, &other), SQLITE_OK);
+	CHECK_INT(sqlite3_exec(other, "CREATE TABLE t (x)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+	CHECK_INT(open_error(), -EMEDIUMTYPE);
+	CHECK_INT(sqlite3_open(file, &other), SQLITE_OK);
+	CHECK_INT(sqlite3_exec(other, "PRAGMA user_version = 2; DROP TABLE t", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+	CHECK_INT(open_error(), -EMEDIUMTYPE);
+}
+
+TEST(a_database_of_a_development_version)
+{
+	struct db *d = open_db();
+
+	CHECK_INT(db_exec(d, "PRAGMA user_version = 1", ""), 0);
+	db_close(d);
+	CHECK_INT(open_error(), -EUCLEAN);
+}
+
+/* ---- only looked at ---------------------------------------------------------------------------- */
+
+/* With SQLite's own meaning for some of the characters of a URI. */
+static struct db *open_readonly(const char *folder)
+{
+	struct db *d = NULL;
+	char why[256];
+
+	if (db_open_readonly(folder, &d, why, sizeof(why)) < 0)
+		test_fail(__FILE__, __LINE__, "%s", why);
+	return d;
+}
+
+TEST(looking_changes_nothing)
+{
+	struct db *d, *second;
+	char folder[200], why[256], file[300];
+	struct stat st;
+
+	str_format(folder, sizeof(folder), "%s/50%%20?#", test_tmpdir());
+	CHECK_INT(mkdir(folder, 0700), 0);
+	CHECK_INT(db_open(folder, &d, why, sizeof(why)), 0);
+	CHECK_INT(db_exec(d, "INSERT INTO meta VALUES ('a', '1')", ""), 0);
+	/* with what is in the -wal only, and without */
+	for (int i = 0; i < 2; i++) {
+		second = open_readonly(folder);
+		CHECK_INT(number(second, "SELECT count(*) FROM meta"), 1);
+		CHECK_INT(db_exec(second, "INSERT INTO meta VALUES ('b', '1')", ""), -EROFS);
+		db_close(second);
+		db_close(take_ptr(d));
+	}
+	str_format(file, sizeof(file), "%s/spool.db-wal", folder);
+	CHECK_INT(stat(file, &st), -1);
+	/* An empty one is no -wal. */
+	CHECK_INT(close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+	second = open_readonly(folder);
+	CHECK_INT(number(second, "SELECT count(*) FROM meta"), 1);
+	db_close(second);
+}
+
+TEST(what_cannot_be_looked_at)
+{
+	char file[128], why[256];
+	struct db *d = NULL;
+
+	CHECK_INT(db_open_readonly(test_tmpdir(), &d, why, sizeof(why)), -ENOENT);
+	write_db("", 0);
+	CHECK_INT(db_open_readonly(test_tmpdir(), &d, why, sizeof(why)), -EUCLEAN);
+	db_path(file, "");
+	CHECK_INT(unlink(file), 0);
+	CHECK_INT(mkdir(file, 0700), 0);
+	CHECK_INT(db_open_readonly(test_tmpdir(), &d, why, sizeof(why)), -EMEDIUMTYPE);
 	CHECK(!d && why[0]);
 }

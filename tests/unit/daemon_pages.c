@@ -6,7 +6,7 @@
 TEST(jobs_are_frozen_once)
 {
 	static const char *const route[] = {"sydney", "ocr"}, *const other[] = {"ocr"},
-				 *const bad[] = {"No Name"};
+				 *const bad[] = {"No Name"}, *const nine[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
 	const struct spool_job *a, *b, *c, *none;
 	struct fixture f;
 
@@ -23,9 +23,12 @@ TEST(jobs_are_frozen_once)
 	CHECK_INT(spool_job_freeze(f.spool, "no-such", route, 2, f.types, &c), -ENOENT);
 	CHECK_INT(spool_job_freeze(f.spool, "auto", bad, 1, f.types, &c), -EINVAL);
 	CHECK_INT(spool_job_freeze(f.spool, "auto", route, 0, f.types, &c), -EINVAL);
+	CHECK_INT(spool_job_freeze(f.spool, "auto", nine, 9, f.types, &c), -EINVAL);
+	CHECK_INT(spool_job_freeze(f.spool, "auto", nine, 8, f.types, &c), 0);
+	CHECK_INT(spool_job_freeze(f.spool, "a-name-of-thirty-three-characters", route, 2, f.types, &c), -EINVAL);
 
 	fixture_reopen(&f);
-	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM jobs"), 3);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM jobs"), 4);
 	CHECK_STR(f.job->types->types[0]->name, "universal");
 	CHECK(spool_job_by_id(f.spool, 999, &none) == 0 && !none);
 	fixture_end(&f);
@@ -61,7 +64,103 @@ TEST(jobs_that_cannot_be_read_are_held_and_mended)
 	fixture_end(&f);
 }
 
+/* Two that cannot be read, of which one is asked for again: the other stays as it is. */
+TEST(jobs_are_mended_one_by_one)
+{
+	static const char *const routes[][1] = {{"sydney"}, {"ocr"}};
+	const struct spool_job *j[2], *none;
+	struct fixture f;
+
+	fixture_begin(&f);
+	for (size_t i = 0; i < 2; i++)
+		CHECK_INT(spool_job_freeze(f.spool, "universal", routes[i], 1, f.types, &j[i]), 0);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE jobs SET json = 'x' || json WHERE id IN (?, ?)", "ii", j[0]->id, j[1]->id), 0);
+	fixture_reopen(&f);
+	for (int64_t id = f.job->id + 1; id <= f.job->id + 2; id++)
+		CHECK(spool_job_by_id(f.spool, id, &none) == 0 && !none);
+	CHECK_INT(spool_job_freeze(f.spool, "universal", routes[1], 1, f.types, &j[1]), 0);
+	CHECK_INT(j[1]->id, f.job->id + 2);
+	CHECK_STR(j[1]->route[0], "ocr");
+	CHECK(spool_job_by_id(f.spool, f.job->id + 1, &none) == 0 && !none);
+	fixture_end(&f);
+}
+
+/* types/ is for a rebuild: what is there in its place is written over. */
+TEST(types_are_written_again)
+{
+	static const char *const wrong[] = {"", "x"};
+	_cleanup_buf_ struct buf was = {}, is = {};
+	char name[SHA256_HEX_SIZE + 8];
+	struct fixture f;
+
+	fixture_begin(&f);
+	str_format(name, sizeof(name), "%.64s.json", strstr(f.job->json, "\"typeset\":\"") + strlen("\"typeset\":\""));
+	CHECK_INT(file_read(f.spool->types, name, 1 << 20, &was), 0);
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_buf_ struct buf same_length = {};
+
+		CHECK_INT(buf_add(&same_length, was.data, was.len), 0);
+		same_length.data[1] = '?';
+		fixture_put("types", name, i < 2 ? wrong[i] : same_length.data, i < 2 ? strlen(wrong[i]) : was.len);
+		fixture_reopen(&f);
+		CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM jobs"), 1);
+		CHECK_INT(file_read(f.spool->types, name, 1 << 20, &is), 0);
+		CHECK_STR(buf_str(&is), buf_str(&was));
+	}
+	fixture_end(&f);
+}
+
+/* An index that does not have what was written a moment ago: that is said, and nothing is made of it. */
+TEST(rows_that_are_not_there_after_they_were_written)
+{
+	static const char *const route[] = {"ocr"};
+	const struct spool_job *j = NULL;
+	struct spool_meta m;
+	struct fixture f;
+
+	fixture_begin(&f);
+	m = fixture_meta(&f);
+	CHECK_INT(db_exec(spool_db(f.spool),
+			  "CREATE TEMP TRIGGER no AFTER INSERT ON main.documents BEGIN DELETE FROM documents WHERE id = new.id; END", ""),
+		0);
+	CHECK_INT(fixture_try(&f, &m, NULL), -EIO);
+	CHECK_INT(fixture_files("pages") + fixture_files("tmp"), 0);
+	CHECK_INT(db_exec(spool_db(f.spool),
+			  "CREATE TEMP TRIGGER none AFTER INSERT ON main.jobs BEGIN DELETE FROM jobs WHERE id = new.id; END", ""),
+		0);
+	CHECK_INT(spool_job_freeze(f.spool, "auto", route, 1, f.types, &j), -EIO);
+	CHECK(!j);
+	fixture_end(&f);
+}
+
 /* ---- rows ------------------------------------------------------------------------------------ */
+
+TEST(ids_and_nothing_else)
+{
+	CHECK(page_id_valid("20300102T030405-a0z9bc"));
+	CHECK(!page_id_valid("20300102T030405-a0z9b"));
+	CHECK(!page_id_valid("2030010xT030405-a0z9bc"));
+	CHECK(!page_id_valid("2030010/T030405-a0z9bc"));
+	CHECK(!page_id_valid("20300102t030405-a0z9bc"));
+	CHECK(!page_id_valid("20300102T030405/a0z9bc"));
+	CHECK(!page_id_valid("20300102T030405-a0Z9bc"));
+	CHECK(!page_id_valid("20300102T030405-a0z9b~"));
+	CHECK(!page_id_valid("20300102T030405-a0z9b/"));
+}
+
+TEST(text_is_cut_between_characters)
+{
+	char out[6];
+
+	text_cut(out, sizeof(out), "abcde");
+	CHECK_STR(out, "abcde");
+	text_cut(out, sizeof(out), "abcdef");
+	CHECK_STR(out, "abcde");
+	text_cut(out, sizeof(out), "abc\xe2\x82\xac");
+	CHECK_STR(out, "abc");
+	text_cut(out, sizeof(out), "\x80\x80\x80\x80\x80\x80\x80");
+	CHECK_STR(out, "");
+}
 
 static unsigned int sequence;
 static void counted(void *out, size_t len)
@@ -95,6 +194,7 @@ TEST(find_by_a_start)
 	CHECK_INT(spool_page_find(f.spool, "2031", &p), -ENOENT);
 	CHECK_INT(spool_page_find(f.spool, "%%%%", &p), -ENOENT);
 	CHECK_INT(spool_page_find(f.spool, "", &p), -ENOENT);
+	CHECK_INT(spool_page_find(f.spool, "20300102T030405-0000000000", &p), -ENOENT);
 	CHECK_INT(spool_page_get(f.spool, 99, &p), -ENOENT);
 	fixture_end(&f);
 }
@@ -291,8 +391,14 @@ TEST(page_file_is_checked_when_opened)
 	CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	close(fd);
 	page_file_name(p.id, name);
+	CHECK_INT(spool_page_open(f.spool, &(struct page_row){.id = "../spool.db"}), -EBADMSG);
+	CHECK_INT(spool_page_open(f.spool, &(struct page_row){.id = "20300102T030405-zzzzzz", .aged_out = true}), -ENODATA);
 	fixture_put("pages", name, "short", 5);
 	CHECK_INT(spool_page_open(f.spool, &p), -EBADMSG);
+	fd = openat(f.spool->pages, name, O_RDONLY | O_CLOEXEC);
+	CHECK_INT(spool_page_verify(fd, &p), -EBADMSG);
+	close(fd);
+	CHECK_INT(spool_page_verify(f.spool->pages, &p), -EISDIR);
 	CHECK_INT(unlinkat(f.spool->pages, name, 0), 0);
 	CHECK_INT(symlinkat("/etc/passwd", f.spool->pages, name), 0);
 	CHECK_INT(spool_page_open(f.spool, &p), -ELOOP);

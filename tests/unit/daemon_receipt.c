@@ -175,3 +175,31 @@ TEST(an_attempt_without_a_receipt_shows)
 		0);
 	check_bad(&f, 3);
 }
+
+/* Each column, against a body that says it differently, or says nothing. The hash is right each time. */
+static void check_body(const char *body, int64_t want)
+{
+	char text[400], hex[SHA256_HEX_SIZE];
+	int64_t bad = -1;
+	struct fixture f;
+
+	chain(&f, 1);
+	str_format(text, sizeof(text), "%064d\n%s", 0, body);
+	sha256_hex_of(text, strlen(text), hex);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE receipts SET body = ?, hash = ? WHERE seq = 1", "ss", body, hex), 0);
+	CHECK_INT(receipt_verify(f.spool, &bad), want);
+	CHECK_INT(bad, want < 0 ? 1 : -1);
+	fixture_end(&f);
+}
+
+TEST(a_body_that_says_something_else_shows)
+{
+	check_body("{\"seq\":1,\"attempt\":1,\"kind\":\"sent\"}", 1);
+	check_body("{\"seq\":2,\"attempt\":1,\"kind\":\"sent\"}", -EUCLEAN);
+	check_body("{\"attempt\":1,\"kind\":\"sent\"}", -EUCLEAN);
+	check_body("{\"seq\":1,\"attempt\":2,\"kind\":\"sent\"}", -EUCLEAN);
+	check_body("{\"seq\":1,\"kind\":\"sent\"}", -EUCLEAN);
+	check_body("{\"seq\":1,\"attempt\":1}", -EUCLEAN);
+	check_body("{\"seq\":1,\"attempt\":1,\"kind\":\"answered\"}", -EUCLEAN);
+	check_body("{\"seq\":1,", -EUCLEAN);
+}

@@ -114,9 +114,116 @@ TEST(accept_checks_what_it_is_told)
 	m.document = "../../etc/passwd";
 	CHECK_INT(spool_page_begin(f.spool, &m, &w), -EINVAL);
 	m = fixture_meta(&f);
+	m.job = NULL;
+	CHECK_INT(spool_page_begin(f.spool, &m, &w), -EINVAL);
+	m = fixture_meta(&f);
+	m.job = &(struct spool_job){.type = "unknown"};
+	CHECK_INT(spool_page_begin(f.spool, &m, &w), -EINVAL);
+	m = fixture_meta(&f);
 	m.source = "longer than seventeen";
 	CHECK_INT(spool_page_begin(f.spool, &m, &w), -EINVAL);
 	CHECK_INT(fixture_files("tmp"), 0);
+	fixture_end(&f);
+}
+
+/* Sizes of the pieces: the first ones, then all the rest at once. */
+static void accept_in_pieces(struct fixture *f, size_t body, const size_t *pieces, size_t n)
+{
+	_cleanup_buf_ struct buf jpeg = {};
+	struct spool_meta m = fixture_meta(f);
+	struct spool_writer *w;
+	struct page_row p;
+	size_t at = 0;
+	int fd;
+
+	fixture_jpeg(&jpeg, body);
+	CHECK_INT(spool_page_begin(f->spool, &m, &w), 0);
+	for (size_t i = 0; i < n; at += pieces[i++])
+		CHECK_INT(spool_page_write(w, jpeg.data + at, pieces[i]), 0);
+	CHECK_INT(spool_page_write(w, jpeg.data + at, jpeg.len - at), 0);
+	CHECK_INT(spool_page_commit(w, 100, 200, NULL, NULL, &p), 0);
+	CHECK_INT(spool_page_get(f->spool, p.seq, &p), 0);
+	CHECK(p.bytes > (int64_t)(jpeg.len + strlen(p.job->json)));
+	fd = spool_page_open(f->spool, &p);
+	CHECK(fd >= 0);
+	CHECK_INT(spool_page_verify(fd, &p), 0);
+	close(fd);
+}
+
+TEST(accept_in_pieces_of_any_size)
+{
+	static const size_t single[] = {1, 1, 1, 1, 1, 1, 14, 1, 1}, to_app0[] = {20}, none[] = {0, 0};
+	struct fixture f;
+
+	fixture_begin(&f);
+	accept_in_pieces(&f, 3000, single, ARRAY_SIZE(single));
+	accept_in_pieces(&f, 3000, to_app0, ARRAY_SIZE(to_app0));
+	accept_in_pieces(&f, 3000, none, ARRAY_SIZE(none));
+	accept_in_pieces(&f, 300000, none, 0); /* more at once than is looked at for the comment's place */
+	accept_in_pieces(&f, 300000, to_app0, 1);
+	fixture_end(&f);
+}
+
+/* What has failed has failed: a page with a hole in it is none. */
+TEST(accept_takes_no_more_after_a_failure)
+{
+	_cleanup_free_ uint8_t *much = calloc(1, PAGE_BYTES_MAX + 1);
+	_cleanup_buf_ struct buf jpeg = {};
+	struct spool_meta m;
+	struct spool_writer *w;
+	struct fixture f;
+
+	fixture_begin(&f);
+	CHECK(much);
+	m = fixture_meta(&f);
+	fixture_jpeg(&jpeg, 1000);
+	CHECK_INT(spool_page_begin(f.spool, &m, &w), 0);
+	CHECK_INT(spool_page_write(w, jpeg.data, 500), 0);
+	CHECK_INT(spool_page_write(w, much, PAGE_BYTES_MAX + 1), -EFBIG);
+	CHECK_INT(spool_page_write(w, jpeg.data + 500, jpeg.len - 500), -EFBIG);
+	CHECK_INT(spool_page_commit(w, 1, 1, NULL, NULL, NULL), -EFBIG);
+	CHECK_INT(spool_page_begin(f.spool, &m, &w), 0);
+	CHECK_INT(spool_page_write(w, much, 200000), -EBADMSG); /* no JPEG, and more of it than is kept */
+	spool_page_abort(w);
+	CHECK_INT(fixture_files("tmp") + fixture_files("pages"), 0);
+	fixture_end(&f);
+}
+
+/* Several at once, ended in any order; and what is still open when the spool is closed. */
+TEST(accept_of_several_at_a_time)
+{
+	struct spool_writer *a, *b, *c;
+	struct spool_meta m;
+	struct fixture f;
+
+	fixture_begin(&f);
+	m = fixture_meta(&f);
+	CHECK_INT(spool_page_begin(f.spool, &m, &a), 0);
+	CHECK_INT(spool_page_begin(f.spool, &m, &b), 0);
+	CHECK_INT(spool_page_begin(f.spool, &m, &c), 0);
+	fixture_reconcile(&f); /* tmp/ is not emptied of them */
+	CHECK_INT(fixture_files("tmp"), 3);
+	spool_page_abort(a);
+	spool_page_abort(c);
+	CHECK_INT(fixture_files("tmp"), 1);
+	fixture_reopen(&f);
+	CHECK_INT(fixture_files("tmp"), 0);
+	fixture_end(&f);
+}
+
+/* A clock before 1970 or after 9999 makes an id all the same. */
+TEST(accept_with_any_clock)
+{
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	f.now = -5000;
+	fixture_page(&f, &p);
+	CHECK(starts_with(p.id, "19700101T000000-"));
+	f.now = INT64_MAX / 2;
+	fixture_page(&f, &p);
+	CHECK(starts_with(p.id, "99991231T235959-"));
 	fixture_end(&f);
 }
 
@@ -202,9 +309,11 @@ TEST(accept_ids_are_unique)
 	f.spool->random = unlucky;
 	fixture_page(&f, &p);
 	CHECK_STR(p.id, "20300102T030405-777777");
-	fixture_page(&f, &q); /* draws 7 four times more, then 6 */
-	CHECK_STR(q.id, "20300102T030405-666666");
-	CHECK_INT(draws, 6);
+	fixture_put("tmp", "20300102T030405-666666.jpg", "other", 5);
+	fixture_page(&f, &q); /* draws 7 four times more, 6, which is in tmp/, 7, and 8 */
+	CHECK_STR(q.id, "20300102T030405-888888");
+	CHECK_INT(draws, 8);
+	CHECK(fixture_exists("tmp", "20300102T030405-666666.jpg", ""));
 	fixture_end(&f);
 }
 
@@ -348,7 +457,7 @@ TEST(accept_on_a_full_disk)
 	child = fork();
 	CHECK(child >= 0);
 	if (child == 0)
-		_exit(on_a_full_disk(&f));
+		exit(on_a_full_disk(&f)); /* with the counters of a coverage build */
 	CHECK_INT(waitpid(child, &status, 0), child);
 	fixture_end(&f);
 	CHECK(WIFEXITED(status));
