@@ -94,9 +94,8 @@ static int settings(struct db *d)
 /* Once the file is known to be ours. FULL in WAL mode: a commit is on the disk when it returns. */
 static int settings_storage(struct db *d)
 {
-	int r = run_once(d,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;"
-		"PRAGMA journal_size_limit = 4194304");
+	int r = run_once(d, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;"
+			    "PRAGMA journal_size_limit = 4194304");
 
 	if (r >= 0 && BUG("db-synchronous-normal"))
 		r = run_once(d, "PRAGMA synchronous = NORMAL");
@@ -105,21 +104,18 @@ static int settings_storage(struct db *d)
 
 static int create(struct db *d)
 {
-	int r;
+	int r = db_begin(d);
 
-	r = db_begin(d);
 	if (r < 0)
 		return r;
 	r = run_once(d, schema);
-	if (r < 0) {
-		db_rollback(d);
-		return r;
-	}
-	return db_commit(d);
+	if (r >= 0)
+		return db_commit(d);
+	db_rollback(d);
+	return r;
 }
 
-/* Is it ours, of a version that we know, with its tables? 1: it is empty, and may become ours. Changes
- * nothing. */
+/* Is it ours, of a version that we know, with its tables? 1: it is empty, and may become ours. Changes nothing. */
 static int identify(struct db *d, char *why, size_t why_size)
 {
 	int64_t application, version, tables;
@@ -139,9 +135,8 @@ static int identify(struct db *d, char *why, size_t why_size)
 		return -EMEDIUMTYPE;
 	}
 	if (version > DB_VERSION) {
-		str_format(why, why_size,
-			DB_FILE " was made by a newer pageferry (version %lld, this one knows %d)",
-			(long long)version, DB_VERSION);
+		str_format(why, why_size, DB_FILE " was made by a newer pageferry (version %lld, this one knows %d)", (long long)version,
+			DB_VERSION);
 		return -ENOTSUP;
 	}
 	/* Version 1 was never released: its pages are taken over like those of a lost database. */
@@ -312,31 +307,28 @@ void db_close(struct db *d)
 	free(d);
 }
 
+/* "TABLE.COLUMN;", "INDEX;" */
+#define SHAPE      "m.name || coalesce('.' || c.name, '') || ';'"
+#define SHAPE_FROM " FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c"
+
 /* Has it each table, column and index of `want`? */
 static int has_all_of(struct db *d, struct db *want, char *why, size_t why_size)
 {
-	struct stmt *s;
-	int64_t one;
+	_cleanup_stmt_ struct stmt *all = NULL, *each = NULL;
 	int r;
 
 	r = run_once(want, schema);
 	if (r >= 0)
-		r = db_query(want, &s, "SELECT m.name, c.name FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c", "");
-	if (r < 0)
-		return r;
-	while ((r = stmt_next(s)) > 0) {
-		const char *column = stmt_null(s, 1) ? NULL : stmt_text(s, 1);
-
-		r = db_get_i64(d, &one,
-			"SELECT 1 FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c WHERE m.name = ? AND c.name IS ?", "ss",
-			stmt_text(s, 0), column);
-		if (r > 0)
-			continue;
-		if (r == 0)
-			str_format(why, why_size, DB_FILE " lacks %s%s%s", stmt_text(s, 0), column ? "." : "", column ? column : "");
-		stmt_done(s);
-		return r < 0 ? r : -EUCLEAN;
-	}
+		r = db_query(d, &all, "SELECT group_concat(';' || " SHAPE ", '')" SHAPE_FROM, "");
+	if (r >= 0)
+		r = stmt_next(all);
+	if (r >= 0)
+		r = db_query(want, &each, "SELECT ';' || " SHAPE SHAPE_FROM, "");
+	while (r >= 0 && (r = stmt_next(each)) > 0)
+		if (!strstr(stmt_text(all, 0), stmt_text(each, 0))) {
+			str_format(why, why_size, DB_FILE " lacks %s", stmt_text(each, 0) + 1);
+			r = -EUCLEAN;
+		}
 	return r;
 }
 
@@ -352,7 +344,7 @@ static int verify_schema(struct db *d, char *why, size_t why_size)
 	return r;
 }
 
-int db_verify(struct db *d, char *why, size_t why_size)
+static int verify_pages(struct db *d, char *why, size_t why_size)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
 	int r;
@@ -361,9 +353,18 @@ int db_verify(struct db *d, char *why, size_t why_size)
 	if (r >= 0)
 		r = stmt_next(s);
 	if (r > 0 && streq(stmt_text(s, 0), "ok"))
-		return verify_schema(d, why, why_size);
+		return 0;
 	str_format(why, why_size, DB_FILE ": %s", r > 0 ? stmt_text(s, 0) : db_error(d));
 	return r < 0 ? r : -EUCLEAN;
+}
+
+int db_verify(struct db *d, char *why, size_t why_size)
+{
+	int r = verify_pages(d, why, why_size);
+
+	if (r == -EUCLEAN) /* a page that cannot be read is told like one that is damaged: does it stay so? */
+		r = verify_pages(d, why, why_size);
+	return r < 0 ? r : verify_schema(d, why, why_size);
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
@@ -422,8 +423,7 @@ static int stmt_prepare(struct db *d, const char *sql, struct stmt **ret)
 		s = calloc(1, sizeof(*s));
 		if (!s)
 			return -ENOMEM;
-		r = db_errno(d,
-			sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL));
+		r = db_errno(d, sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL));
 		if (r < 0) {
 			free(s);
 			return r;
@@ -442,8 +442,7 @@ static int bind_text(struct stmt *s, int i, const char *text, int64_t len, bool 
 {
 	if (!text)
 		return sqlite3_bind_null(s->handle, i);
-	return sqlite3_bind_text64(s->handle, i, text, (sqlite3_uint64)len,
-		copy ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8);
+	return sqlite3_bind_text64(s->handle, i, text, (sqlite3_uint64)len, copy ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8);
 }
 
 /* `copy`: the texts may go away before the statement is done. */
@@ -538,13 +537,22 @@ int db_get_i64(struct db *d, int64_t *ret, const char *sql, const char *types, .
 	return r;
 }
 
+/* A text may have to be copied to end in a NUL. Here it can be told that there is no memory for that. */
+static bool texts_there(struct stmt *s)
+{
+	for (int i = sqlite3_data_count(s->handle) - 1; i >= 0; i--)
+		if (sqlite3_column_type(s->handle, i) == SQLITE_TEXT && !sqlite3_column_text(s->handle, i))
+			return false;
+	return true;
+}
+
 int stmt_next(struct stmt *s)
 {
 	int rc = sqlite3_step(s->handle), r;
 
-	if (rc == SQLITE_ROW)
+	if (rc == SQLITE_ROW && texts_there(s))
 		return 1;
-	r = db_errno(s->db, rc);
+	r = rc == SQLITE_ROW ? -ENOMEM : db_errno(s->db, rc);
 	stmt_done(s);
 	return r;
 }

@@ -158,6 +158,8 @@ static int open_suspect(struct spool *s, char *why, size_t why_size)
 	int r;
 
 	r = db_open(s->directory, &s->db, why, why_size);
+	if (r == -EUCLEAN) /* nor has it a header when that cannot be read */
+		r = db_open(s->directory, &s->db, why, why_size);
 	if (r < 0)
 		return r;
 	r = db_verify(s->db, why, why_size);

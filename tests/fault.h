@@ -36,7 +36,7 @@ struct fault {
 struct fault_point {
 	const char *call;
 	unsigned int can; /* bits FAULT_CAN_* */
-	bool inner;       /* of sqlite3_exec() or sqlite3_prepare_v3(), which are points as a whole */
+	bool inner;       /* of sqlite3_exec(), sqlite3_prepare_v3() or a read of the schema, which are points as a whole */
 };
 
 enum {

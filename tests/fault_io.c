@@ -49,7 +49,7 @@ static struct {
 	size_t size;
 } window;
 
-static int inside; /* sqlite3_exec() or sqlite3_prepare_v3() is running */
+static int inside; /* sqlite3_exec() or sqlite3_prepare_v3() is running, or SQLite prepares what it needs for a step */
 
 unsigned int fault_can(int error)
 {
@@ -460,13 +460,24 @@ static unsigned int step_can(sqlite3_stmt *s)
 	return SQL_WRITE | (sqlite3_get_autocommit(sqlite3_db_handle(s)) ? LATE_ : 0); /* a commit of its own */
 }
 
+/* Reads of the schema, which SQLite makes by statements of its own. */
+static bool reads_sql(sqlite3_stmt *s)
+{
+	const char *sql = sqlite3_sql(s);
+
+	return sql && (starts_with(sql, "PRAGMA integrity_check") || strstr(sql, "sqlite_master"));
+}
+
 int sqlite3_step(sqlite3_stmt *s)
 {
 	int what = window.armed && !inside ? point("sqlite3_step", step_can(s)) : GO, rc;
+	bool sql = reads_sql(s);
 
 	if (what > GO)
 		return sqlite_code(what);
+	inside += sql;
 	rc = REAL(sqlite3_step)(s);
+	inside -= sql;
 	return fails_late(what) ? sqlite_code(-what) : rc;
 }
 

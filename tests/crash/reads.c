@@ -5,6 +5,7 @@
 #include "daemon/courier_due.h"
 #include "daemon/keep.h"
 #include "daemon/ledger.h"
+#include "daemon/receipt.h"
 #include "daemon/taken.h"
 #include "tests/crash/sequence.h"
 
@@ -36,8 +37,8 @@ static void reads_prepare(struct fixture *f, struct report *r)
 static int read_sums(struct fixture *f, struct report *r, struct buf *out)
 {
 	struct spool_counts c;
-	int64_t undelivered, spent, possibly, cost;
-	int lost, res, open = 0;
+	int64_t undelivered, spent, possibly, cost, receipts = 0, bad, res;
+	int lost, open = 0;
 
 	res = spool_counts(f->spool, &c);
 	if (res >= 0)
@@ -50,11 +51,22 @@ static int read_sums(struct fixture *f, struct report *r, struct buf *out)
 		res = ledger_page_cost(f->spool, 2, &cost);
 	if (res >= 0)
 		res = open = ledger_page_open(f->spool, 2);
+	if (res >= 0)
+		res = receipts = receipt_verify(f->spool, &bad);
 	if (res < 0)
-		return res;
-	return buf_addf(out, "%lld %lld %lld %lld, %lld, %d, %lld %lld, %lld %d\n", (long long)c.queued, (long long)c.provisional,
+		return (int)res;
+	return buf_addf(out, "%lld %lld %lld %lld, %lld, %d, %lld %lld, %lld %d, %lld\n", (long long)c.queued, (long long)c.provisional,
 		(long long)c.done, (long long)c.held, (long long)undelivered, lost, (long long)spent, (long long)possibly, (long long)cost,
-		open);
+		open, (long long)receipts);
+}
+
+/* That there is room is no more than a guess, but where it cannot be told it is not told. */
+static int read_room(struct fixture *f, struct report *r, struct buf *out)
+{
+	int64_t bytes = spool_bytes_free(f->spool);
+	int res = bytes < 0 ? (int)bytes : spool_room(f->spool, f->why, sizeof(f->why));
+
+	return res < 0 ? res : buf_addf(out, "room %d\n", bytes > 0);
 }
 
 static int add_row(struct fixture *f, const struct page_row *p, struct buf *out)
@@ -198,7 +210,7 @@ static int read_taken(struct fixture *f, struct report *r, struct buf *out)
 static int read_all(struct fixture *f, struct report *r, struct buf *out)
 {
 	static int (*const fn[])(struct fixture *f, struct report *r, struct buf *out) = {
-		read_sums, read_lists, read_page, read_gone, read_json, read_due, read_taken};
+		read_sums, read_room, read_lists, read_page, read_gone, read_json, read_due, read_taken};
 	int res = 0;
 
 	for (size_t i = 0; res >= 0 && i < ARRAY_SIZE(fn); i++)
@@ -358,4 +370,37 @@ const struct sequence obstacles = {
 	.verify = obstacles_verify,
 	.opens = true,
 	.forgets = true, /* its base is closed, so it cannot be asked; obstacles_verify() looks */
+};
+
+/* ---- a start with a database that seems damaged, and is sound ---------------------------------- */
+
+static void suspect_prepare(struct fixture *f, struct report *r)
+{
+	base_done(f, r);
+	base_page(f, r);
+	CHECK_INT(spool_mark_damaged(f->spool), 0);
+}
+
+static void suspect_verify(struct fixture *f, struct report *r)
+{
+	if (fixture_files("quarantine") != 0 || spool_ledger_lost(f->spool) != 0)
+		problem(r, "the database was given up");
+	if (r->acknowledged && fixture_exists("", "damaged", ""))
+		problem(r, "it is suspected still");
+}
+
+static int suspect_run(struct fixture *f, struct report *r)
+{
+	int res = start_run(f, r);
+
+	r->acknowledged = res >= 0;
+	return res;
+}
+
+const struct sequence suspect = {
+	.name = "suspect",
+	.prepare = suspect_prepare,
+	.run = suspect_run,
+	.verify = suspect_verify,
+	.opens = true,
 };

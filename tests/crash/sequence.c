@@ -296,6 +296,7 @@ static const struct {
 	{FAULT_FAIL, EROFS, FAULT_CAN_EROFS, true, false, "EROFS"},
 	{FAULT_FAIL, EINTR, FAULT_CAN_EINTR, true, false, "EINTR"},
 	{FAULT_SHORT, 0, FAULT_CAN_SHORT, true, false, "short"},
+	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO | FAULT_CAN_LATE, false, false, "EIO from a change on"},
 	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO, true, false, "EIO from here on"},
 	{FAULT_FAIL_ON, ENOSPC, FAULT_CAN_ENOSPC, true, false, "ENOSPC from here on"},
 	{FAULT_FAIL_ON, EROFS, FAULT_CAN_EROFS, true, false, "EROFS from here on"},

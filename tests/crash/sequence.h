@@ -8,7 +8,7 @@
 #include "tests/fault.h"
 #include "tests/unit/daemon_fixture.h"
 
-#define POINTS_MAX  8192
+#define POINTS_MAX  16384
 #define BASE_MAX    8
 #define PROBLEM_MAX 400
 
@@ -52,7 +52,7 @@ struct sequence {
 };
 extern const struct sequence *const sequences[]; /* ends with NULL */
 /* reads.c */
-extern const struct sequence reads, by_hand, obstacles;
+extern const struct sequence reads, by_hand, obstacles, suspect;
 
 /* sequences.c: what bases are made of, and the service's start until nothing is left to set right. */
 int64_t base_page(struct fixture *f, struct report *r);

@@ -3,6 +3,7 @@
 #include "daemon/keep.h"
 #include "daemon/ledger.h"
 #include "daemon/maintain_internal.h"
+#include "daemon/taken.h"
 #include "tests/crash/sequence.h"
 
 #define HASH    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -107,11 +108,13 @@ static void accept_ready(struct fixture *f, struct report *r)
 
 static int accept_run(struct fixture *f, struct report *r)
 {
+	static const struct taken_key taken = {"inbox", "a.jpg", "1:2.3"};
 	struct spool_meta m = fixture_meta(f);
 	struct spool_writer *w;
 	struct page_row p;
 	int res;
 
+	m.taken = &taken;
 	res = spool_page_begin(f->spool, &m, &w);
 	if (res < 0)
 		return res;
@@ -135,6 +138,8 @@ static void accept_verify(struct fixture *f, struct report *r)
 
 	if (r->acknowledged && db_get_i64(f->spool->db, &n, "SELECT 1 FROM pages WHERE page = ? AND state = 'queued'", "s", r->page) != 1)
 		problem(r, "acknowledged page %s is not queued", r->page);
+	if (count_rows(f, "SELECT count(*) FROM taken") != count_rows(f, "SELECT count(*) FROM pages WHERE state = 'queued'"))
+		problem(r, "a file is taken without its page, or the page without it");
 	if (count_rows(f, "SELECT count(*) FROM pages WHERE state = 'held' AND reason NOT LIKE 'not acknowledged%'") != 0)
 		problem(r, "held for another reason");
 }
@@ -623,4 +628,4 @@ static const struct sequence rebuild = {
 };
 
 const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop,
-	&start, &setaside_database, &rebuild, &export, &reads, &by_hand, &obstacles, NULL};
+	&start, &setaside_database, &rebuild, &export, &reads, &by_hand, &obstacles, &suspect, NULL};

@@ -180,17 +180,17 @@ static void check_lacks(const char *change, const char *sql, const char *what)
 
 TEST(a_schema_without_a_table_is_damage)
 {
-	check_lacks("ALTER TABLE taken RENAME TO takem", "SELECT count(*) FROM taken", "spool.db lacks taken.folder");
+	check_lacks("ALTER TABLE taken RENAME TO takem", "SELECT count(*) FROM taken", "spool.db lacks taken.folder;");
 }
 
 TEST(a_schema_without_a_column_is_damage)
 {
-	check_lacks("ALTER TABLE pages RENAME COLUMN reason TO reasom", "SELECT max(reason) FROM pages", "spool.db lacks pages.reason");
+	check_lacks("ALTER TABLE pages RENAME COLUMN reason TO reasom", "SELECT max(reason) FROM pages", "spool.db lacks pages.reason;");
 }
 
 TEST(a_schema_without_an_index_is_damage)
 {
-	check_lacks("DROP INDEX pages_state", "SELECT 1 FROM pages INDEXED BY pages_state WHERE state = 'held'", "spool.db lacks pages_state");
+	check_lacks("DROP INDEX pages_state", "SELECT 1 FROM pages INDEXED BY pages_state WHERE state = 'held'", "spool.db lacks pages_state;");
 }
 
 /* Seemed damaged and is sound: a statement that was wrong. */
