@@ -73,11 +73,16 @@ void sha256_hex_of(const void *data, size_t len, char out[static SHA256_HEX_SIZE
 	hex_encode(digest, sizeof(digest), out);
 }
 
-void hmac_sha256(
+int hmac_sha256(
 	const void *key, size_t key_len, const void *data, size_t len, uint8_t out[static SHA256_SIZE])
 {
-	must(mbedtls_md_hmac(
-		info(), key_len ? key : (const void *)"", key_len, len ? data : (const void *)"", len, out));
+	int r = mbedtls_md_hmac(
+		info(), key_len ? key : (const void *)"", key_len, len ? data : (const void *)"", len, out);
+
+	if (r == MBEDTLS_ERR_MD_ALLOC_FAILED)
+		return -ENOMEM;
+	must(r);
+	return 0;
 }
 
 void hex_encode(const void *data, size_t len, char *out)

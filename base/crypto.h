@@ -14,8 +14,8 @@ void sha256_update(struct sha256 *h, const void *data, size_t len);
 void sha256_final(struct sha256 *h, uint8_t out[static SHA256_SIZE]);
 void sha256_of(const void *data, size_t len, uint8_t out[static SHA256_SIZE]);
 void sha256_hex_of(const void *data, size_t len, char out[static SHA256_HEX_SIZE]);
-/* HMAC-SHA-256 (RFC 2104). */
-void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[static SHA256_SIZE]);
+/* HMAC-SHA-256 (RFC 2104). 0 or -ENOMEM. */
+int hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[static SHA256_SIZE]);
 
 /* Lower case; out holds 2 * len + 1 bytes. */
 void hex_encode(const void *data, size_t len, char *out);

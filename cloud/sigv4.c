@@ -297,21 +297,29 @@ static int string_to_sign(const char *date, const char *scope, const struct buf 
 	return buf_addf(out, "AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, hash);
 }
 
-static void sign(const struct sigv4_params *p, const struct creds *c, const char *date, const struct buf *to_sign,
+/* 0 or -ENOMEM. */
+static int sign(const struct sigv4_params *p, const struct creds *c, const char *date, const struct buf *to_sign,
 	char out[static SHA256_HEX_SIZE])
 {
 	char start[4 + sizeof(c->secret_key)];
 	uint8_t key[2][SHA256_SIZE];
+	int r;
 
 	snprintf(start, sizeof(start), "AWS4%s", c->secret_key);
-	hmac_sha256(start, strlen(start), date, 8, key[0]);
+	r = hmac_sha256(start, strlen(start), date, 8, key[0]);
 	wipe(start, sizeof(start));
-	hmac_sha256(key[0], SHA256_SIZE, p->region, strlen(p->region), key[1]);
-	hmac_sha256(key[1], SHA256_SIZE, p->service, strlen(p->service), key[0]);
-	hmac_sha256(key[0], SHA256_SIZE, "aws4_request", 12, key[1]);
-	hmac_sha256(key[1], SHA256_SIZE, buf_str(to_sign), to_sign->len, key[0]);
-	hex_encode(key[0], SHA256_SIZE, out);
+	if (r >= 0)
+		r = hmac_sha256(key[0], SHA256_SIZE, p->region, strlen(p->region), key[1]);
+	if (r >= 0)
+		r = hmac_sha256(key[1], SHA256_SIZE, p->service, strlen(p->service), key[0]);
+	if (r >= 0)
+		r = hmac_sha256(key[0], SHA256_SIZE, "aws4_request", 12, key[1]);
+	if (r >= 0)
+		r = hmac_sha256(key[1], SHA256_SIZE, buf_str(to_sign), to_sign->len, key[0]);
+	if (r >= 0)
+		hex_encode(key[0], SHA256_SIZE, out);
 	wipe(key, sizeof(key));
+	return r;
 }
 
 /* ---- signing ----------------------------------------------------------------------------------------------------- */
@@ -368,9 +376,10 @@ int sigv4_authorize(const struct sigv4_params *p, const struct creds *c, const c
 		r = sigv4_canonical_request(req, u, p->single_encode, &canonical, &names);
 	if (r >= 0)
 		r = string_to_sign(date, scope, &canonical, &to_sign);
+	if (r >= 0)
+		r = sign(p, c, date, &to_sign, signature);
 	if (r < 0)
 		return r;
-	sign(p, c, date, &to_sign, signature);
 	r = buf_addf(&value, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", c->access_key, scope,
 		buf_str(&names), signature);
 	return r < 0 ? r : request_add_header(req, "authorization", buf_str(&value));
