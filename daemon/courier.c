@@ -170,15 +170,18 @@ static bool consider(struct courier *c, const struct due_class *k, const struct 
 	return true;
 }
 
-/* Each is a commit: those that this turn has no time for are found again by the next. */
+/* Each is a commit: those that this turn has no time for are found again by the next. One has its time always, however long the
+ * look took that found it. */
 static void hold_hopeless(struct courier *c, int64_t seq, const char *reason)
 {
 	struct page_row row = {.seq = seq};
 
-	if (clock_boottime_ms(c->service->clock) < c->turn_ends_ms)
-		courier_hold(c, &row, reason);
-	else
+	if (c->turn_held && clock_boottime_ms(c->service->clock) >= c->turn_ends_ms) {
 		c->turn_cut = true;
+		return;
+	}
+	c->turn_held = true;
+	courier_hold(c, &row, reason);
 }
 
 /* Pages whose job cannot be read, or of whose route nobody is left to ask in the configuration, need a person. */
@@ -188,7 +191,7 @@ static bool hopeless(struct courier *c, const struct due_class *k, const struct 
 		hold_hopeless(c, p->seq, "job: what was asked of it cannot be read");
 		return true;
 	}
-	for (size_t i = (size_t)MAX(k->rung, 0); i < ask_until(k, job, p); i++)
+	for (size_t i = (size_t)k->rung; i < ask_until(k, job, p); i++)
 		if (backend_find(c, job->route[i]))
 			return false;
 	hold_hopeless(c, p->seq, k->state == STATE_QUEUED ? "no-backend: the configuration has none of the backends of its route"
@@ -204,7 +207,7 @@ static bool somebody_ready(struct courier *c, const struct due_class *k, bool pr
 
 	if (spool_job_by_id(c->service->spool, k->job, &job) < 0)
 		return false;
-	for (size_t i = (size_t)MAX(k->rung, 0); job && i < job->n_route; i++) {
+	for (size_t i = (size_t)k->rung; job && i < job->n_route; i++) {
 		const struct backend *b = backend_find(c, job->route[i]);
 
 		if (b && (!probe || is_probing(b)) && backend_rung(b, 0) == RUNG_READY)
@@ -229,8 +232,8 @@ static int consider_all(struct courier *c, const struct due_class *k, const stru
 
 static int look_at_class(struct courier *c, const struct due_class *k, struct picks *picks)
 {
-	/* Probes go round all of them, not only those at the head. */
-	ssize_t window = somebody_ready(c, k, true) ? WINDOW_MAX : (ssize_t)MIN(c->n_attempts + WINDOW_MORE, (size_t)WINDOW_MAX), n;
+	/* Probes go round all of them, not only those at the head. (No more are in flight than Concurrency= of all together.) */
+	ssize_t window = somebody_ready(c, k, true) ? WINDOW_MAX : (ssize_t)c->n_attempts + WINDOW_MORE, n;
 	struct spool *spool = c->service->spool;
 	struct due_page pages[WINDOW_MAX];
 	int found;
@@ -374,12 +377,12 @@ static int on_turn(sd_event_source *source, void *ud)
 	int64_t began_ms = clock_boottime_ms(clock);
 	int r = 1, lost;
 
-	if (c->stopped || !c->started)
+	if (c->stopped)
 		return 0;
 	c->wake_ms = INT64_MAX;
 	c->wide = began_ms >= c->wide_ms;
 	c->turn_ends_ms = began_ms + TURN_MS;
-	c->turn_cut = false;
+	c->turn_held = c->turn_cut = false;
 	move_fresh(c, began_ms);
 	lost = spool_ledger_lost(c->service->spool);
 	if (lost < 0)
@@ -389,7 +392,8 @@ static int on_turn(sd_event_source *source, void *ud)
 			backend_confirmed(&c->backends[i], lost > 0);
 		backend_probe_if_due(&c->backends[i]);
 	}
-	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c) && clock_boottime_ms(clock) < c->turn_ends_ms; i++) {
+	/* One look has its time always: where all that comes before it is slow, too, pages go. */
+	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c) && (i == 0 || clock_boottime_ms(clock) < c->turn_ends_ms); i++) {
 		picks = (struct picks){0};
 		r = look(c, &picks);
 		if (r >= 0)

@@ -84,7 +84,7 @@ size_t attempt_answered_index(const struct spool_job *job, const char *backend)
 
 /* ---- what may stop it before anything is written -------------------------------------------------------------------------- */
 
-/* The row, its file and its question. False: it was dealt with. */
+/* The row and its file. False: it was dealt with. */
 static bool open_page(struct attempt *a)
 {
 	struct courier *c = a->courier;
@@ -96,6 +96,9 @@ static bool open_page(struct attempt *a)
 		courier_storage_failed(c, r);
 		return false;
 	}
+	/* It was seen as due, and something has been done to it since. */
+	if (a->row.state != STATE_QUEUED && a->row.state != STATE_PROVISIONAL)
+		return false;
 	a->fd = spool_page_open(spool, &a->row);
 	if (a->fd == -ENOENT || a->fd == -ENODATA || a->fd == -EBADMSG || a->fd == -ELOOP || a->fd == -EACCES) {
 		str_format(reason, sizeof(reason), "%s", a->fd == -ENOENT ? "lost: its file is gone" : a->fd == -ENODATA ?
@@ -192,16 +195,14 @@ static bool guarded(struct attempt *a)
 
 static bool priced(struct attempt *a)
 {
-	char why[200];
+	char why[384]; /* a model's and a region's name fit */
 
 	if (!a->backend->extractor.ops->paid)
 		return true;
 	a->price = prices_find(a->courier->service->prices, a->req.model, a->req.region);
 	if (a->price)
 		return true;
-	if (str_format(why, sizeof(why), "there is no price for %s in %s: its cost cannot be bounded", a->req.model,
-		    a->req.region) < 0)
-		str_copy(why, sizeof(why), "there is no price for this model: its cost cannot be bounded");
+	str_format(why, sizeof(why), "there is no price for %s in %s: its cost cannot be bounded", a->req.model, a->req.region);
 	backend_trouble(a->backend, "no-price", why);
 	return false;
 }
@@ -239,7 +240,7 @@ static bool have_credentials(struct attempt *a)
 static bool can_sign_now(struct attempt *a, int64_t *ret_seconds)
 {
 	*ret_seconds = 0;
-	if (!a->backend->extractor.ops->sign || a->backend->config->kind != KIND_BEDROCK)
+	if (!a->backend->extractor.ops->sign)
 		return true;
 	if (clock_signing_time(a->courier->service->clock, ret_seconds) >= 0)
 		return true;
@@ -327,8 +328,7 @@ static int send_to_helper(struct attempt *a)
 	struct helper_options o = {.name = "ocr", .timeout_ms = a->req.timeout_ms};
 	char program[PATH_SIZE + 32];
 
-	if (str_format(program, sizeof(program), "%s/%s", config->helpers, OCR_PROGRAM) < 0)
-		return -ENAMETOOLONG;
+	str_format(program, sizeof(program), "%s/%s", config->helpers, OCR_PROGRAM);
 	if (config->socket_helpers)
 		o.socket = OCR_SOCKET;
 	else

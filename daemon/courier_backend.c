@@ -147,7 +147,7 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 	enum page_outcome page = health_end(&b->health, now_ms(b), &e);
 	enum backend_state state = health_state(&b->health, now_ms(b));
 
-	if (seq != 0 && v && v->page == PAGE_DONE)
+	if (v && v->page == PAGE_DONE)
 		b->answered++;
 	else if (v && (v->page != PAGE_UNTOUCHED || v->backend == BACKEND_DOWN))
 		b->failed++;
@@ -156,7 +156,7 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 	else if (state == BACKEND_OK)
 		tell(b, state, "", "");
 	else
-		tell(b, state, v ? v->reason : "", v ? v->message : "");
+		tell(b, state, v->reason, v->message); /* after a probe that went well it is well */
 	courier_kick(b->courier);
 	return page;
 }
@@ -226,6 +226,7 @@ static int probe_send(struct backend *b, char *why, size_t why_size)
 	q.url = q.unix_socket ? NULL : b->probe.url;
 	if (guard_check(&p, &q, why, why_size) != GUARD_ALLOW)
 		return -EPERM;
+	why[0] = '\0'; /* what is allowed has a sentence too */
 	return http_send(loop_http(s->http), &b->probe, on_probe, b, &b->probe_transfer);
 }
 
@@ -235,7 +236,7 @@ void backend_probe_if_due(struct backend *b)
 	char why[320] = "";
 	int r;
 
-	if (!has_probe(b) || b->unconfirmed || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
+	if (!has_probe(b) || b->health.breaker.state != BREAKER_OPEN || now < b->health.breaker.until_ms)
 		return;
 	health_begin(&b->health, now, random_word());
 	r = probe_send(b, why, sizeof(why));

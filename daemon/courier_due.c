@@ -45,11 +45,11 @@ static void due_page_read(struct spool *s, struct stmt *st, struct due_page *p)
 static ssize_t due_read(struct spool *s, struct stmt *st, struct due_page *ret, size_t max)
 {
 	size_t n = 0;
-	int r;
+	int r = 0;
 
-	while ((r = stmt_next(st)) > 0)
-		if (n < max)
-			due_page_read(s, st, &ret[n++]);
+	while (n < max && (r = stmt_next(st)) > 0)
+		due_page_read(s, st, &ret[n++]);
+	stmt_done(st);
 	return r < 0 ? r : (ssize_t)n;
 }
 

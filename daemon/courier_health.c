@@ -102,7 +102,7 @@ enum backend_state health_state(const struct health *h, int64_t now_ms)
 		return now_ms < h->breaker.until_ms ? BACKEND_BUSY : BACKEND_OK;
 	case BREAKER_OPEN:
 	case BREAKER_PROBING:
-		return BACKEND_DOWN;
+		break;
 	}
 	return BACKEND_DOWN;
 }

@@ -80,7 +80,7 @@ struct courier {
 	int64_t wide_ms;             /* boottime until which no class is looked at deeply again */
 	bool wide;                   /* in this turn they are */
 	int64_t turn_ends_ms;        /* boottime */
-	bool turn_cut;               /* something was left for the next turn */
+	bool turn_held, turn_cut;    /* one was held; something was left for the next turn */
 	int64_t fresh_after, fresh_next; /* seq: pages behind the first were accepted just now */
 	int64_t fresh_ms;            /* boottime when they were moved on */
 	int64_t storage_wait_ms;     /* boottime until which the ledger is left alone after it failed */

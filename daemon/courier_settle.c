@@ -35,7 +35,7 @@ static int read_answer(struct attempt *a)
 
 	if (v->page != PAGE_DONE)
 		return 0;
-	r = answer_parse(type, v->answer ? v->answer : "", v->answer ? strlen(v->answer) : 0, &a->answer);
+	r = answer_parse(type, v->answer, strlen(v->answer), &a->answer);
 	if (r == -ENODATA) {
 		/* OCR reads the same words every time; a model may do better with another seed. */
 		verdict_set(v, a->backend->config->kind == KIND_OCR ? PAGE_NEXT : PAGE_RETRY, BACKEND_OK, "no-fields",
@@ -141,13 +141,11 @@ static void unlink_attempt(struct attempt *a)
 {
 	struct attempt **p = &a->courier->attempts;
 
-	while (*p && *p != a)
+	while (*p != a)
 		p = &(*p)->next;
-	if (*p) {
-		*p = a->next;
-		a->courier->n_attempts--;
-		a->backend->in_flight--;
-	}
+	*p = a->next;
+	a->courier->n_attempts--;
+	a->backend->in_flight--;
 }
 
 static enum event_kind state_event(enum page_state s)
@@ -185,7 +183,7 @@ static void tell(struct attempt *a, int64_t version)
 		.reason = a->verdict.reason[0] ? a->verdict.reason : NULL,
 		.message = a->verdict.message[0] ? a->verdict.message : NULL,
 	});
-	if (now.state == STATE_HELD && a->row.state != STATE_HELD)
+	if (now.state == STATE_HELD)
 		courier_say_held(&now);
 	if (now.state != a->row.state || version > 0)
 		service_event(s, &(struct event){

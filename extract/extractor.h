@@ -145,7 +145,7 @@ struct verdict {
 	char request_id[80];
 	char stop[32];      /* stop reason as reported */
 	const struct doctype *type; /* the type the answer is for (borrowed from the job's typeset) */
-	char *answer;       /* owned, NUL-ended raw text for answer_parse(); NULL unless PAGE_DONE */
+	char *answer;       /* owned, NUL-ended raw text for answer_parse(); there with PAGE_DONE, else NULL */
 	cJSON *evidence;    /* owned; for answer_add_evidence(); may be NULL */
 	bool clock_wrong;   /* the server said that our clock is off: learn from reply.date_ms, then again */
 	bool backend_fault; /* with BACKEND_DOWN: whatever the page, this backend cannot (its set-up, not this request) */

@@ -353,6 +353,38 @@ TEST(wake_is_the_next_change)
 	CHECK(health_wake_ms(&h, 100 + FALLBACK_MS, FALLBACK_MS) == INT64_MAX);
 }
 
+/* What no caller says together is no failure either. */
+TEST(end_of_no_page)
+{
+	struct health h = {0};
+
+	ends(&h, 100, 0, PAGE_UNTOUCHED, BACKEND_DOWN, true); /* a page's fault without a page: down */
+	CHECK(health_state(&h, 100) == BACKEND_DOWN);
+	ends(&h, 200, 0, PAGE_UNTOUCHED, BACKEND_OK, false); /* alive */
+	CHECK(health_state(&h, 200) == BACKEND_OK);
+}
+
+TEST(throttle_in_an_outage_is_its_end)
+{
+	struct health h = {0};
+
+	ends(&h, 1, 1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+	health_begin(&h, 640001, 0);
+	ends(&h, 640001, 1, PAGE_UNTOUCHED, BACKEND_BUSY, false);
+	CHECK_INT(h.gap_ms, 8000);
+	CHECK(health_rung(&h, 1, 640001 + FALLBACK_MS, 0, true) == RUNG_READY);
+	CHECK_INT(h.breaker.down_since_ms, 0);
+}
+
+TEST(counts_do_not_overflow)
+{
+	struct health h = {.solo_seq = 1, .solo_since_ms = 1, .solo_failures = UINT32_MAX};
+
+	ends(&h, 100, 1, PAGE_UNTOUCHED, BACKEND_DOWN, true);
+	CHECK(h.solo_failures == UINT32_MAX);
+	CHECK_INT(h.solo_until_ms, 100 + 60000);
+}
+
 /* ---- how much of it ---------------------------------------------------------------------------------------------------------- */
 
 static size_t room(const struct health *h, int64_t now, int64_t concurrency)
@@ -389,6 +421,8 @@ TEST(throttle_halves)
 	ends(&h, 100000, 1, PAGE_UNTOUCHED, BACKEND_BUSY, false);
 	ends(&h, 200000, 1, PAGE_UNTOUCHED, BACKEND_BUSY, false);
 	CHECK_INT(room(&h, 900000, 4), 1);
+	/* A bound that is none is one. */
+	CHECK_INT(room(&h, 900000, 0), 1);
 }
 
 TEST(back_from_an_outage_it_begins_again)
@@ -458,6 +492,20 @@ TEST(untried_page_is_due)
 
 	w.tries = 0;
 	CHECK(due_time_ms(&(struct due_page){.tried_ms = 999999}, &w) <= 0);
+}
+
+TEST(page_that_no_try_counts_of_is_due)
+{
+	CHECK_INT(due_time_ms(&(struct due_page){.tried_ms = 0}, &when), 0);
+}
+
+TEST(delay_is_capped_after_many_tries)
+{
+	struct due_page p = {.tried_ms = 5, .tried_boot_ms = 49500, .tried_this_boot = true};
+	struct due_when w = when;
+
+	w.tries = INT64_MAX;
+	CHECK_INT(due_time_ms(&p, &w), 49500 + 8000);
 }
 
 TEST(this_boot_counts_by_boottime_whatever_the_clock_says)

@@ -5,7 +5,7 @@
 #include "tests/unit/test.h"
 
 static int64_t memory_countdown; /* until the one that fails; 0: none does */
-static int64_t memory_blocks;    /* allocated and not freed */
+static int64_t memory_blocks __attribute__((unused)); /* allocated and not freed */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_SKIP() test_skip("the sanitizer has the allocator")

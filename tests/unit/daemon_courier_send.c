@@ -1,0 +1,434 @@
+/* From a due page to the first byte: whatever is in the way stops it before anything is written or sent, is said for what it is,
+ * and ends when it ends. */
+#include "tests/unit/daemon_courier_fixture.h"
+
+static void begin(const char *config)
+{
+	courier_start(rig_begin(config));
+}
+
+static void kick(void)
+{
+	courier_kick(rig.s.courier);
+	rig_turn();
+}
+
+/* The page is held for that, nothing was sent, and a person hears of it once. */
+static void expect_held(int64_t seq, const char *reason)
+{
+	struct page_row p;
+
+	kick();
+	p = rig_row(seq);
+	CHECK(p.state == STATE_HELD);
+	CHECK_STR(p.reason, reason);
+	CHECK_STR(rig.reason, reason);
+	CHECK_INT(rig.events[EVENT_PAGE_HELD], 1);
+	CHECK_INT(rig.sent, 0);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 0);
+	kick();
+	CHECK_INT(rig.events[EVENT_PAGE_HELD], 1);
+	rig_end();
+}
+
+/* The backend is down for that, nothing was sent, and the page waits untouched. */
+static void expect_trouble(const char *reason, const char *message)
+{
+	kick();
+	CHECK_STR(rig.reason, reason);
+	if (message)
+		CHECK(strstr(rig.message, message));
+	CHECK_INT(rig.events[EVENT_BACKEND], 1);
+	CHECK(backend_state(rig_backend("sydney")) == BACKEND_DOWN);
+	CHECK_INT(rig.sent, 0);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 0);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'queued' AND tries = 0 AND tried_ms = 0"), 1);
+}
+
+/* And once it has passed the page goes. */
+static void expect_sent(void)
+{
+	rig_wait(20000);
+	CHECK_INT(rig.sent, 1);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE closed_ms IS NULL AND reserved_pusd > 0"), 1);
+	rig_reply_with(200, NOVA_HELLO);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'done'"), 1);
+	rig_end();
+}
+
+TEST(page_goes_and_is_answered)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	kick();
+	CHECK_INT(rig.events[EVENT_ATTEMPT_STARTED], 1);
+	expect_sent();
+}
+
+/* ---- the page's file ---------------------------------------------------------------------------------------------------------- */
+
+static void page_path(int64_t seq, char path[static 256])
+{
+	struct page_row p = rig_row(seq);
+
+	fixture_path(path, "pages", p.id, ".jpg");
+}
+
+TEST(file_gone)
+{
+	char path[256];
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	page_path(seq, path);
+	CHECK_INT(unlink(path), 0);
+	expect_held(seq, "lost: its file is gone");
+}
+
+TEST(file_aged_out)
+{
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	CHECK_INT(db_exec(spool_db(rig.f.spool), "UPDATE pages SET file = 0", ""), 0);
+	expect_held(seq, "lost: its file has aged out");
+}
+
+TEST(file_of_another_size)
+{
+	char path[256];
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	page_path(seq, path);
+	CHECK_INT(truncate(path, 100), 0);
+	expect_held(seq, "damaged: its file is not what was accepted");
+}
+
+TEST(link_in_place_of_the_file)
+{
+	char path[256];
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	page_path(seq, path);
+	CHECK_INT(unlink(path), 0);
+	CHECK_INT(symlink("/etc/passwd", path), 0);
+	expect_held(seq, "damaged: its file is not what was accepted");
+}
+
+TEST(file_not_for_the_service)
+{
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	rig.open_errno = EACCES;
+	expect_held(seq, "damaged: its file is not for the service to read");
+}
+
+TEST(other_bytes_in_the_file)
+{
+	_cleanup_close_ int fd = -1;
+	char path[256];
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	page_path(seq, path);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	CHECK(fd >= 0 && pwrite(fd, "X", 1, 500) == 1);
+	expect_held(seq, "damaged: its file is not what was accepted");
+}
+
+TEST(file_that_the_disk_cannot_read)
+{
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	rig.read_errno = EIO;
+	expect_held(seq, "lost: its file cannot be read: Input/output error");
+}
+
+/* Behind its hash the file ends early: what is sent is what was hashed, or nothing. */
+TEST(file_cut_off_while_it_is_hashed)
+{
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	rig.read_short = 3; /* all of it, its end, and then of the body */
+	expect_held(seq, "lost: its file cannot be read: No data available");
+}
+
+TEST(no_descriptors_left)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	rig.open_errno = EMFILE;
+	expect_trouble("storage", "Too many open files");
+	rig.open_errno = 0;
+	expect_sent();
+}
+
+TEST(file_that_cannot_be_read_for_now)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	rig.read_errno = ENOMEM;
+	expect_trouble("local", NULL);
+	rig.read_errno = 0;
+	expect_sent();
+}
+
+/* ---- the question -------------------------------------------------------------------------------------------------------------- */
+
+static int failing_build(const struct extractor *x, const struct job *j, struct request *ret)
+{
+	return -EIO;
+}
+
+static int large_build(const struct extractor *x, const struct job *j, struct request *ret)
+{
+	return -EMSGSIZE;
+}
+
+static int denying_sign(const struct extractor *x, const struct creds *c, int64_t now, struct request *req)
+{
+	return -EACCES;
+}
+
+static int failing_sign(const struct extractor *x, const struct creds *c, int64_t now, struct request *req)
+{
+	return -EIO;
+}
+
+TEST(question_that_cannot_be_made)
+{
+	struct extractor_ops ops = bedrock_extractor;
+
+	begin(RIG_SYDNEY);
+	rig_page();
+	ops.build = failing_build;
+	rig_backend("sydney")->extractor.ops = &ops;
+	expect_trouble("local", "Input/output error");
+	rig_backend("sydney")->extractor.ops = &bedrock_extractor;
+	expect_sent();
+}
+
+/* This backend never can: the next of the route is asked, and the ledger says why, with nothing sent and nothing spent. */
+TEST(page_too_large_for_the_backend)
+{
+	struct extractor_ops ops = bedrock_extractor;
+	int64_t seq;
+
+	begin(RIG_SYDNEY);
+	seq = rig_page();
+	ops.build = large_build;
+	rig_backend("sydney")->extractor.ops = &ops;
+	kick();
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE outcome = 'next' AND reason = 'too-large' AND charged = 1"
+				      " AND coalesce(settled_pusd, 0) = 0 AND coalesce(billed, 'no') = 'no'"),
+		1);
+	CHECK_INT(rig_row(seq).rung, 1);
+	CHECK_INT(rig.sent, 1); /* to OCR */
+	CHECK(rig.out->helper);
+	rig_end();
+}
+
+/* ---- who may be asked ----------------------------------------------------------------------------------------------------------- */
+
+/* Asked again right before it leaves, whatever the configuration was found to be at start. */
+TEST(guard_denies)
+{
+	struct bedrock_config *c;
+
+	begin(RIG_SYDNEY);
+	rig_page();
+	c = &rig_backend_config("sydney")->bedrock;
+	str_copy(c->endpoint, sizeof(c->endpoint), "https://bedrock-runtime.us-east-1.amazonaws.com");
+	expect_trouble("residency", NULL);
+	str_copy(c->endpoint, sizeof(c->endpoint), "https://bedrock-runtime.ap-southeast-2.amazonaws.com");
+	expect_sent();
+}
+
+TEST(no_price)
+{
+	struct prices *prices;
+
+	begin(RIG_SYDNEY);
+	rig_page();
+	prices = take_ptr(rig.s.prices);
+	expect_trouble("no-price", "there is no price for amazon.nova-pro-v1:0 in ap-southeast-2");
+	rig.s.prices = prices;
+	expect_sent();
+}
+
+TEST(no_credentials)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	CHECK_INT(unlinkat(rig.f.spool->dirfd, "keys", 0), 0);
+	expect_trouble("no-credentials", "no AWS credentials");
+	fixture_put("", "keys", RIG_KEYS, strlen(RIG_KEYS));
+	expect_sent();
+}
+
+TEST(bad_credentials)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	fixture_put("", "keys", "[default]\n", 10);
+	expect_trouble("bad-credentials", NULL);
+	fixture_put("", "keys", RIG_KEYS, strlen(RIG_KEYS));
+	expect_sent();
+}
+
+TEST(expired_credentials)
+{
+	static const char old[] = "{\"Version\":1,\"AccessKeyId\":\"AKIDEXAMPLE\",\"SecretAccessKey\":\"wJalrXUtnFEMI/K7MDENG\","
+				  "\"SessionToken\":\"t\",\"Expiration\":\"2029-01-01T00:00:00Z\"}";
+
+	begin(RIG_SYDNEY);
+	rig_page();
+	fixture_put("", "keys", old, strlen(old));
+	expect_trouble("expired-token", "have expired");
+	fixture_put("", "keys", RIG_KEYS, strlen(RIG_KEYS));
+	expect_sent();
+}
+
+TEST(clock_known_to_be_wrong)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	rig.realtime_ms = 1000;
+	expect_trouble("clock", "nothing is signed");
+	rig.realtime_ms = FIXTURE_NOW;
+	expect_sent();
+}
+
+TEST(api_key_gone)
+{
+	begin("[Route]\nBackends=sydney\n[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nAPIKeyFile=%s/key\n");
+	rig_page();
+	expect_trouble("no-api-key", "No such file");
+	fixture_put("", "key", "secret\n", 7);
+	rig_wait(20000);
+	CHECK_INT(rig.probes, 1);
+	rig_reply_with(200, "{}");
+	rig_turn();
+	CHECK_INT(rig.sent, 1);
+	CHECK_STR(request_header(rig.out->req, "Authorization"), "Bearer secret");
+	rig_end();
+}
+
+TEST(socket_of_this_machine)
+{
+	begin("[Backend sydney]\nKind=openai\nSocket=/run/model.sock\n");
+	rig_page();
+	kick();
+	CHECK_INT(rig.sent, 1);
+	CHECK_STR(rig.out->req->unix_socket, "/run/model.sock");
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE host IS NULL AND reserved_pusd = 0"), 1);
+	rig_reply_with(200, CHAT_HELLO);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'done'"), 1);
+	rig_end();
+}
+
+/* ---- after the reservation -------------------------------------------------------------------------------------------------------- */
+
+/* Reserved, and then nothing has left: closed as not billed, and the page is as before. */
+static void expect_unsent(const char *reason, const char *message)
+{
+	kick();
+	CHECK_STR(rig.reason, reason);
+	CHECK_STR(rig.message, message);
+	CHECK_INT(rig.sent, 0);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE closed_ms IS NOT NULL AND settled_pusd = 0 AND billed = 'no'"), 1);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'queued' AND tries = 0"), 1);
+}
+
+TEST(credentials_that_cannot_sign)
+{
+	struct extractor_ops ops = bedrock_extractor;
+
+	begin(RIG_SYDNEY);
+	rig_page();
+	ops.sign = denying_sign;
+	rig_backend("sydney")->extractor.ops = &ops;
+	expect_unsent("signature", "these credentials cannot sign");
+	rig_backend("sydney")->extractor.ops = &bedrock_extractor;
+	expect_sent();
+}
+
+TEST(signing_fails)
+{
+	struct extractor_ops ops = bedrock_extractor;
+
+	begin(RIG_SYDNEY);
+	rig_page();
+	ops.sign = failing_sign;
+	rig_backend("sydney")->extractor.ops = &ops;
+	expect_unsent("signature", "Input/output error");
+	rig_backend("sydney")->extractor.ops = &bedrock_extractor;
+	expect_sent();
+}
+
+TEST(transport_cannot_begin)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	rig.send_error = -EMFILE;
+	expect_unsent("local", "Too many open files");
+	rig.send_error = 0;
+	expect_sent();
+}
+
+TEST(helper_by_its_socket)
+{
+	begin("[Route]\nBackends=ocr\n");
+	rig.s.config.socket_helpers = true;
+	rig_page();
+	kick();
+	CHECK(rig.out && rig.out->socket);
+	rig_end();
+}
+
+/* ---- the ledger ---------------------------------------------------------------------------------------------------------------------- */
+
+/* What cannot be written down is not sent; and it is left alone for a while, however often somebody looks. */
+static void expect_wait(const char *sql)
+{
+	begin(RIG_SYDNEY);
+	rig_page();
+	rig.sql = sql;
+	kick();
+	kick();
+	CHECK_INT(rig.storage, -EIO);
+	CHECK_INT(rig.sent, 0);
+	CHECK_INT(rig.events[EVENT_BACKEND], 0);
+	rig.sql = NULL;
+	kick();
+	CHECK_INT(rig.sent, 0);
+	expect_sent();
+}
+
+TEST(ledger_cannot_be_written)
+{
+	expect_wait("INSERT INTO attempts");
+}
+
+TEST(row_cannot_be_read)
+{
+	expect_wait("CROSS JOIN documents");
+}
+
+TEST(tries_cannot_be_counted)
+{
+	expect_wait("SELECT sum(charged)");
+}
