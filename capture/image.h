@@ -47,6 +47,8 @@ struct image {
 	uint32_t width, height;   /* of the source as stored */
 	unsigned int orientation; /* EXIF, 1 to 8 */
 	unsigned int n_planes;
+	double shrink; /* before start: pixels of the source for one of the result, so that chroma is not made larger
+			* than it is asked for; 0: not known */
 	struct image_plane plane[IMAGE_PLANES]; /* valid after start */
 };
 

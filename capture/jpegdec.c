@@ -12,6 +12,7 @@
 
 #define BAND_ROWS  32  /* 4 blocks of 8 rows: the tallest row of MCUs there is */
 #define SCANS_MAX  100 /* a progressive picture has about 10; more is an attack on the processor */
+#define CHROMA_SPARE 1.25 /* times what is needed of chroma, where a smaller inverse DCT gives that */
 #define EXIF_START "Exif\0\0"
 
 struct jpegdec {
@@ -29,6 +30,8 @@ struct jpegdec {
 	uint8_t *scanline;             /* owned: one row of RGB */
 	JSAMPROW rows[IMAGE_PLANES][BAND_ROWS];
 	uint32_t done[IMAGE_PLANES]; /* rows given */
+	int size[IMAGE_PLANES];      /* of the inverse DCT that we want; 0: libjpeg's choice */
+	void (*realize)(j_common_ptr c);
 };
 
 static inline struct jpegdec *dec_of(j_decompress_ptr c)
@@ -237,6 +240,53 @@ static int setup_rgb(struct jpegdec *d)
 	return d->scanline ? 0 : -ENOMEM;
 }
 
+/*
+ * libjpeg gives planes that are stored smaller an inverse DCT of up to twice luma's size, so that less is left to
+ * enlarge, which we never do: of a page at half its size it would give all of the chroma, and of a large page at full
+ * size chroma of twice what we need costs more than its share. The sizes are settled early in
+ * jpeg_start_decompress() and first used after memory was planned: that is where ours are put in.
+ */
+static int chroma_size(const struct jpegdec *d, const jpeg_component_info *comp)
+{
+	double density = MIN((double)comp->h_samp_factor / d->c.max_h_samp_factor,
+		(double)comp->v_samp_factor / d->c.max_v_samp_factor);
+
+	for (int n = 1; n < DCTSIZE; n *= 2)
+		if (2 * density * d->image.shrink * n >= CHROMA_SPARE * DCTSIZE)
+			return n;
+	return DCTSIZE;
+}
+
+static void on_realize(j_common_ptr common)
+{
+	j_decompress_ptr c = (j_decompress_ptr)common;
+	struct jpegdec *d = dec_of(c);
+
+	for (unsigned int p = 0; p < d->image.n_planes; p++) {
+		jpeg_component_info *comp = &c->comp_info[p];
+		uint64_t down = (uint64_t)c->max_v_samp_factor * DCTSIZE, across = (uint64_t)c->max_h_samp_factor * DCTSIZE;
+
+		if (!d->size[p])
+			continue;
+		comp->DCT_scaled_size = d->size[p];
+		comp->downsampled_width = (JDIMENSION)(
+			((uint64_t)c->image_width * (unsigned int)(comp->h_samp_factor * d->size[p]) + across - 1) / across);
+		comp->downsampled_height = (JDIMENSION)(
+			((uint64_t)c->image_height * (unsigned int)(comp->v_samp_factor * d->size[p]) + down - 1) / down);
+	}
+	d->realize(common);
+}
+
+static void start_raw(struct jpegdec *d)
+{
+	for (unsigned int p = 1; p < d->image.n_planes && d->image.shrink > 0; p++)
+		d->size[p] = chroma_size(d, &d->c.comp_info[p]);
+	d->realize = d->c.mem->realize_virt_arrays;
+	d->c.mem->realize_virt_arrays = on_realize;
+	jpeg_start_decompress(&d->c); /* reads a progressive picture whole */
+	d->c.mem->realize_virt_arrays = d->realize;
+}
+
 static int jpegdec_start(struct image *im, unsigned int eighths, struct reject *why)
 {
 	struct jpegdec *d = (struct jpegdec *)im;
@@ -247,7 +297,10 @@ static int jpegdec_start(struct image *im, unsigned int eighths, struct reject *
 	d->c.scale_denom = 8;
 	d->c.raw_data_out = !d->rgb;
 	d->c.out_color_space = d->rgb ? JCS_RGB : d->c.jpeg_color_space;
-	jpeg_start_decompress(&d->c); /* reads a progressive picture whole */
+	if (d->c.raw_data_out)
+		start_raw(d);
+	else
+		jpeg_start_decompress(&d->c);
 	if (d->trouble.bad)
 		return jpeg_trouble_verdict(&d->trouble, why);
 	return d->rgb ? setup_rgb(d) : setup_raw(d);

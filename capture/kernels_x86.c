@@ -282,7 +282,7 @@ AVX2 static void avx2_down(
 				__m256i wh = _mm256_set1_epi16(high[s]), wl = _mm256_set1_epi16(low[s]);
 
 				for (int i = 0; i < 4; i++) {
-					__m256i v = _mm256_loadu_si256(p + i);
+					__m256i v = _mm256_lddqu_si256(p + i); /* once: gcc does others twice */
 
 					h[i] = _mm256_add_epi16(h[i], _mm256_maddubs_epi16(v, wh));
 					l[i] = _mm256_add_epi16(l[i], _mm256_maddubs_epi16(v, wl));
@@ -326,6 +326,15 @@ AVX2 static void avx2_columns(__m256i *to, const int16_t *from, size_t stride)
 	}
 }
 
+AVX2 static inline __attribute__((always_inline)) __m256i avx2_add_pair(
+	__m256i sum, __m256i columns, const int16_t *weight)
+{
+	int32_t two;
+
+	memcpy(&two, weight, sizeof(two));
+	return _mm256_add_epi32(sum, _mm256_madd_epi16(columns, _mm256_set1_epi32(two)));
+}
+
 /* One result for eight rows: bytes around zero, in 16 bits. */
 AVX2 static inline __attribute__((always_inline)) __m128i avx2_dots(
 	const __m256i *columns, const int16_t *weight, size_t taps)
@@ -333,13 +342,11 @@ AVX2 static inline __attribute__((always_inline)) __m128i avx2_dots(
 	const int drop = DOWN_BITS + ACROSS_WEIGHT_BITS;
 	__m256i sum = _mm256_set1_epi32(1 << (drop - 1));
 
-#pragma GCC unroll 16
-	for (size_t k = 0; k < taps; k += 2) {
-		int32_t two;
-
-		memcpy(&two, weight + k, sizeof(two));
-		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(columns[k / 2], _mm256_set1_epi32(two)));
-	}
+	for (size_t k = 0; k + 8 <= taps; k += 8, columns += 4, weight += 8)
+		for (int i = 0; i < 4; i++)
+			sum = avx2_add_pair(sum, columns[i], weight + 2 * i);
+	for (size_t k = 0; k < taps % 8; k += 2)
+		sum = avx2_add_pair(sum, columns[k / 2], weight + k);
 	sum = _mm256_srai_epi32(sum, drop);
 	return _mm_packs_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
 }
@@ -352,6 +359,7 @@ AVX2 static inline __attribute__((always_inline)) void avx2_batch(uint8_t *out, 
 	for (size_t i = from; i < to; i += 8) {
 		__m128i v[8];
 
+#pragma GCC unroll 1
 		for (size_t k = 0; k < 8; k++)
 			v[k] = avx2_dots(columns + (w->start[i + k] - base) / 2, w->weight + (i + k) * taps, taps);
 		store_8x8(out + i, out_stride, v);
@@ -370,17 +378,12 @@ AVX2 static void avx2_across(
 		end = w->start[to - 1] + w->taps;
 		for (size_t x = base; x < end; x += 16)
 			avx2_columns(columns + (x - base) / 2, mid + x, stride);
-		switch (w->taps) { /* the usual widths get loops of known length */
-		case 12:
+		if (w->taps == 12) /* the usual widths get loops of known length */
 			avx2_batch(out, out_stride, columns, w, i, to, 12);
-			break;
-		case 14:
+		else if (w->taps == 14)
 			avx2_batch(out, out_stride, columns, w, i, to, 14);
-			break;
-		default:
+		else
 			avx2_batch(out, out_stride, columns, w, i, to, w->taps);
-			break;
-		}
 	}
 }
 

@@ -147,14 +147,14 @@ TEST(never_up_and_never_2049)
 	check_size(2560, 2048, 2048, 1638);
 }
 
-TEST(the_smallest_fast_size_with_a_quarter_to_spare)
+TEST(the_smallest_fast_size_of_twice_the_result)
 {
 	static const struct {
 		uint32_t w, h;
 		unsigned int eighths;
-	} want[] = {{2480, 3508, 8}, {3840, 2160, 8}, {4208, 3120, 8}, {5119, 100, 8}, {5120, 100, 4},
-		{4960, 7016, 4}, {10240, 10, 2}, {20480, 10, 1}, {65500, 10, 1}, {2048, 2048, 8},
-		{100, 100, 8}};
+	} want[] = {{2480, 3508, 8}, {3840, 2160, 8}, {4208, 3120, 8}, {4960, 7016, 8}, {8191, 100, 8},
+		{8192, 100, 4}, {6778, 9590, 4}, {16384, 10, 2}, {32768, 10, 1}, {65500, 10, 1},
+		{2048, 2048, 8}, {100, 100, 8}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
 		struct image im = {.width = want[i].w, .height = want[i].h, .orientation = 1};
