@@ -94,6 +94,7 @@ static int parse_folder_name(const char *v, void *target, const void *string, ch
 static const char *const then_names[] = {"move", "leave", NULL};
 static const char *const blank_names[] = {"send", "hold", "ignore", NULL};
 static const char *const lane_names[] = {"now", "backlog", NULL};
+static const char *const rotate_names[] = {"exif", "90", "180", "270", "0", NULL}; /* quarters, modulo 4 */
 static const char *const schema_names[] = {"json_schema", "json_object", "none", NULL};
 
 #define RANGE(l, h)   (&(const struct ini_range){(l), (h)})
@@ -140,6 +141,10 @@ static const struct ini_key keys[] = {
 	{"Capture", "MaxSide", NUMBER(config, max_side, 256, 8192), "2048",
 		"Longest side of a page in pixels, 256 to 8192; smaller pages are never enlarged."},
 	{"Capture", "Quality", NUMBER(config, quality, 30, 100), "85", "JPEG quality, 30 to 100."},
+	{"Capture", "Rotate", ini_parse_choice, offsetof(struct config, rotate), CHOICE(rotate_names), "exif",
+		"Degrees clockwise by which pages of Source= are turned, on top of their EXIF orientation: exif (0), 90, 180, 270."},
+	{"Capture", "Square", YESNO(config, square), "yes",
+		"Crop to a page's edges and take perspective and skew out, where that is certain."},
 	{"Capture", "HelperTimeout", TIME(config, helper_timeout_ms, SECONDS(1), SECONDS(3600)), "60s",
 		"A scan that takes longer is ended, 1s to 1h; pages that came are kept."},
 	{"Capture", "Type", parse_type_name, offsetof(struct config, type), SIZE_OF(config, type), "auto",

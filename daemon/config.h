@@ -67,6 +67,8 @@ struct config {
 	/* [Capture] */
 	char source[PATH_SIZE];    /* default source: "v4l2:auto", "replay:/dir" */
 	int64_t max_side, quality, helper_timeout_ms;
+	int rotate;  /* quarters clockwise of pages from `source`, modulo 4 */
+	bool square; /* pages are laid straight */
 	char type[33];             /* default type: "auto" */
 	bool glass_gate;
 	int blank_pages;           /* enum blank_pages */

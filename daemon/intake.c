@@ -135,7 +135,11 @@ static int make_request(const struct intake_run *r, cJSON *head)
 		e = json_add_i64(head, "max_side", c->max_side);
 	if (e >= 0)
 		e = add_sense(c, head);
-	return e < 0 ? e : json_add_i64(head, "quality", c->quality);
+	if (e >= 0)
+		e = json_add_i64(head, "quality", c->quality);
+	if (e >= 0 && r->source)
+		e = json_add_i64(head, "rotate", c->rotate % 4 * 90);
+	return e < 0 ? e : json_add_bool(head, "square", c->square);
 }
 
 static int run_start(struct intake_run *r)
