@@ -79,7 +79,7 @@ def test_the_light_goes_with_the_next_scan():
 
 
 def test_nobody_looks_where_it_is_switched_off():
-    with Service(capture_section(folder_of(blurred=blurred(), empty=blank()), GlassGate="no", BlankPages="ignore")) as s:
+    with Service(capture_section(folder_of(blurred=blurred(), empty=blank()), GlassGate="no", BlankPages="ignore", Square="no")) as s:
         r = ctl(s, "scan", "--no-wait")
         assert r.returncode == 0 and r.stderr == "", r
         assert captured(s) == "on"
