@@ -1,5 +1,6 @@
 #include "capture/helper.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,17 +9,23 @@
 #include "base/log.h"
 #include "base/step.h"
 #include "capture/run.h"
+#include "capture/watch.h"
 
-#define CHUNK ((size_t)32 << 10)
+#define CHUNK       ((size_t)32 << 10)
+#define WARM_MAX_MS 600000
+#define STAY_MAX_MS (INT64_C(30) * 60 * 1000) /* then a run that stays ends by itself, between pages: the next begins anew */
 
 struct request {
 	char verb[16], source[512], name[256], controls[SOURCE_CONTROLS_SIZE];
 	struct convert_options convert;
+	int64_t warm_ms; /* scan: for how long to stay for another; 0: not */
 	bool has_payload;
 };
 
 struct helper {
-	int in_fd;
+	int in_fd, out_fd;
+	int64_t started_ms;
+	int64_t warm_ms;
 	int passed_fd; /* owned, or -1: the file to ingest */
 	struct frame_reader *reader;
 	const uint8_t *piece; /* the payload's part in hand, borrowed from the reader */
@@ -89,6 +96,39 @@ static int next_part(struct helper *h, struct frame_piece *ret)
 			return n < 0 ? (int)n : -EPIPE;
 		r = frame_reader_feed(h->reader, chunk, (size_t)n);
 		if (r < 0)
+			return r;
+	}
+}
+
+/* Waits for a frame "next": 1; 0 when none came in time, or the other end is gone; or negative errno. */
+static int wait_for_next(struct helper *h, int64_t wait_ms)
+{
+	int64_t until = watch_us() / 1000 + wait_ms;
+
+	for (;;) {
+		struct pollfd p = {.fd = h->in_fd, .events = POLLIN};
+		struct frame_piece piece;
+		char chunk[CHUNK];
+		int r = frame_reader_next(h->reader, &piece);
+		ssize_t n;
+
+		if (r < 0)
+			return r;
+		if (r == FRAME_HEAD && piece.type && streq(piece.type, "next"))
+			return 1;
+		if (r == FRAME_HEAD)
+			return -EPROTO;
+		if (r != FRAME_NONE)
+			continue;
+		n = poll(&p, 1, (int)MAX(until - watch_us() / 1000, 0));
+		if (n == 0)
+			return 0;
+		n = n < 0 ? -errno : receive(h, chunk, sizeof(chunk));
+		if (n == 0 || n == -ECONNRESET)
+			return 0;
+		if (n < 0 && n != -EINTR)
+			return (int)n;
+		if (n > 0 && (r = frame_reader_feed(h->reader, chunk, (size_t)n)) < 0)
 			return r;
 	}
 }
@@ -197,6 +237,8 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "quality must be a number from 1 to 100";
 	else if (get_range(head->head, "rotate", 0, 270, &rotate) < 0 || rotate % 90)
 		*bad = "rotate must be 0, 90, 180 or 270";
+	else if (get_range(head->head, "warm_ms", 0, WARM_MAX_MS, &q.warm_ms) < 0)
+		*bad = "warm_ms must be a number from 0 to 600000";
 	else if (get_bool(head->head, "square", &q.convert.square) < 0)
 		*bad = "square must be true or false";
 	else if (get_crop(head->head, &q.convert) < 0)
@@ -214,15 +256,70 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 	return 0;
 }
 
+/* ---- staying ------------------------------------------------------------------------------------- */
+/* One frame of the helper's own; takes the head. */
+static int say(struct helper *h, cJSON *head, const char *type)
+{
+	int r = head ? json_add_string(head, "type", type) : -ENOMEM;
+
+	if (r >= 0)
+		r = frame_write(h->out_fd, head, NULL, 0);
+	cJSON_Delete(head);
+	return r;
+}
+
+/* The camera stays on for another scan, for a bounded time. */
+static int stay_warm(void *ud)
+{
+	struct helper *h = ud;
+	int r;
+
+	if (watch_us() / 1000 - h->started_ms > STAY_MAX_MS)
+		return 0;
+	r = say(h, cJSON_CreateObject(), "idle");
+	return r < 0 ? r : wait_for_next(h, h->warm_ms);
+}
+
 /* ---- verbs --------------------------------------------------------------------------------------- */
 static int do_scan(struct helper *h, const struct request *q, struct emit *e)
 {
 	const struct source_options so = {.controls = q->controls};
+	const struct run_stay stay = {.wait = stay_warm, .ud = h};
 	struct run_counts counts;
 
 	if (!q->source[0])
 		return run_refuse(e, "bad-request", "scan needs a source");
-	return run_source(q->source, &so, &q->convert, e, &counts);
+	h->warm_ms = q->warm_ms;
+	return run_source(q->source, &so, &q->convert, q->warm_ms ? &stay : NULL, e, &counts);
+}
+
+static void say_control(void *ud, const char *control, const char *problem)
+{
+	cJSON *j = cJSON_CreateObject();
+
+	if (j && json_add_string(j, "name", control) >= 0 && json_add_string(j, "message", problem) >= 0)
+		say(ud, j, "control");
+	else
+		cJSON_Delete(j);
+}
+
+/* Can the source be opened, and what of its controls cannot be set? No page is taken. */
+static int do_probe(struct helper *h, const struct request *q, struct emit *e)
+{
+	const struct source_options so = {.controls = q->controls, .notice = say_control, .notice_ud = h};
+	struct page_source *s = NULL;
+	struct reject why = {};
+	cJSON *j = cJSON_CreateObject();
+	int r = source_open(q->source, &so, &s, &why);
+
+	source_close(s);
+	if (!j || json_add_bool(j, "ok", r >= 0) < 0 ||
+		(r == -EBADMSG && json_add_string(j, "reason", reject_name(why.reason)) < 0) ||
+		(r == -EBADMSG && json_add_string(j, "message", why.message) < 0)) {
+		cJSON_Delete(j);
+		return -ENOMEM;
+	}
+	return say(h, j, "end");
 }
 
 static int do_ingest(struct helper *h, const struct request *q, struct emit *e)
@@ -263,18 +360,21 @@ static const struct {
 	int (*fn)(struct helper *h, const struct request *q, struct emit *e);
 } verbs[] = {
 	{"scan", do_scan},
+	{"probe", do_probe},
 	{"ingest", do_ingest},
 	{"transcode", do_transcode},
 };
 
 static int dispatch(struct helper *h, const struct request *q, struct emit *e)
 {
+	if (!streq(q->verb, "probe"))
+		STEP(HELPER_STARTED);
 	if (q->has_payload && !streq(q->verb, "transcode"))
 		return run_refuse(e, "bad-request", "only transcode takes a payload");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (streq(verbs[i].verb, q->verb))
 			return verbs[i].fn(h, q, e);
-	return run_refuse(e, "bad-request", "no such verb; expected scan, ingest or transcode");
+	return run_refuse(e, "bad-request", "no such verb; expected scan, probe, ingest or transcode");
 }
 
 static int serve(struct helper *h, struct emit *e)
@@ -295,11 +395,10 @@ static int serve(struct helper *h, struct emit *e)
 
 int helper_main(int in_fd, int out_fd)
 {
-	struct helper h = {.in_fd = in_fd, .passed_fd = -1};
+	struct helper h = {.in_fd = in_fd, .out_fd = out_fd, .passed_fd = -1, .started_ms = watch_us() / 1000};
 	struct emit *e = NULL;
 	int r;
 
-	STEP(HELPER_STARTED);
 	r = frame_reader_new(&h.reader);
 	if (r >= 0)
 		r = emit_frames_new(out_fd, &e);

@@ -264,7 +264,7 @@ static int do_scan(struct cmdline *c)
 	}
 	r = emit_files_new(dirfd, NULL, &e);
 	if (r >= 0)
-		r = run_source(c->source, &so, &c->convert, e, &counts);
+		r = run_source(c->source, &so, &c->convert, NULL, e, &counts);
 	emit_free(e);
 	return outcome(r, &counts);
 }

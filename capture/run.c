@@ -92,8 +92,23 @@ static int all_pages(
 	}
 }
 
-int run_source(const char *source, const struct source_options *so, const struct convert_options *o, struct emit *e,
-	struct run_counts *ret)
+/* Scan after scan, for as long as there is to be another. */
+static int all_scans(struct page_source *s, const struct convert_options *o, const struct run_stay *stay, struct emit *e,
+	struct run_counts *counts)
+{
+	for (;;) {
+		int r = all_pages(s, o, e, counts);
+
+		if (r >= 0 && stay)
+			r = stay->wait(stay->ud);
+		if (r <= 0 || !stay)
+			return r;
+		s->ops->again(s);
+	}
+}
+
+int run_source(const char *source, const struct source_options *so, const struct convert_options *o,
+	const struct run_stay *stay, struct emit *e, struct run_counts *ret)
 {
 	struct page_source *s = NULL;
 	struct run_counts counts = {};
@@ -106,7 +121,7 @@ int run_source(const char *source, const struct source_options *so, const struct
 		return run_refuse(e, reject_name(why.reason), why.message);
 	}
 	if (r >= 0)
-		r = all_pages(s, o, e, &counts);
+		r = all_scans(s, o, stay, e, &counts);
 	source_close(s);
 	*ret = counts;
 	return end(e, r);

@@ -9,9 +9,15 @@ struct run_counts {
 	bool failed; /* the run as a whole gave nothing: `end` said so */
 };
 
+/* After the pages of a scan: is there to be another from the source that is open? 1, 0, or negative errno. */
+struct run_stay {
+	int (*wait)(void *ud);
+	void *ud;
+};
+
 /* Both send `end` unless nobody listens. 0, or the negative errno that ended the run. */
-int run_source(const char *source, const struct source_options *so, const struct convert_options *o, struct emit *e,
-	struct run_counts *ret);
+int run_source(const char *source, const struct source_options *so, const struct convert_options *o,
+	const struct run_stay *stay, struct emit *e, struct run_counts *ret); /* stay: NULL for one scan */
 int run_input(struct input *in, const char *name, const struct convert_options *o, struct emit *e,
 	struct run_counts *ret);
 /* A run that ends before it began. */

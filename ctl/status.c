@@ -125,6 +125,31 @@ static int print_lights(const cJSON *s, const struct look *l, struct buf *out)
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 
+static int print_scanner(const cJSON *s, const struct look *l, struct buf *out)
+{
+	const cJSON *scanner = json_get_object(s, "scanner");
+	const char *state = text_or(scanner, "state", "?"), *message = json_get_string(scanner, "message");
+	bool well = streq(state, "ok") || streq(state, "unknown");
+	int r;
+
+	if (!scanner)
+		return 0;
+	r = start_line(out, l, "scanner");
+	if (r >= 0)
+		r = format_styled(out, l, well ? STYLE_PLAIN : STYLE_BAD, state);
+	if (r >= 0)
+		r = buf_adds(out, ": ");
+	if (r >= 0)
+		r = format_text(out, l, message && !well ? message : text_or(scanner, "source", "?"), 0);
+	if (r >= 0 && !well)
+		r = buf_adds(out, ", for ");
+	if (r >= 0 && !well)
+		r = format_duration(out, number(scanner, "forMs"));
+	if (r >= 0 && number(scanner, "failures"))
+		r = buf_addf(out, "; %" PRId64 " scans failed", number(scanner, "failures"));
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
 static int print_cost(const cJSON *s, const struct look *l, struct buf *out)
 {
 	const char *possibly = json_get_string(s, "possiblyBilledPicoUsd");
@@ -257,7 +282,7 @@ static int print_watches(const cJSON *s, const struct look *l, struct buf *out)
 int verb_status(struct ctl *c)
 {
 	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {print_head, print_spool,
-		print_ledger, print_counts, print_lights, print_cost, print_route, print_backends, print_watches};
+		print_ledger, print_counts, print_lights, print_scanner, print_cost, print_route, print_backends, print_watches};
 	struct client_reply reply = {};
 	_cleanup_buf_ struct buf out = {};
 	int r = ctl_call_take(c, "io.pageferry.Status", NULL, &reply);

@@ -138,6 +138,10 @@ static const struct ini_key keys[] = {
 
 	{"Capture", "Source", TEXT(config, source), "v4l2:auto",
 		"Where a scan takes pages from: v4l2:auto, v4l2:/dev/videoN or replay:FOLDER."},
+	{"Capture", "Controls", TEXT(config, controls), NULL,
+		"Controls of the camera as v4l2-ctl names them: NAME=VALUE NAME=VALUE."},
+	{"Capture", "KeepWarm", TIME(config, keep_warm_ms, 0, SECONDS(600)), "0",
+		"The camera stays on for so long after a scan, so that the next one is quicker; up to 10min, 0: not."},
 	{"Capture", "MaxSide", NUMBER(config, max_side, 256, 8192), "2048",
 		"Longest side of a page in pixels, 256 to 8192; smaller pages are never enlarged."},
 	{"Capture", "Quality", NUMBER(config, quality, 30, 100), "85", "JPEG quality, 30 to 100."},

@@ -457,6 +457,26 @@ int helper_send(sd_event *e, const struct helper_options *o, const struct reques
 	return 0;
 }
 
+int helper_next(struct helper *h, const cJSON *head, int64_t timeout_ms, void *ud)
+{
+	int r = h->fd < 0 || !h->out_done ? -EPIPE : frame_format(head, 0, &h->head);
+
+	if (r >= 0)
+		r = helper_extend(h, timeout_ms);
+	if (r >= 0)
+		r = sd_event_source_set_io_events(h->io, EPOLLIN | EPOLLOUT);
+	if (r < 0)
+		return r;
+	h->out_done = false;
+	h->ud = ud;
+	return 0;
+}
+
+int helper_extend(struct helper *h, int64_t timeout_ms)
+{
+	return loop_timer(h->event, &h->timer, timeout_ms, on_deadline, h);
+}
+
 void helper_cancel(struct helper *h)
 {
 	if (!h || h->finishing)

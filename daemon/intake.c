@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/messages.h"
+#include "daemon/scanner.h"
 
 #define FILES_WAIT_MAX   8
 #define CAPTURE_PROGRAM  "pageferry-capture"
@@ -15,6 +16,7 @@
 struct intake {
 	struct service *service;
 	struct intake_run *scan;                  /* the one on the source; NULL */
+	struct intake_run *warm;                  /* ended, but its helper keeps the camera on for the next; NULL */
 	struct intake_run *files[FILES_WAIT_MAX]; /* [0] runs, the others wait */
 	size_t n_files;
 	uint64_t last_number;
@@ -40,21 +42,26 @@ static void run_free(struct intake_run *r)
 
 static void go_on(struct intake *i);
 
-/* Takes the run out of the intake, frees it, and says that it has ended. */
-static void run_end(struct intake_run *r, const char *reason, const char *message)
+static void run_leave(struct intake *i, const struct intake_run *r)
+{
+	if (r == i->scan) {
+		i->scan = NULL;
+		return;
+	}
+	i->n_files--;
+	for (size_t k = 0; k < i->n_files; k++)
+		i->files[k] = i->files[k + 1];
+}
+
+/* Takes the run out of the intake, frees it (or keeps its helper warm), and says that it has ended. */
+static void run_end(struct intake_run *r, bool warm, const char *reason, const char *message)
 {
 	struct intake *i = r->intake;
 	struct event e = {.kind = EVENT_SCAN_ENDED, .scan = r->number, .reason = reason, .message = message,
 		.glass = r->source != NULL};
 	char name[256];
 
-	if (r == i->scan) {
-		i->scan = NULL;
-	} else {
-		i->n_files--;
-		for (size_t k = 0; k < i->n_files; k++)
-			i->files[k] = i->files[k + 1];
-	}
+	run_leave(i, r);
 	if (r->name) {
 		text_safe_copy(name, sizeof(name), r->name);
 		e.name = name;
@@ -66,7 +73,12 @@ static void run_end(struct intake_run *r, const char *reason, const char *messag
 		log_info("%s ended: %u pages taken, %u not", r->source ? "scan" : "file", r->accepted, r->rejected);
 	if (r->source)
 		i->service->state.capture_failed = r->accepted == 0;
-	run_free(r);
+	if (r->source && reason)
+		scanner_note(i->service->scanner, reason, message);
+	if (warm)
+		i->warm = r;
+	else
+		run_free(r);
 	service_event(i->service, &e);
 	go_on(i);
 }
@@ -91,24 +103,52 @@ static const char *reason_of(int error)
 	}
 }
 
+static int run_start(struct intake_run *r);
+
 static void on_done(void *ud, int error, const char *why)
 {
 	struct intake_run *r = ud;
 	char reason[48] = "", message[240];
 
 	r->helper = NULL;
+	if (r == r->intake->warm) {
+		run_free(take_ptr(r->intake->warm));
+		return;
+	}
+	/* It ended just when it was asked for more. */
+	if (r->continued && !r->heard && error != -ETIMEDOUT) {
+		r->continued = false;
+		r->end_reason[0] = '\0';
+		if (run_start(r) >= 0)
+			return;
+	}
 	if (error == 0 && r->writer) {
 		error = -EBADMSG;
 		why = "the last page was never finished";
 	}
 	intake_page_drop(r);
 	if (error == 0) {
-		run_end(r, NULL, NULL);
+		run_end(r, false, NULL, NULL);
 		return;
 	}
 	str_copy(reason, sizeof(reason), error == -EREMOTEIO && r->end_reason[0] ? r->end_reason : reason_of(error));
 	text_safe_copy(message, sizeof(message), r->failure[0] ? r->failure : error == -EREMOTEIO ? r->end_message : why);
-	run_end(r, reason, message);
+	run_end(r, false, reason, message);
+}
+
+/* Beyond the helper's own bound. */
+#define WARM_GRACE_MS 10000
+
+int intake_idle(struct intake_run *r)
+{
+	struct intake *i = r->intake;
+	int64_t warm_ms = i->service->config.keep_warm_ms;
+
+	if (r != i->scan || !warm_ms || i->stopped)
+		return -EBADMSG;
+	helper_extend(r->helper, warm_ms + WARM_GRACE_MS);
+	run_end(r, true, NULL, NULL);
+	return 0;
 }
 
 /* What is looked for on its pages. */
@@ -129,6 +169,10 @@ static int make_request(const struct intake_run *r, cJSON *head)
 		e = json_add_string(head, "verb", r->source ? "scan" : "ingest");
 	if (e >= 0 && r->source)
 		e = json_add_string(head, "source", r->source);
+	if (e >= 0 && r->source && c->controls[0])
+		e = json_add_string(head, "controls", c->controls);
+	if (e >= 0 && r->source && c->keep_warm_ms)
+		e = json_add_i64(head, "warm_ms", c->keep_warm_ms);
 	if (e >= 0 && !r->source)
 		e = json_add_string(head, "name", r->name ? r->name : "");
 	if (e >= 0)
@@ -142,22 +186,46 @@ static int make_request(const struct intake_run *r, cJSON *head)
 	return e < 0 ? e : json_add_bool(head, "square", c->square);
 }
 
+int intake_helper(const struct service *s, char program[CAPTURE_PROGRAM_SIZE], struct helper_options *ret)
+{
+	int r = str_format(program, CAPTURE_PROGRAM_SIZE, "%s/%s", s->config.helpers, CAPTURE_PROGRAM);
+
+	*ret = (struct helper_options){.name = "capture", .timeout_ms = s->config.helper_timeout_ms};
+	if (s->config.socket_helpers)
+		ret->socket = CAPTURE_SOCKET;
+	else
+		ret->program = program;
+	return r;
+}
+
+/* A helper that kept the camera on takes this scan too, if it is for the same source and still there. */
+static bool run_continue(struct intake_run *r)
+{
+	struct intake_run *warm = r->source ? take_ptr(r->intake->warm) : NULL;
+	_cleanup_json_ cJSON *head = cJSON_CreateObject();
+	bool done = false;
+
+	if (warm && head && streq(warm->source, r->source) && json_add_string(head, "type", "next") >= 0 &&
+		helper_next(warm->helper, head, r->service->config.helper_timeout_ms, r) >= 0) {
+		r->helper = take_ptr(warm->helper);
+		done = r->continued = true;
+	}
+	run_free(warm);
+	return done;
+}
+
 static int run_start(struct intake_run *r)
 {
 	struct service *s = r->intake->service;
 	_cleanup_json_ cJSON *head = cJSON_CreateObject();
-	char program[PATH_SIZE + 32];
-	struct helper_options o = {.name = "capture", .timeout_ms = s->config.helper_timeout_ms};
+	char program[CAPTURE_PROGRAM_SIZE];
+	struct helper_options o;
 	int e = head ? make_request(r, head) : -ENOMEM;
 
 	if (e >= 0)
-		e = str_format(program, sizeof(program), "%s/%s", s->config.helpers, CAPTURE_PROGRAM);
+		e = intake_helper(s, program, &o);
 	if (e < 0)
 		return e;
-	if (s->config.socket_helpers)
-		o.socket = CAPTURE_SOCKET;
-	else
-		o.program = program;
 	e = helper_start(s->event, &o, head, r->fd, intake_frame, on_done, r, &r->helper);
 	if (e < 0)
 		str_format(r->failure, sizeof(r->failure), "%s: %s", o.socket ? o.socket : program, errno_text(e));
@@ -173,12 +241,12 @@ static void run_begin(struct intake_run *r)
 	r->started = true;
 	r->deadline_ms = clock_boottime_ms(s->clock) + s->config.helper_timeout_ms;
 	/* The helper first: to whoever hears of the start, the scan is under way. */
-	e = run_start(r);
+	e = run_continue(r) ? 0 : run_start(r);
 	service_event(s, &(struct event){
 		.kind = EVENT_SCAN_STARTED, .scan = r->number, .name = r->name, .glass = r->source != NULL});
 	if (e < 0) {
 		text_safe_copy(message, sizeof(message), r->failure);
-		run_end(r, "io", message);
+		run_end(r, false, "io", message);
 	}
 }
 
@@ -187,11 +255,11 @@ static int on_turn(sd_event_source *source, void *ud)
 {
 	struct intake *i = ud;
 
-	if (i->scan && !i->scan->started)
+	if (i->scan && !i->scan->started && !scanner_looks(i->service->scanner))
 		run_begin(i->scan);
 	else if (i->n_files > 0 && !i->files[0]->started)
 		run_begin(i->files[0]);
-	if ((i->scan && !i->scan->started) || (i->n_files > 0 && !i->files[0]->started))
+	if ((i->scan && !i->scan->started && !scanner_looks(i->service->scanner)) || (i->n_files > 0 && !i->files[0]->started))
 		go_on(i);
 	return 0;
 }
@@ -200,6 +268,16 @@ static void go_on(struct intake *i)
 {
 	if (loop_defer(i->service->event, &i->turn, SD_EVENT_PRIORITY_NORMAL, on_turn, i) < 0)
 		log_error("intake: out of memory; what waits starts with the next request");
+}
+
+void intake_wake(struct intake *i)
+{
+	go_on(i);
+}
+
+bool intake_on_source(const struct intake *i)
+{
+	return i->scan || i->warm;
 }
 
 int intake_new(struct service *s, struct intake **ret)
@@ -218,6 +296,7 @@ void intake_free(struct intake *i)
 	if (!i)
 		return;
 	run_free(i->scan);
+	run_free(i->warm);
 	for (size_t k = 0; k < i->n_files; k++)
 		run_free(i->files[k]);
 	sd_event_source_disable_unref(i->turn);
@@ -236,6 +315,7 @@ static void refuse_after_all(struct intake *i, struct intake_run *r)
 void intake_stop(struct intake *i)
 {
 	i->stopped = true;
+	run_free(take_ptr(i->warm));
 	if (i->scan && !i->scan->started)
 		refuse_after_all(i, take_ptr(i->scan));
 	while (i->n_files > 0 && !i->files[i->n_files - 1]->started)

@@ -19,6 +19,10 @@ struct intake_request {
  * type), with a sentence. Else 0 and the number under which events come; EVENT_SCAN_ENDED is the last, never from inside. */
 int intake_start(struct intake *i, const struct intake_request *r, uint64_t *ret_scan, char *why, size_t why_size);
 bool intake_busy(const struct intake *i);
+/* Does a run use the source, or wait for it? */
+bool intake_on_source(const struct intake *i);
+/* What held a scan back is over. */
+void intake_wake(struct intake *i);
 /* A file that is taken while it changes is not accepted: EVENT_SCAN_ENDED has this reason then. */
 #define INTAKE_CHANGED "changed"
 /* Takes nothing new; what runs goes on until intake_free(). */

@@ -19,6 +19,8 @@ struct intake_run {
 	int64_t owner;
 	struct helper *helper;
 	bool started;
+	bool continued; /* its helper has served a scan before: it may be gone by now */
+	bool heard;     /* something of this scan has come */
 	int64_t deadline_ms; /* boottime */
 	unsigned int accepted, rejected;
 
@@ -34,6 +36,12 @@ struct intake_run {
 	/* how it ended, for people */
 	char end_reason[48], end_message[240], failure[240];
 };
+
+#define CAPTURE_PROGRAM_SIZE (PATH_SIZE + 32)
+/* How the capture helper is reached; `program` is borrowed by the options. */
+int intake_helper(const struct service *s, char program[CAPTURE_PROGRAM_SIZE], struct helper_options *ret);
+/* The run's helper has given all pages and waits for another scan. */
+int intake_idle(struct intake_run *r);
 
 /* helper_frame_fn for ud = the run. */
 int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece);

@@ -5,6 +5,7 @@
 #include "base/step.h"
 #include "base/text.h"
 #include "daemon/messages.h"
+#include "daemon/scanner.h"
 
 #define DATA_MAX    ((uint64_t)64 << 10)
 #define CAPTURE_MAX 16384 /* bytes of JSON kept about how a page was made */
@@ -156,6 +157,7 @@ static int page_begin(struct intake_run *r, const cJSON *head)
 	};
 	int e;
 
+	r->heard = true;
 	if (r->writer || r->failed)
 		return fail(r, -EBADMSG, "a page began inside another");
 	if (json_get_i64(head, "index", &r->index) < 0 || side(head, "width", &r->width) < 0 || side(head, "height", &r->height) < 0)
@@ -202,6 +204,8 @@ static void announce(struct intake_run *r, const struct page_row *row, const str
 	const struct log_field fields[] = {{"PAGE_ID", row->id}};
 
 	r->accepted++;
+	if (r->source)
+		scanner_note(r->service->scanner, NULL, NULL);
 	log_event(LOG_LEVEL_INFO, MESSAGE_PAGE_ACCEPTED, fields, ARRAY_SIZE(fields), "page %s accepted (%lld bytes)", row->id,
 		(long long)row->bytes);
 	if (doubt)
@@ -280,6 +284,9 @@ static int page_reject(struct intake_run *r, const cJSON *head)
 	const char *message = json_get_string(head, "message");
 
 	intake_page_drop(r);
+	r->heard = true;
+	if (r->source && reason)
+		scanner_note(r->service->scanner, reason, message);
 	rejected(r, r->name ? r->name : name ? name : "", reason ? reason : "damaged", message ? message : "");
 	return 0;
 }
@@ -293,6 +300,11 @@ static int run_end_noted(struct intake_run *r, const cJSON *head)
 	return 0;
 }
 
+static int run_idle(struct intake_run *r, const cJSON *head)
+{
+	return r->writer ? fail(r, -EBADMSG, "a scan ended in the middle of a page") : intake_idle(r);
+}
+
 /* The frames that carry no payload, at their end. */
 static const struct {
 	const char *type;
@@ -302,6 +314,7 @@ static const struct {
 	{"page-end", page_end},
 	{"reject", page_reject},
 	{"end", run_end_noted},
+	{"idle", run_idle},
 };
 
 int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece)

@@ -2,6 +2,7 @@
 
 #include "daemon/courier.h"
 #include "daemon/ledger.h"
+#include "daemon/scanner.h"
 #include "daemon/watch.h"
 
 #define LIST_LIMIT_DEFAULT 50
@@ -101,6 +102,8 @@ static int status_json(struct service *s, cJSON **ret)
 		r = add_spent(s, j);
 	if (r >= 0)
 		r = add_watches(s, j);
+	if (r >= 0)
+		r = scanner_json(s->scanner, j);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(j);

@@ -9,6 +9,7 @@
 #include "daemon/courier.h"
 #include "daemon/delivery.h"
 #include "daemon/intake.h"
+#include "daemon/scanner.h"
 #include "daemon/messages.h"
 #include "daemon/upkeep.h"
 #include "daemon/watch.h"
@@ -264,6 +265,7 @@ static void service_stop(struct service *s)
 	courier_stop(s->courier);
 	watch_stop(s->watch);
 	intake_stop(s->intake);
+	scanner_stop(s->scanner);
 	/* After every turn of the loop: has the last one ended? */
 	if (loop_timer(s->event, &s->stop_timer, s->config.stop_timeout_ms, on_stop_timer, s) < 0 ||
 		sd_event_add_post(s->event, &s->stop_check, on_stop_check, s) < 0)
@@ -352,6 +354,8 @@ static int open_parts(struct service *s, char *why, size_t why_size)
 	if (r >= 0)
 		r = intake_new(s, &s->intake);
 	if (r >= 0)
+		r = scanner_new(s, &s->scanner);
+	if (r >= 0)
 		r = control_new(s, &s->control, why, why_size);
 	if (r >= 0)
 		r = watch_new(s, &s->watch);
@@ -394,6 +398,8 @@ void service_clear(struct service *s)
 	s->watch = NULL;
 	upkeep_free(s->upkeep);
 	s->upkeep = NULL;
+	scanner_free(s->scanner);
+	s->scanner = NULL;
 	intake_free(s->intake);
 	s->intake = NULL;
 	courier_free(s->courier);
@@ -422,5 +428,6 @@ int service_run(struct service *s)
 	service_lights(s);
 	loop_notify("READY=1");
 	log_event(LOG_LEVEL_NOTICE, MESSAGE_READY, NULL, 0, "pageferryd %s is ready%s", PAGEFERRY_VERSION, s->config.lab ? " (Lab=yes: not for real pages)" : "");
+	scanner_start(s->scanner);
 	return loop_run(s->event, s->clock, &s->stall_ms);
 }

@@ -12,6 +12,7 @@
 struct courier;
 struct intake;
 struct control;
+struct scanner;
 struct watch;
 struct upkeep;
 
@@ -52,6 +53,7 @@ struct service {
 	struct typeset *types;       /* all installed document types, "universal" first */
 	struct courier *courier;
 	struct intake *intake;
+	struct scanner *scanner;
 	struct control *control;
 	struct watch *watch;
 	struct upkeep *upkeep;

@@ -68,7 +68,7 @@ TEST(good_pages_appear_and_bad_ones_leave_nothing)
 	put_file(in, "c.jpg", "", 0);
 	put_file(in, "d.jpg", large.data, large.len);
 	CHECK_INT(emit_files_new(out, NULL, &e), 0);
-	CHECK_INT(run_source(source, &no_controls, &o, e, &counts), 0);
+	CHECK_INT(run_source(source, &no_controls, &o, NULL, e, &counts), 0);
 	emit_free(e);
 	CHECK_INT(counts.pages, 3);
 	CHECK_INT(counts.rejected, 2);
@@ -183,7 +183,7 @@ TEST(raw_frames_by_their_names)
 	put_file(in, "l-64x32.unknown", frame, 64 * 32);
 	put_file(in, "m.pgm", "P5\n2 2\n255\n1234", 15);
 	CHECK_INT(emit_files_new(out, NULL, &e), 0);
-	CHECK_INT(run_source(source, &no_controls, &o, e, &counts), 0);
+	CHECK_INT(run_source(source, &no_controls, &o, NULL, e, &counts), 0);
 	emit_free(e);
 	CHECK_INT(counts.pages, 4);
 	CHECK_INT(counts.rejected, 8);

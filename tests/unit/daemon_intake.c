@@ -1,10 +1,12 @@
 /* From frames of the capture helper to accepted pages; the service around it is stood in for here. */
 #include "daemon/intake_internal.h"
+#include "daemon/scanner.h"
 #include "tests/unit/daemon_fixture.h"
 
 static struct {
-	int accepted, rejected, storage;
+	int accepted, rejected, storage, scanner_well, idle;
 	int held;
+	char scanner[48];
 	char reason[48];
 	char doubt[48]; /* of the page accepted last */
 	bool look_again;
@@ -27,6 +29,18 @@ void service_event(struct service *s, const struct event *e)
 void service_storage(struct service *s, int error)
 {
 	seen.storage = error;
+}
+
+void scanner_note(struct scanner *c, const char *reason, const char *message)
+{
+	seen.scanner_well += reason == NULL;
+	str_copy(seen.scanner, sizeof(seen.scanner), reason ? reason : "");
+}
+
+int intake_idle(struct intake_run *r)
+{
+	seen.idle++;
+	return 0;
 }
 
 struct world {
@@ -278,5 +292,29 @@ TEST(frames_out_of_order_end_the_run)
 	CHECK_INT(page(&w, "{}"), 0);
 	CHECK_INT(page(&w, "{}"), -EBADMSG);
 	CHECK_INT(frame(&w, "{\"type\":\"dance\"}", NULL, 0), -EBADMSG);
+	end(&w);
+}
+
+/* What a scan says about its source; a file says nothing. */
+TEST(scans_tell_how_the_source_does)
+{
+	struct world w;
+
+	begin(&w);
+	CHECK_INT(frame(&w, "{\"type\":\"reject\",\"index\":1,\"reason\":\"no-device\",\"message\":\"gone\"}", NULL, 0), 0);
+	CHECK_STR(seen.scanner, "");
+	w.run.source = (char *)"v4l2:auto";
+	CHECK_INT(frame(&w, "{\"type\":\"reject\",\"index\":1,\"reason\":\"no-device\",\"message\":\"gone\"}", NULL, 0), 0);
+	CHECK_STR(seen.scanner, "no-device");
+	CHECK_INT(seen.scanner_well, 0);
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"idle\"}", NULL, 0), -EBADMSG); /* in the middle of a page */
+	intake_page_drop(&w.run);
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+	CHECK_INT(page_end(&w, w.jpeg.len, ""), 0);
+	CHECK_INT(seen.scanner_well, 1);
+	CHECK_INT(frame(&w, "{\"type\":\"idle\"}", NULL, 0), 0);
+	CHECK_INT(seen.idle, 1);
 	end(&w);
 }
