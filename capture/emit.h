@@ -34,6 +34,8 @@ struct page_info {
 	} us;
 };
 
+enum beside { BESIDE_THUMBNAIL, BESIDE_ORIGINAL };
+
 struct emit;
 /* Calls come in the order page, data..., page_end for a good page; reject alone, or anywhere after page, for
  * a bad one; and end once. All return 0 or negative errno, which ends the run (-EPIPE: nobody listens any
@@ -42,6 +44,9 @@ struct emit_ops {
 	int (*page)(struct emit *e, const struct page_info *p);
 	int (*data)(struct emit *e, const void *data, size_t len);
 	int (*page_end)(struct emit *e, const struct page_info *p);
+	/* What goes beside the page that ended last, piece by piece (JPEGENC_PIECE at most). NULL: nobody wants it. */
+	int (*beside)(struct emit *e, enum beside what, const void *data, size_t len);
+	int (*beside_end)(struct emit *e, enum beside what);
 	int (*reject)(struct emit *e, unsigned int index, const char *name, const struct reject *why);
 	int (*end)(struct emit *e, bool ok, const char *reason, const char *message);
 	void (*free)(struct emit *e);

@@ -214,6 +214,7 @@ static int frames_page_end(struct emit *e, const struct page_info *p)
 	hex_encode(digest, sizeof(digest), hex);
 	r = r < 0 || !ms ? -ENOMEM : json_add_i64(j, "bytes_total", (int64_t)f->bytes);
 	r = r < 0 ? r : json_add_string(j, "sha256", hex);
+	f->bytes = 0;
 	r = r < 0 ? r : add_ms(ms, "grab", p->us.grab);
 	r = r < 0 ? r : add_ms(ms, "open", p->us.open);
 	r = r < 0 ? r : add_ms(ms, "decode", p->us.decode);
@@ -225,6 +226,39 @@ static int frames_page_end(struct emit *e, const struct page_info *p)
 		r = json_add_take(j, "ms", take_ptr(ms));
 	cJSON_Delete(ms);
 	r = r < 0 ? r : add_found(j, &p->sense);
+	return send(f, j, r);
+}
+
+static const char *const beside_names[] = {"thumbnail", "original"};
+
+static int frames_beside(struct emit *e, enum beside what, const void *data, size_t len)
+{
+	struct emit_frames *f = frames_of(e);
+	_cleanup_json_ cJSON *j = NULL;
+	int r = frame_new("beside", &j);
+
+	r = r < 0 ? r : json_add_string(j, "what", beside_names[what]);
+	if (r < 0)
+		return r;
+	sha256_update(f->hash, data, len);
+	f->bytes += len;
+	return frame_write(f->fd, j, data, len);
+}
+
+static int frames_beside_end(struct emit *e, enum beside what)
+{
+	struct emit_frames *f = frames_of(e);
+	char hex[SHA256_HEX_SIZE];
+	uint8_t digest[SHA256_SIZE];
+	cJSON *j = NULL;
+	int r = frame_new("beside-end", &j);
+
+	sha256_final(f->hash, digest);
+	hex_encode(digest, sizeof(digest), hex);
+	r = r < 0 ? r : json_add_string(j, "what", beside_names[what]);
+	r = r < 0 ? r : json_add_i64(j, "bytes_total", (int64_t)f->bytes);
+	r = r < 0 ? r : json_add_string(j, "sha256", hex);
+	f->bytes = 0;
 	return send(f, j, r);
 }
 
@@ -264,6 +298,8 @@ static const struct emit_ops frames_ops = {
 	.page = frames_page,
 	.data = frames_data,
 	.page_end = frames_page_end,
+	.beside = frames_beside,
+	.beside_end = frames_beside_end,
 	.reject = frames_reject,
 	.end = frames_end,
 	.free = frames_free,

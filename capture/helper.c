@@ -243,8 +243,10 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "square must be true or false";
 	else if (get_crop(head->head, &q.convert) < 0)
 		*bad = "crop must be [x, y, width, height] in pixels";
+	else if (get_bool(head->head, "original", &q.convert.original) < 0)
+		*bad = "original must be true or false";
 	else if (get_sense(head->head, &q.convert.sense) < 0)
-		*bad = "sense must be words with commas: gate, blank; or none";
+		*bad = "sense must be words with commas: gate, blank, hash, thumbnail; or none";
 	else
 		*bad = NULL;
 	if (*bad)

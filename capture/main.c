@@ -48,7 +48,7 @@ static const char usage_text[] =
 	"no)\n"
 	"  --max-pixels N      pages of more pixels are rejected (default 120000000)\n"
 	"  --sense WORDS       look at the page, with commas: gate (blurred, glare, cut off, nothing there), "
-	"blank; default none\n"
+	"blank, hash; default none\n"
 	"  --help, --version\n"
 	"\n"
 	"Exit status: 0 all pages were written, 1 some page was rejected, 2 usage, 3 the source or the "
@@ -173,7 +173,7 @@ static const struct {
 	{"rotate", set_rotate, "exif, 0, 90, 180 or 270"},
 	{"square", set_square, "yes or no"},
 	{"max-pixels", set_max_pixels, "a number of pixels"},
-	{"sense", set_sense, "words with commas: gate, blank; or none"},
+	{"sense", set_sense, "words with commas: gate, blank, hash; or none"},
 };
 
 enum { OPT_HELP = 256, OPT_VERSION };

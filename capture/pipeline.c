@@ -2,6 +2,7 @@
 
 #include "capture/jpegenc.h"
 #include "capture/scale.h"
+#include "capture/thumb.h"
 #include "capture/square.h"
 #include "capture/watch.h"
 
@@ -18,6 +19,7 @@ struct pipeline {
 	uint8_t *mirrored;                       /* one row, when only left and right change */
 	struct jpegenc *enc;
 	struct sense *sense; /* NULL: switched off */
+	struct thumb *thumb; /* the same */
 	struct emit *emit;   /* borrowed */
 	struct page_info *info;
 	bool announced;
@@ -114,6 +116,8 @@ static int to_encoder(void *ud, unsigned int plane, const uint8_t *row)
 
 	if (p->sense)
 		sense_row(p->sense, plane, row);
+	if (p->thumb)
+		thumb_row(p->thumb, plane, row);
 	return jpegenc_row(p->enc, plane, row);
 }
 
@@ -198,6 +202,20 @@ static int setup_plane(struct pipeline *p, unsigned int i)
 	return r;
 }
 
+static int setup_sense(struct pipeline *p)
+{
+	const struct sense_options *o = &p->options->sense;
+	uint32_t w = p->plan.out_width, h = p->plan.out_height;
+	int r = 0;
+
+	p->info->sense.asked = *o;
+	if (o->gate || o->blank)
+		r = sense_new(o, w, h, p->im->n_planes, &p->sense);
+	if (r >= 0 && (o->hash || o->thumbnail))
+		r = thumb_new(w, h, p->im->n_planes, &p->thumb);
+	return r;
+}
+
 /* For the frame as a whole: its planes come from the decoder, or are held. */
 static int setup(struct pipeline *p)
 {
@@ -216,11 +234,9 @@ static int setup(struct pipeline *p)
 		if (r < 0)
 			return r;
 	}
-	if (sense_asked(&p->options->sense)) {
-		r = sense_new(&p->options->sense, p->plan.out_width, p->plan.out_height, p->im->n_planes, &p->sense);
-		if (r < 0)
-			return r;
-	}
+	r = setup_sense(p);
+	if (r < 0)
+		return r;
 	o.n_planes = p->im->n_planes;
 	return jpegenc_new(&o, &p->enc);
 }
@@ -253,7 +269,23 @@ static void pipeline_free(struct pipeline *p)
 	jpegenc_free(p->enc);
 	hold_free(&p->hold);
 	sense_free(p->sense);
+	thumb_free(p->thumb);
 	free(p->mirrored);
+}
+
+/* It goes beside a page that is safe by then. */
+static int give_thumbnail(struct pipeline *p)
+{
+	_cleanup_buf_ struct buf jpeg = BUF_MAX(JPEGENC_PIECE);
+	int r;
+
+	if (!p->emit->ops->beside)
+		return 0;
+	r = thumb_jpeg(p->thumb, &jpeg);
+	if (r == -EMSGSIZE)
+		return 0;
+	r = r < 0 ? r : p->emit->ops->beside(p->emit, BESIDE_THUMBNAIL, jpeg.data, jpeg.len);
+	return r < 0 ? r : p->emit->ops->beside_end(p->emit, BESIDE_THUMBNAIL);
 }
 
 static int finish(struct pipeline *p)
@@ -276,13 +308,16 @@ static int finish(struct pipeline *p)
 		return r;
 	if (p->sense)
 		sense_judge(p->sense, &info->sense);
+	if (p->thumb && p->options->sense.hash)
+		info->sense.hashed = thumb_hash(p->thumb, &info->sense.hash);
 	info->us.encode = jpegenc_us(p->enc);
 	/* What was encoded while rows were being pushed, or turned, is not scaling. */
 	info->us.scale += (watch_us() - from) - info->us.encode;
 	info->us.scale = MAX(info->us.scale, 0);
 	info->us.total += watch_us() - p->started_us;
 	info->us.cpu = watch_cpu_us() - p->cpu_us;
-	return p->emit->ops->page_end(p->emit, info);
+	r = p->emit->ops->page_end(p->emit, info);
+	return r < 0 || !p->options->sense.thumbnail ? r : give_thumbnail(p);
 }
 
 /* With the whole page held: how it is to lie, and if as it does, on as without. */

@@ -19,6 +19,7 @@ struct convert_options {
 	struct orient_rect crop; /* of the upright page, in its own pixels */
 	struct image_limits limits;
 	struct sense_options sense; /* off unless asked for */
+	bool original;              /* what came from the source goes beside the page (capture/original.h) */
 };
 #define CONVERT_OPTIONS_DEFAULT                                                                              \
 	((struct convert_options){                                                                           \

@@ -1,6 +1,7 @@
 #include "capture/run.h"
 
 #include "base/log.h"
+#include "capture/original.h"
 #include "capture/watch.h"
 
 static int open_image(
@@ -26,7 +27,7 @@ static int convert(const struct page_item *item, const struct convert_options *o
 	info.us.total = info.us.grab + info.us.open;
 	r = page_convert(im, o, &info, e, why);
 	image_close(im);
-	return r;
+	return r < 0 ? r : original_give(item, o, e);
 }
 
 /* What happened to a page, told to the emitter. A page too big for memory is that page's fault alone. */

@@ -239,7 +239,7 @@ out:
 
 void sense_judge(struct sense *s, struct sense_result *ret)
 {
-	struct sense_result r = {.asked = s->options};
+	struct sense_result r = *ret;
 
 	if (s->memory) {
 		r.judged = true;

@@ -12,6 +12,7 @@
 
 struct sense_options {
 	bool gate, blank;
+	bool hash, thumbnail; /* capture/thumb.h */
 };
 
 enum sense_verdict {
@@ -36,13 +37,16 @@ struct sense_result {
 	double glare;         /* share of what light has washed out */
 	unsigned int cut_off; /* SENSE_TOP | ... */
 	bool blank;           /* nothing on it but, perhaps, what shines through from the back */
+	bool hashed;          /* asked for, and the page is not too small */
+	uint64_t hash;
 	unsigned int marks;   /* parts, of SENSE_PARTS, that bear a mark; show-through and dust are none */
 };
 #define SENSE_PARTS 4096
 
+/* Is anything of its record? A thumbnail is not. */
 static inline bool sense_asked(const struct sense_options *o)
 {
-	return o->gate || o->blank;
+	return o->gate || o->blank || o->hash;
 }
 
 struct sense;
@@ -51,11 +55,11 @@ int sense_new(const struct sense_options *o, uint32_t width, uint32_t height, un
 	struct sense **ret);
 /* The next row of a plane of the upright page. Rows of each plane come in order, in any mix. */
 void sense_row(struct sense *s, unsigned int plane, const uint8_t *row);
-/* All rows were given. */
+/* All rows were given. Adds what it finds. */
 void sense_judge(struct sense *s, struct sense_result *ret);
 void sense_free(struct sense *s); /* NULL is fine */
 
-/* "gate,blank" into the switches: words with commas; "none". 0 or -EINVAL. */
+/* "gate,blank,hash,thumbnail" into the switches: words with commas; "none". 0 or -EINVAL. */
 int sense_parse(const char *words, struct sense_options *ret);
 /* As it is kept with the page: docs/architecture.md, "Page sense". */
 int sense_json(const struct sense_result *r, cJSON **ret);

@@ -8,6 +8,8 @@ static const struct {
 } switches[] = {
 	{"gate", offsetof(struct sense_options, gate)},
 	{"blank", offsetof(struct sense_options, blank)},
+	{"hash", offsetof(struct sense_options, hash)},
+	{"thumbnail", offsetof(struct sense_options, thumbnail)},
 };
 
 static int set_switch(const char *word, size_t len, struct sense_options *o)
@@ -113,6 +115,14 @@ static int add_blank(cJSON *j, const struct sense_result *s)
 	return json_add_take(j, "blank", b);
 }
 
+static int add_hash(cJSON *j, uint64_t hash)
+{
+	char hex[17];
+
+	str_format(hex, sizeof(hex), "%016llx", (unsigned long long)hash);
+	return json_add_string(j, "hash", hex);
+}
+
 int sense_json(const struct sense_result *s, cJSON **ret)
 {
 	cJSON *j = cJSON_CreateObject();
@@ -122,6 +132,8 @@ int sense_json(const struct sense_result *s, cJSON **ret)
 		r = add_gate(j, s);
 	if (r >= 0 && s->asked.blank && s->judged)
 		r = add_blank(j, s);
+	if (r >= 0 && s->hashed)
+		r = add_hash(j, s->hash);
 	if (r < 0) {
 		cJSON_Delete(j);
 		return r;

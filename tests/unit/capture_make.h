@@ -195,6 +195,8 @@ struct mem_emit {
 	struct emit emit;
 	struct buf jpeg; /* of the last page */
 	struct page_info info;
+	struct buf beside[2]; /* thumbnail, original */
+	unsigned int besides[2]; /* that came whole */
 	unsigned int pages, rejects, ends, pieces;
 	bool open, ok;
 	struct reject why; /* the last one's */
@@ -258,12 +260,29 @@ static inline int mem_end(struct emit *e, bool ok, const char *reason, const cha
 	return 0;
 }
 
+static inline int mem_beside(struct emit *e, enum beside what, const void *data, size_t len)
+{
+	struct mem_emit *m = (struct mem_emit *)e;
+
+	CHECK(!m->open && m->pages > 0 && len > 0 && len <= 65536);
+	return buf_add(&m->beside[what], data, len);
+}
+
+static inline int mem_beside_end(struct emit *e, enum beside what)
+{
+	((struct mem_emit *)e)->besides[what]++;
+	return 0;
+}
+
 static const struct emit_ops mem_ops = {
+	.beside = mem_beside, .beside_end = mem_beside_end,
 	.page = mem_page, .data = mem_data, .page_end = mem_page_end, .reject = mem_reject, .end = mem_end};
 
 static inline void mem_free(struct mem_emit *m)
 {
 	buf_free(&m->jpeg);
+	buf_free(&m->beside[0]);
+	buf_free(&m->beside[1]);
 }
 #define MEM_EMIT      ((struct mem_emit){.emit = {&mem_ops}})
 #define _cleanup_mem_ _cleanup_(mem_free)

@@ -15,7 +15,7 @@ static const struct sense_options all = {.gate = true, .blank = true};
 static struct sense_result sense_of(const struct pic *p)
 {
 	_cleanup_free_ uint8_t *neutral = malloc(p->w);
-	struct sense_result r;
+	struct sense_result r = {.asked = all};
 	struct sense *s;
 
 	CHECK(neutral && p->ch == 1);
@@ -328,7 +328,7 @@ TEST(a_stamp_of_light_colour_is_a_mark)
 {
 	_cleanup_pic_ struct pic p = paper(240, 2);
 	uint8_t chroma[724];
-	struct sense_result r;
+	struct sense_result r = {.asked = all};
 	struct sense *s;
 
 	CHECK_INT(sense_new(&all, p.w, p.h, 3, &s), 0);
@@ -390,7 +390,7 @@ TEST(writing_that_runs_off_a_side_is_cut_off)
 
 	for (size_t i = 0; i < ARRAY_SIZE(writing); i++) {
 		_cleanup_pic_ struct pic p = paper(245, 2);
-		struct sense_result r;
+		struct sense_result r = {.asked = all};
 
 		/* From a row or column in the midst of a stroke on. */
 		write_lines(&p, writing[i].x, writing[i].y, writing[i].w, writing[i].h);
