@@ -192,12 +192,38 @@ static int typeset_store(struct spool *s, const char *hash, const char *json, si
 {
 	char name[SHA256_HEX_SIZE + 8];
 	_cleanup_buf_ struct buf there = {};
+	int r;
 
 	typeset_file(hash, name, sizeof(name));
 	if (file_read(s->types, name, TYPESET_BYTES_MAX, &there) >= 0 && there.len == len &&
 		memcmp(buf_str(&there), json, len) == 0)
 		return fsync_dir(s->types);
-	return spool_file_write(s, s->types, name, json, len);
+	r = spool_file_write(s, s->types, name, json, len);
+	if (r == -EISDIR && quarantine_move(s, s->types, name, "was in the place of document types") >= 0)
+		r = spool_file_write(s, s->types, name, json, len);
+	return r;
+}
+
+int spool_types_restore(struct spool *s)
+{
+	char hash[SHA256_HEX_SIZE];
+	struct stmt *st;
+	int r, stored;
+
+	r = db_query(s->db, &st, "SELECT hash, json FROM typesets", "");
+	if (r < 0)
+		return r;
+	while ((r = stmt_next(st)) > 0) {
+		const char *json = stmt_text(st, 1);
+
+		sha256_hex_of(json, strlen(json), hash);
+		if (!streq(hash, stmt_text(st, 0)))
+			continue;
+		stored = typeset_store(s, hash, json, strlen(json));
+		if (stored < 0) /* a full disk must not keep the pages from being looked at */
+			log_warning("types/%s.json cannot be written: %s", hash, errno_text(stored));
+	}
+	return r;
 }
 
 static int job_insert(struct spool *s, const char *hash, const char *json, const char *typeset_hash,

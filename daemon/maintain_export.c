@@ -20,6 +20,8 @@ struct export {
 	int manifest;
 	struct buf text; /* of the manifest, not written yet */
 	int64_t n, damaged;
+	struct buf done; /* ids of the pages in the manifest, one after the other; sorted once the database is given up */
+	bool sorted;
 	bool failed; /* of the new folder: no space, ... */
 };
 
@@ -157,6 +159,22 @@ static int add_entry(struct export *x, const struct maintain_page *p, const char
 	return r < 0 || x->text.len < FLUSH_AT ? r : flush(x);
 }
 
+static int by_id(const void *a, const void *b)
+{
+	return memcmp(a, b, PAGE_ID_LENGTH);
+}
+
+/* Damage was met half way: those before it are in the manifest. */
+static bool is_done(struct export *x, const char *id)
+{
+	size_t n = x->done.len / PAGE_ID_LENGTH;
+
+	if (n > 0 && !x->sorted)
+		qsort(x->done.data, n, PAGE_ID_LENGTH, by_id);
+	x->sorted = true;
+	return n > 0 && bsearch(id, x->done.data, n, PAGE_ID_LENGTH, by_id);
+}
+
 static int export_page(struct maintain *m, struct spool *s, const struct maintain_page *p, void *ud)
 {
 	_cleanup_json_ cJSON *results = cJSON_CreateArray();
@@ -165,10 +183,9 @@ static int export_page(struct maintain *m, struct spool *s, const struct maintai
 	char name[PAGE_FILE_SIZE];
 	int r = results ? 0 : -ENOMEM;
 
-	page_file_name(p->id, name);
-	/* Damage was met half way: those before it are in the manifest. */
-	if (m->from_files && x->pages >= 0 && faccessat(x->pages, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (m->from_files && is_done(x, p->id))
 		return 0;
+	page_file_name(p->id, name);
 	if (r >= 0 && x->pages >= 0) {
 		r = export_file(x, s, p, &problem);
 		x->failed |= r < 0;
@@ -177,6 +194,8 @@ static int export_page(struct maintain *m, struct spool *s, const struct maintai
 		r = m->from_files ? result_from_file(x, s, p, results) : results_from_rows(x, s, p, results);
 	if (r >= 0)
 		r = add_entry(x, p, problem, &results);
+	if (r >= 0 && !m->from_files)
+		r = buf_add(&x->done, p->id, PAGE_ID_LENGTH);
 	/* It is in no manifest yet: when its row was damage, it comes again by its file. */
 	if (r < 0 && x->pages >= 0)
 		unlinkat(x->pages, name, 0);
@@ -259,6 +278,7 @@ int maintain_export(struct maintain *m)
 		printf("%lld pages, %lld not whole\n", (long long)x.n, (long long)x.damaged);
 	spool_close(s);
 	buf_free(&x.text);
+	buf_free(&x.done);
 	closep(&x.manifest);
 	closep(&x.pages);
 	closep(&x.results);

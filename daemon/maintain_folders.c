@@ -95,21 +95,29 @@ static int result_file(struct fsck *k, const char *name)
 	return r < 0 ? r : 0;
 }
 
+static const char types_again[] = "the next start writes it from the database";
+
 /* A rebuild finds there what was asked of a page. */
 static int type_file(struct fsck *k, const char *name)
 {
 	char hash[SHA256_HEX_SIZE], got[SHA256_HEX_SIZE];
-	int64_t bytes;
+	int64_t bytes, one;
+	int r;
 
 	if (strlen(name) != SHA256_HEX_SIZE - 1 + 5 || !streq(name + SHA256_HEX_SIZE - 1, ".json")) {
 		found(k, "types", name, "types-foreign", REMEDY_NONE, "is no file of document types", "it stays");
 		return 0;
 	}
 	text_cut(hash, sizeof(hash), name);
-	if (fsck_hash(k->s->types, name, &bytes, got) < 0 || !streq(hash, got))
-		found(k, "types", name, "types-damaged", REMEDY_PERSON, "is not what its name says",
-			"remove it: a start makes it again if the configuration still has these types");
-	return 0;
+	if (fsck_hash(k->s->types, name, &bytes, got) == 0 && streq(hash, got))
+		return 0;
+	r = !k->s->db || k->database_damaged ? 0 : db_get_i64(k->s->db, &one, "SELECT 1 FROM typesets WHERE hash = ?", "s", hash);
+	if (r > 0)
+		found(k, "types", name, "types-damaged", REMEDY_START, "is not what its name says", types_again);
+	else if (r == 0)
+		found(k, "types", name, "types-damaged", REMEDY_PERSON, "is not what its name says, nor are these types in the database",
+			"put it back from a copy: pages that need it are in quarantine/ else; or remove it");
+	return r;
 }
 
 static int quarantined(struct fsck *k, const char *name)
@@ -166,8 +174,8 @@ static int type_rows(struct fsck *k)
 		return r;
 	while ((r = stmt_next(st)) > 0)
 		if (str_format(name, sizeof(name), "%s.json", stmt_text(st, 0)) < 0 || fstatat(k->s->types, name, &f, AT_SYMLINK_NOFOLLOW) < 0)
-			found(k, "types", name, "types-missing", REMEDY_PERSON, "document types in use have no file: a rebuild would lack them",
-				"a start makes it again if the configuration still has these types");
+			found(k, "types", name, "types-missing", REMEDY_START, "document types in use have no file: a rebuild would lack them",
+				types_again);
 	return r;
 }
 

@@ -124,7 +124,10 @@ static int open_database(struct fsck *k)
 	if (fstatat(k->s->dirfd, "damaged", &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		f.code = "damaged-mark";
 		f.what = "the service found the database damaged";
+		if (st.st_size == 0)
+			f.next = "the next start reads all of it, and keeps it if it is sound";
 		fsck_found(k, &f);
+		f = (struct finding){.remedy = REMEDY_START, .subject = "spool.db", .next = rebuilds};
 	}
 	r = db_open_readonly(k->m->directory, &k->s->db, why, sizeof(why));
 	if (r >= 0)

@@ -78,13 +78,16 @@ int spool_walk_slice(struct spool *s, int dirfd, int (*fn)(struct spool *s, cons
 		return r;
 	for (int i = 0; !spool_slice_over(s, i, started_ms); i++) {
 		const char *name = NULL;
+		long at = telldir(c->dir);
 
 		r = walk_name(c, &name);
 		if (r < 0 || !name)
 			return r;
 		r = fn(s, name);
-		if (r < 0)
+		if (r < 0) { /* tried again it is the first */
+			seekdir(c->dir, at);
 			return r;
+		}
 	}
 	return 1;
 }
@@ -417,6 +420,9 @@ static int slice(struct spool *s)
 		break;
 	case PHASE_ATTEMPTS:
 		r = attempts_slice(s);
+		break;
+	case PHASE_TYPES:
+		r = spool_types_restore(s);
 		break;
 	case PHASE_ROWS:
 		r = rows_slice(s);

@@ -22,7 +22,7 @@ struct stamp {
 	enum time_trust trust;
 };
 
-enum reconcile_phase { PHASE_TMP, PHASE_ATTEMPTS, PHASE_ROWS, PHASE_FILES, PHASE_RESULTS, PHASE_COUNT, PHASE_FINISHED };
+enum reconcile_phase { PHASE_TMP, PHASE_ATTEMPTS, PHASE_TYPES, PHASE_ROWS, PHASE_FILES, PHASE_RESULTS, PHASE_COUNT, PHASE_FINISHED };
 
 struct reconcile {
 	enum reconcile_phase phase;
@@ -110,6 +110,8 @@ int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job 
 /* An unreadable job gives one without route and types: that is damage. Negative errno: it could not be read just now. */
 int spool_job_or_unreadable(struct spool *s, int64_t id, const struct spool_job **ret);
 void spool_jobs_free(struct spool *s);
+/* The files in types/ as the database has them: a rebuild needs them. */
+int spool_types_restore(struct spool *s);
 
 /* Recovery says each kind of thing a few times and then only counts. */
 static inline enum log_level spool_log_level(int64_t times)

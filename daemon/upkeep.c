@@ -70,20 +70,20 @@ static int on_turn(sd_event_source *source, void *ud)
 	struct upkeep *u = ud;
 	struct service *s = u->service;
 	const struct keep_options o = {.pages_ms = s->config.keep_pages_ms, .results_ms = s->config.keep_results_ms};
-	int r;
+	int aged, r;
 
 	if (s->stopping)
 		return 0;
-	r = keep_run(s->spool, &o, AGE_BATCH);
-	if (r > 0) {
+	aged = keep_run(s->spool, &o, AGE_BATCH);
+	if (aged > 0) {
 		service_lights(s);
 		return loop_timer(s->event, &u->pause, AGE_PAUSE_MS, on_pause, u);
 	}
 	say_aged(u, false);
-	if (r == 0)
-		r = count_slice(u);
+	r = count_slice(u);
 	if (r > 0)
 		return loop_defer(s->event, &u->turn, SD_EVENT_PRIORITY_IDLE, on_turn, u);
+	r = aged < 0 ? aged : r;
 	if (r < 0 && !u->failed)
 		log_warning("what is old enough cannot be removed, or the spool not be counted: %s; tried again", errno_text(r));
 	u->failed = r < 0;

@@ -207,10 +207,25 @@ static int read_taken(struct fixture *f, struct report *r, struct buf *out)
 	return res;
 }
 
+/* A text that does not end in a NUL where it lies: it is copied when it is looked at. */
+static int read_text(struct fixture *f, struct report *r, struct buf *out)
+{
+	struct stmt *st;
+	int res = db_query(f->spool->db, &st, "SELECT ?", "t", "text that goes on", (size_t)4);
+
+	if (res >= 0)
+		res = stmt_next(st);
+	if (res < 0)
+		return res;
+	res = buf_addf(out, "%s\n", stmt_text(st, 0));
+	stmt_done(st);
+	return res;
+}
+
 static int read_all(struct fixture *f, struct report *r, struct buf *out)
 {
 	static int (*const fn[])(struct fixture *f, struct report *r, struct buf *out) = {
-		read_sums, read_room, read_lists, read_page, read_gone, read_json, read_due, read_taken};
+		read_sums, read_room, read_lists, read_page, read_gone, read_json, read_due, read_taken, read_text};
 	int res = 0;
 
 	for (size_t i = 0; res >= 0 && i < ARRAY_SIZE(fn); i++)

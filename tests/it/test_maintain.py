@@ -179,6 +179,37 @@ def test_fsck_finds_each_thing():
             assert tree(s.spool) == before, code
 
 
+def test_fsck_says_what_the_next_start_does():
+    with stopped_spool() as s:
+        types = s.spool + "/types/" + os.listdir(s.spool + "/types")[0]
+        with open(types, "rb") as f:
+            whole = f.read()
+        for damage in (lambda: os.truncate(types, 5), lambda: os.unlink(types), lambda: (os.unlink(types), os.mkdir(types))):
+            damage()
+            found = s.fsck()
+            assert found and all(f["remedy"] == "start" and "writes it from the database" in f["next"] for f in found), found
+            s.start()
+            s.wait(lambda: os.path.isfile(types) and os.path.getsize(types) == len(whole))
+            s.stop()
+            with open(types, "rb") as f:
+                assert f.read() == whole
+            assert s.fsck() == []
+        with open(s.spool + "/damaged", "wb"):
+            pass
+        assert ["keeps it if it is sound" in f["next"] for f in s.fsck()] == [True]
+        s.start()
+        s.stop()
+        assert s.fsck() == [] and not [n for n in os.listdir(s.spool + "/quarantine") if n.startswith("spool.db")]
+        with open(s.spool + "/damaged", "wb") as f:
+            f.write(b"asked for")
+        assert ["sets it aside" in f["next"] for f in s.fsck()] == [True]
+    with stopped_spool() as s:
+        name = "/types/" + "0" * 64 + ".json"
+        with open(s.spool + name, "wb") as f:
+            f.write(b"x")
+        assert [(f["finding"], f["remedy"]) for f in s.fsck()] == [("types-damaged", "person")]
+
+
 def test_fsck_survives_every_damaged_page_of_the_database():
     with stopped_spool() as s:
         with open(s.spool + "/spool.db", "rb") as f:
@@ -270,6 +301,31 @@ def test_export_of_damage():
         r = s.spool_verb("export", s.folder + "/three")
         assert r.returncode == 1, r
         check_export(s, s.folder + "/three", database=False)
+
+
+def test_export_lists_each_page_once():
+    """Damage may be met between any two pages."""
+    with stopped_spool() as s:
+        for i in range(1, len(Template.ids)):
+            # Of this page's result the text is where nothing else is, and cannot be read.
+            edit(s, "UPDATE results SET raw = '%s' WHERE page = %d" % ("x" * 9000, i + 1))
+        with open(s.spool + "/spool.db", "rb") as f:
+            whole = f.read()
+        halfway = 0
+        for at in range(4096, len(whole), 4096):
+            with open(s.spool + "/spool.db", "wb") as f:
+                f.write(whole[:at] + b"\xa5" * 4096 + whole[at + 4096:])
+            for args in ((), ("--results-only",)):
+                dest = s.folder + "/%d-%d" % (at, len(args))
+                r = s.spool_verb("export", dest, *args)
+                if not os.path.exists(dest + "/manifest.json"):
+                    assert r.returncode == 2, (at, r)
+                    continue
+                with open(dest + "/manifest.json", encoding="utf-8") as f:
+                    m = json.load(f)
+                assert sorted(p["page"] for p in m["pages"]) == sorted(Template.ids), (at, args, m)
+                halfway += not m["database"] and any(p.get("state") for p in m["pages"])
+        assert halfway, "damage was always met at once"
 
 
 # ---- rebuild, quarantine ------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ TEST(types_are_written_again)
 {
 	static const char *const wrong[] = {"", "x"};
 	_cleanup_buf_ struct buf was = {}, is = {};
-	char name[SHA256_HEX_SIZE + 8];
+	char name[SHA256_HEX_SIZE + 8], path[256];
 	struct fixture f;
 
 	fixture_begin(&f);
@@ -107,6 +107,33 @@ TEST(types_are_written_again)
 		CHECK_INT(file_read(f.spool->types, name, 1 << 20, &is), 0);
 		CHECK_STR(buf_str(&is), buf_str(&was));
 	}
+	fixture_path(path, "types", name, "");
+	CHECK_INT(unlink(path), 0);
+	CHECK_INT(mkdir(path, 0750), 0);
+	fixture_reopen(&f);
+	CHECK_INT(file_read(f.spool->types, name, 1 << 20, &is), 0);
+	CHECK_STR(buf_str(&is), buf_str(&was));
+	CHECK_INT(fixture_files("quarantine"), 2);
+	fixture_end(&f);
+}
+
+/* Of the database, when nothing is asked for: but not from a row that is damaged. */
+TEST(types_are_written_by_recovery)
+{
+	char name[SHA256_HEX_SIZE + 8], path[256];
+	struct fixture f;
+
+	fixture_begin(&f);
+	str_format(name, sizeof(name), "%.64s.json", strstr(f.job->json, "\"typeset\":\"") + strlen("\"typeset\":\""));
+	fixture_path(path, "types", name, "");
+	CHECK_INT(unlink(path), 0);
+	fixture_reconcile(&f);
+	CHECK(fixture_exists("types", name, ""));
+	CHECK_INT(unlink(path), 0);
+	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE typesets SET json = 'x' || json", ""), 0);
+	f.spool->reconcile.phase = PHASE_TMP;
+	fixture_reconcile(&f);
+	CHECK(!fixture_exists("types", name, ""));
 	fixture_end(&f);
 }
 

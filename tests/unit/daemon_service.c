@@ -3,6 +3,7 @@
 
 #include "daemon/config.h"
 #include "daemon/service.h"
+#include "daemon/upkeep.h"
 #include "tests/unit/daemon_fixture.h"
 
 #define STOP_TIMEOUT_S 60
@@ -155,5 +156,58 @@ TEST(damaged_database_ends_the_service_and_the_next_start_rebuilds)
 	CHECK_INT(spool_counts(s->spool, &n), 0);
 	CHECK_INT(n.held, 0);
 	CHECK_INT(n.queued, 1);
+	service_end(s);
+}
+
+/* ---- upkeep ---------------------------------------------------------------------------------------------- */
+
+/* Hours pass between any two looks. */
+static int64_t hours_pass(void *ud)
+{
+	return *(int64_t *)ud += 2 * INT64_C(3600000);
+}
+
+static int64_t any_time(void *ud)
+{
+	return FIXTURE_NOW;
+}
+
+static bool never(void *ud)
+{
+	return false;
+}
+
+/* Recovery has ended: from here on what page files take is wrong, and so is the keep clock. */
+static int on_recovered(sd_event_source *source, void *ud)
+{
+	static const struct clock_ops ops = {hours_pass, any_time, never};
+	static int64_t now;
+	struct service *s = ud;
+	sd_event_source *idle;
+
+	CHECK_INT(spool_meta_set(s->spool, "keep_ms", "99999999999999999"), 0);
+	CHECK_INT(clock_new(&ops, &now, &s->clock), 0);
+	s->spool->pages_bytes = 77;
+	upkeep_recovered(s->upkeep);
+	CHECK(sd_event_add_defer(s->event, &idle, on_idle, s) >= 0);
+	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
+	return sd_event_source_set_floating(idle, true);
+}
+
+TEST(a_keep_clock_out_of_range_does_not_stop_the_count)
+{
+	struct service *s = service_new();
+	struct clock *clock = s->clock, *fake;
+	sd_event_source *idle = NULL;
+
+	CHECK(sd_event_add_defer(s->event, &idle, on_recovered, s) >= 0);
+	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
+	CHECK_INT(service_run(s), 0);
+	sd_event_source_disable_unref(idle);
+	fake = s->clock;
+	s->clock = clock;
+	CHECK(fake != clock);
+	clock_free(fake);
+	CHECK_INT(s->spool->pages_bytes, 0);
 	service_end(s);
 }
