@@ -88,7 +88,7 @@ check-full-only:
 	$(Q)FULL=1 CASES=100000 tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(SIGNER_SUITES)
 
 # Which lines and branches of the spool, ledger and courier files the suites reach: tests/tools/coverage.py says how much is enough.
-COVERAGE_TESTS = $(UNIT_TESTS:$(O)/%=build/$(ARCH)-cov/%) build/$(ARCH)-cov/tests/sequence build/$(ARCH)-cov/sim/sim $(IT_SUITES) $(CRASH_SUITES)
+COVERAGE_TESTS = $(UNIT_TESTS:$(O)/%=build/$(ARCH)-cov/%) build/$(ARCH)-cov/tests/sequence build/$(ARCH)-cov/sim/sim $(IT_SUITES) $(CRASH_SUITES) $(SIM_SUITES)
 coverage:
 	$(Q)$(MAKE) --no-print-directory VARIANT=cov all tests sequence sim-program
 	$(Q)find build/$(ARCH)-cov -name '*.gcda' -delete

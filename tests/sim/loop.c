@@ -178,12 +178,14 @@ bool hiccups_arm(bool on)
 	return was;
 }
 
-static bool hiccup(void)
+static bool hiccup(bool memory)
 {
-	if (!armed || !world || world->hiccup == 0 || --world->hiccup > 0)
+	if (!armed || !world || world->hiccup_memory != memory || world->hiccup == 0 || --world->hiccup > 0)
 		return false;
 	hiccups_arm(false); /* the log is not part of it */
 	sim_log("a hiccup");
+	for (int i = 0; i < SIM_BACKENDS; i++)
+		world->backends[i].fair_since_t = world->t;
 	hiccups_arm(true);
 	return true;
 }
@@ -196,7 +198,34 @@ int sqlite3_step(sqlite3_stmt *st)
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
 	/* A rollback ends no less than SQLite has ended by itself. */
-	if (armed && !starts_with(sqlite3_sql(st), "ROLLBACK") && hiccup())
+	if (armed && !starts_with(sqlite3_sql(st), "ROLLBACK") && hiccup(false))
 		return errors[world->t % (int64_t)ARRAY_SIZE(errors)];
 	return real(st);
+}
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+
+static bool no_memory(void)
+{
+	if (!hiccup(true))
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *malloc(size_t size)
+{
+	return no_memory() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return no_memory() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+	return no_memory() ? NULL : __libc_realloc(p, size);
 }

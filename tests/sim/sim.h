@@ -85,7 +85,8 @@ struct world {
 	/* storage */
 	int disk_errno;      /* what writing gives; 0: it works */
 	int64_t disk_until_t;
-	int hiccup;          /* so many calls on, one step of SQLite fails; 0: no */
+	int hiccup;          /* so many calls on, one step of SQLite or one allocation fails; 0: no */
+	bool hiccup_memory;  /* an allocation */
 	int kill_at_write;   /* this many writes or syncs on, the life ends; 0: no */
 	/* what was promised */
 	int64_t accepted;

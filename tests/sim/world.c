@@ -219,9 +219,12 @@ static void change_disk(void)
 static void begin_hiccup(void)
 {
 	world->hiccup = (int)sim_between(1, sim_chance(50) ? 10 : 100);
+	world->hiccup_memory = world->hiccup % 2;
+	if (world->hiccup_memory)
+		world->hiccup *= 8; /* there are as many more of them */
 	for (int i = 0; i < SIM_BACKENDS; i++)
 		world->backends[i].fair_since_t = world->t;
-	sim_log("a hiccup %d calls on", world->hiccup);
+	sim_log("a hiccup %d %s on", world->hiccup, world->hiccup_memory ? "allocations" : "steps");
 }
 
 /* The rebuild's mark; and a person's word some time later. */

@@ -209,6 +209,22 @@ TEST(reason_for_a_person_is_cut_to_fit)
 	rig_end();
 }
 
+/* What has no reason is told without one. */
+TEST(end_without_a_reason)
+{
+	int64_t seq = begin_sent(RIG_SYDNEY);
+
+	answers_as_said("sydney", PAGE_RETRY, BACKEND_OK, false);
+	said.reason[0] = said.message[0] = 0;
+	rig_reply_with(200, "");
+	CHECK_INT(rig.events[EVENT_ATTEMPT_ENDED], 1);
+	CHECK_STR(rig.reason, "");
+	CHECK(strstr(rig.logged, "retry"));
+	CHECK(!strstr(rig.logged, "retry:"));
+	CHECK_INT(rig_row(seq).tries, 1);
+	rig_end();
+}
+
 TEST(reason_for_a_person_counts_attempts)
 {
 	int64_t seq = begin_sent(RIG_SYDNEY);
