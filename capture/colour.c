@@ -45,6 +45,18 @@ void colour_flatten(uint8_t *row, size_t n, unsigned int channels)
 	}
 }
 
+void colour_cmyk_to_rgb(uint8_t *row, size_t n, bool inverted)
+{
+	uint8_t flip = inverted ? 0 : 255; /* makes them light that is left: 255 is paper */
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned int k = row[4 * i + 3] ^ flip;
+
+		for (unsigned int c = 0; c < 3; c++)
+			row[3 * i + c] = (uint8_t)(((row[4 * i + c] ^ flip) * k + 127) / 255);
+	}
+}
+
 /* 255/219 and 255/224 in units of 1/8192: exact at both ends and right to half a step between. */
 static inline uint8_t expand_luma(uint8_t v)
 {

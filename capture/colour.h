@@ -9,6 +9,8 @@ void colour_rgb_to_planes(const uint8_t *rgb, size_t n, uint8_t *y, uint8_t *cb,
 void colour_flatten(uint8_t *row, size_t n, unsigned int channels);
 /* The same of B, G, R. */
 void colour_bgr_to_planes(const uint8_t *bgr, size_t n, uint8_t *y, uint8_t *cb, uint8_t *cr);
+/* n pixels of C, M, Y, K to R, G, B, in place, closing up. 0 is no ink, or if `inverted` 255 is. */
+void colour_cmyk_to_rgb(uint8_t *row, size_t n, bool inverted);
 
 /* Below, limited range (16-235, 16-240) is expanded unless `full_range`; n is even where chroma is shared. */
 /* n pixels of Y0 Cb Y1 Cr. */

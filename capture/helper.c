@@ -223,6 +223,7 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 	struct request q = {
 		.convert = CONVERT_OPTIONS_DEFAULT, .name = "page", .has_payload = head->bytes > 0};
 	int64_t max_side = q.convert.max_side, quality = q.convert.quality, rotate = 0;
+	int64_t max_pixels = (int64_t)q.convert.limits.max_pixels;
 
 	if (!head->type || !streq(head->type, "request"))
 		*bad = "the first frame must be of type \"request\"";
@@ -233,6 +234,8 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "verb, source, controls or name is too long";
 	else if (get_range(head->head, "max_side", MAX_SIDE_MIN, MAX_SIDE_MAX, &max_side) < 0)
 		*bad = "max_side must be a number from 16 to 16384";
+	else if (get_range(head->head, "max_pixels", 1, UINT32_MAX, &max_pixels) < 0)
+		*bad = "max_pixels must be a number from 1 to 4294967295";
 	else if (get_range(head->head, "quality", 1, 100, &quality) < 0)
 		*bad = "quality must be a number from 1 to 100";
 	else if (get_range(head->head, "rotate", 0, 270, &rotate) < 0 || rotate % 90)
@@ -254,6 +257,7 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 	q.convert.max_side = (uint32_t)max_side;
 	q.convert.quality = (int)quality;
 	q.convert.rotate = (unsigned int)rotate / 90;
+	q.convert.limits.max_pixels = (uint64_t)max_pixels;
 	*ret = q;
 	return 0;
 }

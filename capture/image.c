@@ -40,8 +40,8 @@ int image_check_size(uint64_t width, uint64_t height, const struct image_limits 
 	if (width <= IMAGE_SIDE_MAX && height <= IMAGE_SIDE_MAX && width * height <= limits->max_pixels)
 		return 0;
 	return reject_set(why, REJECT_TOO_LARGE,
-		"%" PRIu64 "x%" PRIu64 " pixels; at most %" PRIu64 " million and %d a side are taken", width,
-		height, limits->max_pixels / 1000000, IMAGE_SIDE_MAX);
+		"%" PRIu64 "x%" PRIu64 " pixels; at most %" PRIu64 ", and %d a side, are taken", width, height,
+		limits->max_pixels, IMAGE_SIDE_MAX);
 }
 
 static int not_ours(const uint8_t *p, size_t len, struct reject *why)

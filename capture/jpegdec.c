@@ -1,6 +1,6 @@
 /*
  * JPEG to planes with libjpeg's scaled inverse DCT and raw output: chroma is never made larger and colours
- * are never converted, but for the rare JPEG that stores RGB.
+ * are never converted, but for the rare JPEG that stores RGB or the inks of a print.
  */
 #include "capture/colour.h"
 #include "capture/exif.h"
@@ -25,9 +25,9 @@ struct jpegdec {
 	struct image_limits limits;
 	uint8_t *exif; /* owned while its marker is read */
 	bool exif_seen;
-	bool rgb;                      /* stored as RGB: scanlines, not raw planes */
+	unsigned int channels; /* of scanlines: 3 stored as RGB, 4 as inks (CMYK, YCCK); 0: raw planes */
 	uint8_t *pixels[IMAGE_PLANES]; /* owned: one band of each plane */
-	uint8_t *scanline;             /* owned: one row of RGB */
+	uint8_t *scanline;             /* owned: one row */
 	JSAMPROW rows[IMAGE_PLANES][BAND_ROWS];
 	uint32_t done[IMAGE_PLANES]; /* rows given */
 	int size[IMAGE_PLANES];      /* of the inverse DCT that we want; 0: libjpeg's choice */
@@ -141,23 +141,24 @@ static int check_header(struct jpegdec *d, struct reject *why)
 
 	if (r < 0)
 		return r;
+	if (c->data_precision != 8) /* later versions of libjpeg read others, by other calls */
+		return reject_set(why, REJECT_UNSUPPORTED,
+			"only JPEG with 8 bits a sample is taken; save as an ordinary JPEG");
 	if (c->arith_code)
 		return reject_set(
 			why, REJECT_UNSUPPORTED, "arithmetic coding is not taken; save as an ordinary JPEG");
-	if (c->jpeg_color_space == JCS_CMYK || c->jpeg_color_space == JCS_YCCK)
-		return reject_set(why, REJECT_UNSUPPORTED, "CMYK colours are not taken; save as RGB or grey");
-	if (c->jpeg_color_space != JCS_GRAYSCALE && c->jpeg_color_space != JCS_YCbCr &&
-		c->jpeg_color_space != JCS_RGB)
+	if (c->jpeg_color_space == JCS_UNKNOWN)
 		return reject_set(
 			why, REJECT_UNSUPPORTED, "%d colour components are not taken", c->num_components);
 	if (jpeg_has_multiple_scans(c) && coefficient_bytes(c) > d->limits.max_memory)
 		return reject_set(why, REJECT_TOO_LARGE,
 			"a progressive JPEG of this size needs %" PRIu64 " MiB; at most %" PRIu64
 			" are given",
-			coefficient_bytes(c) >> 20, d->limits.max_memory >> 20);
+			(coefficient_bytes(c) >> 20) + 1, d->limits.max_memory >> 20);
 	d->image.width = c->image_width;
 	d->image.height = c->image_height;
-	d->rgb = c->jpeg_color_space == JCS_RGB;
+	if (c->jpeg_color_space != JCS_GRAYSCALE && c->jpeg_color_space != JCS_YCbCr)
+		d->channels = c->jpeg_color_space == JCS_RGB ? 3 : 4;
 	d->image.n_planes = c->jpeg_color_space == JCS_GRAYSCALE ? 1 : 3;
 	return 0;
 }
@@ -222,7 +223,7 @@ static int setup_raw(struct jpegdec *d)
 	return 0;
 }
 
-static int setup_rgb(struct jpegdec *d)
+static int setup_scanlines(struct jpegdec *d)
 {
 	for (unsigned int p = 0; p < IMAGE_PLANES; p++) {
 		int r = alloc_plane(d, p, d->c.output_width, 1);
@@ -236,7 +237,7 @@ static int setup_rgb(struct jpegdec *d)
 			.sy = (double)d->c.scale_num / d->c.scale_denom,
 		};
 	}
-	d->scanline = malloc((size_t)d->c.output_width * 3);
+	d->scanline = malloc((size_t)d->c.output_width * d->channels);
 	return d->scanline ? 0 : -ENOMEM;
 }
 
@@ -295,15 +296,15 @@ static int jpegdec_start(struct image *im, unsigned int eighths, struct reject *
 		return jpeg_trouble_verdict(&d->trouble, why);
 	d->c.scale_num = eighths;
 	d->c.scale_denom = 8;
-	d->c.raw_data_out = !d->rgb;
-	d->c.out_color_space = d->rgb ? JCS_RGB : d->c.jpeg_color_space;
+	d->c.raw_data_out = d->channels == 0;
+	d->c.out_color_space = d->channels == 0 ? d->c.jpeg_color_space : d->channels == 3 ? JCS_RGB : JCS_CMYK;
 	if (d->c.raw_data_out)
 		start_raw(d);
 	else
 		jpeg_start_decompress(&d->c);
 	if (d->trouble.bad)
 		return jpeg_trouble_verdict(&d->trouble, why);
-	return d->rgb ? setup_rgb(d) : setup_raw(d);
+	return d->channels ? setup_scanlines(d) : setup_raw(d);
 }
 
 /* ---- bands --------------------------------------------------------------------------------------- */
@@ -314,9 +315,12 @@ static int finish(struct jpegdec *d, struct reject *why)
 	return d->trouble.bad ? jpeg_trouble_verdict(&d->trouble, why) : 0;
 }
 
-static void read_rgb(struct jpegdec *d)
+static void read_scanline(struct jpegdec *d)
 {
 	jpeg_read_scanlines(&d->c, &d->scanline, 1);
+	/* Whoever writes Adobe's marker stores inks as Adobe does: 255 is none. */
+	if (d->channels == 4)
+		colour_cmyk_to_rgb(d->scanline, d->c.output_width, d->c.saw_Adobe_marker);
 	colour_rgb_to_planes(d->scanline, d->c.output_width, d->rows[0][0], d->rows[1][0], d->rows[2][0]);
 }
 
@@ -335,15 +339,15 @@ static int jpegdec_next(struct image *im, struct image_band *ret, struct reject 
 		return jpeg_trouble_verdict(&d->trouble, why);
 	if (d->c.output_scanline >= d->c.output_height)
 		return finish(d, why);
-	if (d->rgb)
-		read_rgb(d);
+	if (d->channels)
+		read_scanline(d);
 	else
 		read_raw(d);
 	if (d->trouble.bad)
 		return jpeg_trouble_verdict(&d->trouble, why);
 	for (unsigned int p = 0; p < im->n_planes; p++) {
 		const jpeg_component_info *comp = &d->c.comp_info[p];
-		uint32_t rows = d->rgb ? 1 : (uint32_t)(comp->v_samp_factor * comp->DCT_scaled_size);
+		uint32_t rows = d->channels ? 1 : (uint32_t)(comp->v_samp_factor * comp->DCT_scaled_size);
 
 		ret->rows[p] = (const uint8_t *const *)d->rows[p];
 		ret->n[p] = MIN(rows, im->plane[p].height - d->done[p]);

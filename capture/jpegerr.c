@@ -4,43 +4,49 @@
 
 #include "capture/image.h"
 
-/* The rest is damage. */
+/* The rest is damage. Without a text of ours it is libjpeg's. */
 static const struct {
 	int code;
 	enum reject_reason reason;
+	const char *text;
 } reasons[] = {
-	{JERR_NO_SOI, REJECT_NOT_AN_IMAGE},
-	{JERR_INPUT_EOF, REJECT_TRUNCATED},
-	{JERR_INPUT_EMPTY, REJECT_EMPTY},
-	{JERR_SOF_UNSUPPORTED, REJECT_UNSUPPORTED},
-	{JERR_BAD_PRECISION, REJECT_UNSUPPORTED},
-	{JERR_ARITH_NOTIMPL, REJECT_UNSUPPORTED},
-	{JERR_NOT_COMPILED, REJECT_UNSUPPORTED},
-	{JERR_NOTIMPL, REJECT_UNSUPPORTED},
-	{JERR_COMPONENT_COUNT, REJECT_UNSUPPORTED},
-	{JERR_CONVERSION_NOTIMPL, REJECT_UNSUPPORTED},
-	{JERR_CCIR601_NOTIMPL, REJECT_UNSUPPORTED},
-	{JERR_FRACT_SAMPLE_NOTIMPL, REJECT_UNSUPPORTED},
-	{JERR_IMAGE_TOO_BIG, REJECT_TOO_LARGE},
-	{JERR_OUT_OF_MEMORY, REJECT_TOO_LARGE},
-	{JERR_NO_BACKING_STORE, REJECT_TOO_LARGE},
-	{JWRN_JPEG_EOF, REJECT_TRUNCATED},
-	{JWRN_HIT_MARKER, REJECT_TRUNCATED},
+	{JERR_NO_SOI, REJECT_NOT_AN_IMAGE, NULL},
+	{JERR_INPUT_EOF, REJECT_TRUNCATED, NULL},
+	{JERR_INPUT_EMPTY, REJECT_EMPTY, NULL},
+	{JERR_SOF_UNSUPPORTED, REJECT_UNSUPPORTED,
+		"lossless and hierarchical JPEG is not taken; save as an ordinary JPEG"},
+	{JERR_BAD_PRECISION, REJECT_UNSUPPORTED,
+		"only JPEG with 8 bits a sample is taken; save as an ordinary JPEG"},
+	{JERR_ARITH_NOTIMPL, REJECT_UNSUPPORTED, NULL},
+	{JERR_NOT_COMPILED, REJECT_UNSUPPORTED, NULL},
+	{JERR_NOTIMPL, REJECT_UNSUPPORTED, NULL},
+	{JERR_COMPONENT_COUNT, REJECT_UNSUPPORTED, NULL},
+	{JERR_CONVERSION_NOTIMPL, REJECT_UNSUPPORTED, NULL},
+	{JERR_CCIR601_NOTIMPL, REJECT_UNSUPPORTED, NULL},
+	{JERR_FRACT_SAMPLE_NOTIMPL, REJECT_UNSUPPORTED, NULL},
+	{JERR_IMAGE_TOO_BIG, REJECT_TOO_LARGE, NULL},
+	{JERR_OUT_OF_MEMORY, REJECT_TOO_LARGE, NULL},
+	{JERR_NO_BACKING_STORE, REJECT_TOO_LARGE, NULL},
+	{JWRN_JPEG_EOF, REJECT_TRUNCATED, NULL},
+	{JWRN_HIT_MARKER, REJECT_TRUNCATED, NULL},
 };
 
 static void note(j_common_ptr c)
 {
 	struct jpeg_trouble *t = (struct jpeg_trouble *)c->err;
 	enum reject_reason reason = REJECT_DAMAGED;
+	const char *ours = NULL;
 	char text[JMSG_LENGTH_MAX];
 
 	if (t->bad)
 		return; /* the first one says most */
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-		if (reasons[i].code == c->err->msg_code)
+		if (reasons[i].code == c->err->msg_code) {
 			reason = reasons[i].reason;
+			ours = reasons[i].text;
+		}
 	c->err->format_message(c, text);
-	reject_set(&t->why, reason, "%s", text);
+	reject_set(&t->why, reason, "%s", ours ? ours : text);
 	t->bad = true;
 }
 

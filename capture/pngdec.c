@@ -127,7 +127,7 @@ static int read_whole(struct pngdec *d, struct reject *why)
 	if (need > d->limits.max_memory)
 		return reject_set(why, REJECT_TOO_LARGE,
 			"an interlaced PNG of this size needs %" PRIu64 " MiB; at most %" PRIu64 " are given",
-			need >> 20, d->limits.max_memory >> 20);
+			(need >> 20) + 1, d->limits.max_memory >> 20);
 	d->whole = calloc(d->image.height, d->row_bytes);
 	if (!d->whole)
 		return -ENOMEM;

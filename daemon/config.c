@@ -144,6 +144,8 @@ static const struct ini_key keys[] = {
 		"The camera stays on for so long after a scan, so that the next one is quicker; up to 10min, 0: not."},
 	{"Capture", "MaxSide", NUMBER(config, max_side, 256, 8192), "2048",
 		"Longest side of a page in pixels, 256 to 8192; smaller pages are never enlarged."},
+	{"Capture", "MaxPixels", NUMBER(config, max_pixels, 1000000, 4000000000), "120000000",
+		"Pictures of more pixels are rejected, by their header; 1000000 to 4000000000."},
 	{"Capture", "Quality", NUMBER(config, quality, 30, 100), "85", "JPEG quality, 30 to 100."},
 	{"Capture", "Rotate", ini_parse_choice, offsetof(struct config, rotate), CHOICE(rotate_names), "exif",
 		"Degrees clockwise by which pages of Source= are turned, on top of their EXIF orientation: exif (0), 90, 180, 270."},

@@ -68,7 +68,7 @@ struct config {
 	char source[PATH_SIZE];    /* default source: "v4l2:auto", "replay:/dir" */
 	char controls[512];        /* of a camera: "name=value name=value" */
 	int64_t keep_warm_ms;      /* the camera stays on for the next scan; 0: not */
-	int64_t max_side, quality, helper_timeout_ms;
+	int64_t max_side, max_pixels, quality, helper_timeout_ms;
 	int rotate;  /* quarters clockwise of pages from `source`, modulo 4 */
 	bool square; /* pages are laid straight */
 	char type[33];             /* default type: "auto" */

@@ -180,6 +180,8 @@ static int make_request(const struct intake_run *r, cJSON *head)
 	if (e >= 0)
 		e = add_sense(c, head);
 	if (e >= 0)
+		e = json_add_i64(head, "max_pixels", c->max_pixels);
+	if (e >= 0)
 		e = json_add_i64(head, "quality", c->quality);
 	if (e >= 0 && r->source)
 		e = json_add_i64(head, "rotate", c->rotate % 4 * 90);

@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import jsonschema
+from PIL import Image
 
 import suite
 from service import ROOT, Service, sample, truth
@@ -71,6 +72,17 @@ def test_bad_input_is_named_and_others_go_on():
         assert len(pages) == 1 and list(pages.values())[0]["name"] == "receipt-2.jpg", (pages, lines)
         s.wait(lambda: s.call("Status")["counts"]["undelivered"] == 0)  # an export passes through tmp/ too
         assert os.listdir(s.spool + "/tmp") == []
+
+
+def test_max_pixels_reaches_the_helper():
+    """A page of 8.7 million pixels and one of 4 million."""
+    with Service({"Capture": {"MaxPixels": "5000000"}}) as s:
+        small = os.path.join(s.folder, "small.jpg")
+        with Image.open(sample("receipt-2")) as page:
+            page.resize((1680, 2376)).save(small)
+        r = ctl(s, "extract", "--json", sample("receipt-2"), small)
+        assert r.returncode == 1 and "at most 5000000" in r.stdout + r.stderr, r
+        assert [p["name"] for p in s.pages().values()] == ["small.jpg"], s.pages()
 
 
 def test_wrong_calls_get_clear_errors():

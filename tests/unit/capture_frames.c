@@ -268,6 +268,27 @@ TEST(transcode_a_payload)
 	CHECK(near_colour(pic_at(&out, 50, 40), corner_colours[1], 10));
 }
 
+TEST(the_request_bounds_the_pixels)
+{
+	_cleanup_pic_ struct pic in = pic_corners(400, 300);
+	_cleanup_buf_ struct buf jpeg = {};
+	char line[256];
+
+	make_jpeg(&in, (struct jpeg_make){}, &jpeg);
+	for (unsigned int more = 0; more <= 1; more++) {
+		_cleanup_answer_ struct answer a = {};
+
+		str_format(line, sizeof(line),
+			"{\"type\":\"request\",\"verb\":\"transcode\",\"max_pixels\":%u,\"bytes\":%zu}\n", 119999 + more,
+			jpeg.len);
+		ask(line, -1, &jpeg, &a);
+		CHECK(a.ok);
+		CHECK_INT(a.pages, more);
+		if (!more)
+			CHECK_STR(a.reason, "too-large");
+	}
+}
+
 /* A payload that is no picture is read to its end all the same, so that the connection is not reset under the
  * answer. */
 TEST(a_bad_payload_is_drained)
@@ -342,6 +363,7 @@ TEST(bad_requests)
 		"{\"type\":\"request\",\"verb\":\"scan\",\"source\":\"replay:/\",\"max_side\":0}\n",
 		"{\"type\":\"request\",\"verb\":\"scan\",\"source\":\"replay:/\",\"max_side\":\"big\"}\n",
 		"{\"type\":\"request\",\"verb\":\"scan\",\"source\":\"replay:/\",\"quality\":101}\n",
+		"{\"type\":\"request\",\"verb\":\"scan\",\"source\":\"replay:/\",\"max_pixels\":0}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3]}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,-4]}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4.5]}\n",

@@ -369,23 +369,6 @@ TEST(too_large_from_the_header)
 	check_rejected(progressive.data, progressive.len, "too-large");
 }
 
-TEST(what_we_do_not_take)
-{
-	_cleanup_pic_ struct pic cmyk = pic_page(64, 64, 4), in = pic_page(64, 64, 3);
-	_cleanup_buf_ struct buf a = {}, b = {}, c = {};
-	uint8_t *sof;
-
-	make_jpeg(&cmyk, (struct jpeg_make){.cmyk = true}, &a);
-	check_rejected(a.data, a.len, "unsupported");
-	make_jpeg(&in, (struct jpeg_make){.arithmetic = true}, &b);
-	check_rejected(b.data, b.len, "unsupported");
-	make_jpeg(&in, (struct jpeg_make){}, &c);
-	sof = memmem(c.data, c.len, "\xff\xc0\0\x11", 4);
-	CHECK(sof);
-	sof[4] = 12; /* bits a sample */
-	check_rejected(c.data, c.len, "unsupported");
-}
-
 /* Progressive scans of one coefficient each: legal, small, and each costs a pass over the whole picture. */
 TEST(too_many_scans)
 {

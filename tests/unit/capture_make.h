@@ -74,8 +74,13 @@ static inline struct pic pic_page(uint32_t w, uint32_t h, unsigned int ch)
 struct jpeg_make {
 	int h, v; /* luma sampling; 0: 1x1 */
 	int quality;
+	int chroma[2][2]; /* sampling of Cb and of Cr; 0: 1x1 */
 	bool progressive, rgb, cmyk, arithmetic;
-	int restart;
+	bool ycck;     /* cmyk, stored as YCCK */
+	bool unknown;  /* components without a meaning */
+	bool no_adobe; /* without Adobe's marker */
+	bool scans;    /* baseline, a scan for each component */
+	int restart, restart_blocks;
 	unsigned int orientation; /* 0: no EXIF */
 };
 
@@ -92,6 +97,7 @@ static inline size_t make_exif(uint8_t out[40], unsigned int orientation)
 
 static inline void make_jpeg(const struct pic *p, struct jpeg_make o, struct buf *out)
 {
+	static const jpeg_scan_info apart[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
 	struct jpeg_compress_struct c;
 	struct jpeg_error_mgr err;
 	unsigned char *data = NULL;
@@ -104,14 +110,31 @@ static inline void make_jpeg(const struct pic *p, struct jpeg_make o, struct buf
 	c.image_width = p->w;
 	c.image_height = p->h;
 	c.input_components = (int)p->ch;
-	c.in_color_space = o.cmyk ? JCS_CMYK : p->ch == 1 ? JCS_GRAYSCALE : JCS_RGB;
+	c.in_color_space = o.unknown ? JCS_UNKNOWN : o.cmyk ? JCS_CMYK : p->ch == 1 ? JCS_GRAYSCALE : JCS_RGB;
 	jpeg_set_defaults(&c);
-	if (o.rgb)
-		jpeg_set_colorspace(&c, JCS_RGB);
+	if (o.rgb || o.ycck)
+		jpeg_set_colorspace(&c, o.rgb ? JCS_RGB : JCS_YCCK);
+	if (o.no_adobe)
+		c.write_Adobe_marker = FALSE;
 	jpeg_set_quality(&c, o.quality ? o.quality : 95, TRUE);
 	c.comp_info[0].h_samp_factor = o.h ? o.h : 1;
 	c.comp_info[0].v_samp_factor = o.v ? o.v : 1;
+	for (int i = 1; i < c.num_components && i < 3; i++) {
+		if (o.chroma[i - 1][0])
+			c.comp_info[i].h_samp_factor = o.chroma[i - 1][0];
+		if (o.chroma[i - 1][1])
+			c.comp_info[i].v_samp_factor = o.chroma[i - 1][1];
+	}
+	if (o.scans) {
+		c.scan_info = apart;
+		c.num_scans = c.num_components;
+	}
+	if (o.ycck) { /* K is as fine as Y */
+		c.comp_info[3].h_samp_factor = c.comp_info[0].h_samp_factor;
+		c.comp_info[3].v_samp_factor = c.comp_info[0].v_samp_factor;
+	}
 	c.restart_in_rows = o.restart;
+	c.restart_interval = (unsigned int)o.restart_blocks;
 	c.arith_code = o.arithmetic;
 	if (o.progressive)
 		jpeg_simple_progression(&c);

@@ -148,12 +148,99 @@ TEST(too_large_from_the_header)
 	check_rejected(png.data, png.len, "damaged");
 }
 
+/* An interlaced picture is held whole: 3 bytes a pixel in colour, 8 bits deep after reading. */
 TEST(interlaced_is_bounded)
 {
-	size_t stride = 7000 * 3;
-	_cleanup_free_ uint8_t *rows = calloc(6000, stride);
-	_cleanup_buf_ struct buf png = {};
+	_cleanup_pic_ struct pic in = pic_page(61, 47, 3);
 
-	make_png(7000, 6000, 8, PNG_COLOR_TYPE_RGB, true, rows, stride, NULL, 0, &png);
-	check_rejected(png.data, png.len, "too-large");
+	for (int depth = 8; depth <= 16; depth += 8) {
+		size_t stride = (size_t)in.w * 3 * (size_t)depth / 8;
+		_cleanup_free_ uint8_t *rows = calloc(in.h, stride);
+		_cleanup_buf_ struct buf png = {};
+
+		make_png(in.w, in.h, depth, PNG_COLOR_TYPE_RGB, true, rows, stride, NULL, 0, &png);
+		for (unsigned int less = 0; less <= 1; less++) {
+			_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+			struct convert_options o = CONVERT_OPTIONS_DEFAULT;
+
+			o.limits.max_memory = (uint64_t)in.w * in.h * 3 - less;
+			CHECK_INT(convert_bytes(png.data, png.len, &o, &m), 0);
+			CHECK_INT(m.pages, !less);
+			if (less)
+				CHECK_STR(reject_name(m.why.reason), "too-large");
+		}
+	}
+}
+
+/* The smallest pictures leave some of the seven passes without a row. */
+TEST(interlaced_of_every_small_size)
+{
+	for (uint32_t w = 1; w <= 9; w++)
+		for (uint32_t h = 1; h <= 9; h++) {
+			_cleanup_pic_ struct pic in = pic_new(w, h, 3), out = {};
+			_cleanup_buf_ struct buf png = {};
+			_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+
+			memset(in.px, 90, (size_t)w * h * 3);
+			make_png(w, h, 8, PNG_COLOR_TYPE_RGB, true, in.px, (size_t)w * 3, NULL, 0, &png);
+			convert_png(&png, &m, &out);
+			CHECK_INT(out.w, w);
+			CHECK_INT(out.h, h);
+			CHECK(near_colour(pic_at(&out, w - 1, h - 1), in.px, 2));
+		}
+}
+
+/* A colour that is said to be transparent (tRNS) lies on white like alpha; so do entries of a palette. */
+static void put_trns(struct buf *png, const uint8_t *data, size_t len)
+{
+	_cleanup_buf_ struct buf with = {};
+	size_t at = 8 + 25; /* behind IHDR; a palette comes first */
+	uint8_t chunk[4 + 4 + 16 + 4];
+	uint32_t crc;
+
+	if (memcmp(png->data + at + 4, "PLTE", 4) == 0)
+		at += 12 + (size_t)(uint8_t)png->data[at + 3];
+	put32((char *)chunk, (uint32_t)len);
+	memcpy(chunk + 4, "tRNS", 4);
+	memcpy(chunk + 8, data, len);
+	crc = ~0U;
+	for (size_t i = 4; i < 8 + len; i++) {
+		crc ^= chunk[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320U : 0);
+	}
+	put32((char *)chunk + 8 + len, ~crc);
+	CHECK(buf_add(&with, png->data, at) == 0 && buf_add(&with, chunk, len + 12) == 0 &&
+		buf_add(&with, png->data + at, png->len - at) == 0);
+	buf_clear(png);
+	CHECK_INT(buf_add(png, with.data, with.len), 0);
+}
+
+TEST(a_transparent_colour_is_paper)
+{
+	static const png_color palette[] = {{255, 0, 0}, {0, 128, 0}};
+	static const struct {
+		int type;
+		size_t len;
+		uint8_t trns[6], value;
+	} kinds[] = {{PNG_COLOR_TYPE_GRAY, 2, {0, 30}, 30},
+		{PNG_COLOR_TYPE_RGB, 6, {0, 30, 0, 30, 0, 30}, 30}, {PNG_COLOR_TYPE_PALETTE, 2, {255, 0}, 1}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		size_t stride = kinds[i].type == PNG_COLOR_TYPE_RGB ? 192 : 64;
+		uint8_t rows[16 * 192];
+		_cleanup_buf_ struct buf png = {};
+		_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+		_cleanup_pic_ struct pic out = {};
+
+		for (size_t y = 0; y < 16; y++) /* the left half is that colour */
+			for (size_t x = 0; x < stride; x++)
+				rows[y * stride + x] = x < stride / 2 ? kinds[i].value : 0;
+		make_png(64, 16, 8, kinds[i].type, i == 1, rows, stride,
+			kinds[i].type == PNG_COLOR_TYPE_PALETTE ? palette : NULL, 2, &png);
+		put_trns(&png, kinds[i].trns, kinds[i].len);
+		convert_png(&png, &m, &out);
+		CHECK(pic_at(&out, 16, 8)[0] > 250 && pic_at(&out, 16, 8)[out.ch - 1] > 250);
+		CHECK(pic_at(&out, 48, 8)[out.ch - 1] < 5);
+	}
 }

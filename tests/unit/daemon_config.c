@@ -60,6 +60,7 @@ TEST(nothing_configured_means_ocr)
 	CHECK_STR(config.backends[0].ocr.language, "eng");
 	CHECK_STR(config.control_socket, "/run/pageferry/control");
 	CHECK_INT(config.max_side, 2048);
+	CHECK_INT(config.max_pixels, 120000000);
 	CHECK_INT(config.stop_timeout_ms, 20000);
 	CHECK(!config.lab && !config.melbourne);
 }
