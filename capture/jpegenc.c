@@ -2,6 +2,7 @@
 
 #include "capture/image.h"
 #include "capture/jpegerr.h"
+#include "capture/jpegtables.h"
 #include "capture/watch.h"
 
 #define FIFO_ROWS 64 /* to start with; chroma lags behind luma by its longer windows */
@@ -118,6 +119,25 @@ static int failure(const struct jpegenc *e)
 	return e->trouble.error < 0 ? e->trouble.error : -ENOMEM;
 }
 
+static void set_code(JHUFF_TBL *t, const struct jpegtables_code *code)
+{
+	memcpy(t->bits, code->bits, sizeof(code->bits));
+	memcpy(t->huffval, code->values, sizeof(code->values));
+	t->sent_table = FALSE;
+}
+
+/* Tables made for pages. libjpeg's scale of quality applies to ours as to the standard's: 50 is the table as it
+ * is, and brightness comes out about as like the original (SSIM) at each quality. */
+static void set_tables(struct jpeg_compress_struct *c, int quality)
+{
+	jpeg_set_quality(c, quality, TRUE);
+	jpeg_add_quant_table(c, 0, jpegtables_luma, jpeg_quality_scaling(quality), TRUE);
+	for (int i = 0; i < 2; i++) {
+		set_code(c->dc_huff_tbl_ptrs[i], &jpegtables_dc[i]);
+		set_code(c->ac_huff_tbl_ptrs[i], &jpegtables_ac[i]);
+	}
+}
+
 static int start(struct jpegenc *e, const struct jpegenc_options *o)
 {
 	struct jpeg_compress_struct *c = &e->c;
@@ -134,8 +154,8 @@ static int start(struct jpegenc *e, const struct jpegenc_options *o)
 	c->image_height = o->height;
 	c->input_components = (int)o->n_planes;
 	c->in_color_space = o->n_planes == 1 ? JCS_GRAYSCALE : JCS_YCbCr;
-	jpeg_set_defaults(c); /* baseline, JFIF, 2x2 chroma, standard Huffman tables */
-	jpeg_set_quality(c, o->quality, TRUE);
+	jpeg_set_defaults(c); /* baseline, JFIF, 2x2 chroma */
+	set_tables(c, o->quality);
 	c->raw_data_in = TRUE;
 	jpeg_start_compress(c, TRUE);
 	return 0;

@@ -185,10 +185,10 @@ class Bench:
         print("\n## Encoder alone: bytes against standard tables at equal SSIM, and PSNR there")
         for size in args.size:
             for kind in pages.KINDS[:1] if args.quick else pages.KINDS:
-                y, planes = pages.planes(pages.jpeg(args.pages, size, kind, "420"), self.out("planes"))
+                y, planes = pages.write_planes(pages.jpeg(args.pages, size, kind, "420"), self.out("planes"))
                 height, width = y.shape
                 curve = []
-                for q in (66, 70, 72, 74, 75, 76, 78, 80, 82, 84, 85, 86, 88, 90, 91, 92, 93, 94, 95):
+                for q in (54, 60, 66, 70, 72, 74, 75, 76, 78, 80, 82, 84, 85, 86, 88, 90, 91, 92, 93, 94, 95):
                     length, got = self.encoded("standard", q, width, height, planes)
                     curve.append((quality.ssim(got, y), length, quality.psnr(got, y)))
                 words = []

@@ -279,14 +279,22 @@ def huge(folder):
     return path
 
 
-def planes(jpeg_path, path):
-    """The page at 2048 pixels as planes in a file (Y, then Cb and Cr of half its size), and its Y as float32."""
-    image = Image.open(jpeg_path).convert("RGB")
+def planes_of(path):
+    """Y, Cb and Cr of the page at 2048 pixels; Cb and Cr of half its size."""
+    image = Image.open(path).convert("RGB")
     image.thumbnail((2048, 2048), Image.LANCZOS)
     y, cb, cr = (np.asarray(b) for b in image.convert("YCbCr").split())
+    small = []
+    for c in (cb, cr):
+        even = np.pad(c, ((0, c.shape[0] % 2), (0, c.shape[1] % 2)), mode="edge").astype(np.float32)
+        small.append(whole((even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]) / 4))
+    return [y] + small
+
+
+def write_planes(page_path, path):
+    """The page's planes one after the other in a file; returns its Y as float32, and the file's path."""
+    planes = planes_of(page_path)
     with open(path, "wb") as f:
-        f.write(y.tobytes())
-        for c in (cb, cr):
-            even = np.pad(c, ((0, c.shape[0] % 2), (0, c.shape[1] % 2)), mode="edge").astype(np.float32)
-            f.write(whole((even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]) / 4).tobytes())
-    return y.astype(np.float32), path
+        for plane in planes:
+            f.write(plane.tobytes())
+    return planes[0].astype(np.float32), path

@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+"""Makes the tables of capture/jpegtables.c: quantisation and Huffman codes for pages.
+
+    tests/tools/jpegtables.py search [--steps N]    the luma quantisation table with the fewest bytes at the SSIM of the standard's quality 85
+    tests/tools/jpegtables.py tables >capture/jpegtables.c
+
+It learns from pages that tests/bench does not measure: other seeds, other kinds, and tests/samples/pages. They are made into build/bench/train.
+`search` starts at TABLE below, changes each of the 64 steps a little, and moves those where a byte saved costs less SSIM than elsewhere; what it
+prints goes into TABLE. `tables` codes the training pages at several qualities with it, counts the symbols, and gives each symbol a code, seen or
+not, so that any picture can be coded."""
+import argparse
+import glob
+import os
+import sys
+
+import numpy as np
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests/bench"))
+import pages  # noqa: E402
+import quality  # noqa: E402
+from PIL import Image  # noqa: E402
+
+TRAINING = [("a4-300", "article", 31), ("a4-300", "invoice", 32), ("a4-300", "statement", 33), ("a4-600", "form", 38), ("4k", "form", 34),
+            ("4k", "receipt", 35), ("13mp", "article", 36), ("13mp", "statement", 37)]
+# What codes are made for: around the default; and a little of 98, so that rare symbols are told apart.
+QUALITIES = {70: 1, 80: 2, 85: 4, 90: 2, 98: 0.1}
+
+# ITU-T T.81, annex K.1, in rows: where the search began, and the chroma table.
+ANNEX_K_LUMA = np.array([
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99]).reshape(8, 8)
+ANNEX_K_CHROMA = np.full((8, 8), 99)
+ANNEX_K_CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+
+ZIGZAG = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
+DCT = np.array([[np.sqrt((1 if k == 0 else 2) / 8) * np.cos((2 * n + 1) * k * np.pi / 16) for n in range(8)] for k in range(8)], np.float32)
+
+
+# ---- pages as planes ----------------------------------------------------------------------------------------------------------------------
+def training():
+    """Planes (Y, Cb, Cr) of the training pages at 2048 pixels."""
+    folder = os.path.join(ROOT, "build/bench/train")
+    os.makedirs(folder, exist_ok=True)
+    paths = []
+    for size, kind, seed in TRAINING:
+        path = os.path.join(folder, "%s-%s-%d.png" % (size, kind, seed))
+        if not os.path.exists(path):
+            image = pages.page(size, kind, seed)
+            image.thumbnail((2048, 2048), Image.LANCZOS)
+            image.save(path + ".new", "PNG", compress_level=1)
+            os.rename(path + ".new", path)
+        paths.append(path)
+    for path in paths + sorted(glob.glob(os.path.join(ROOT, "tests/samples/pages/*.jpg")))[::3]:
+        yield [p.astype(np.float32) for p in pages.planes_of(path)]
+
+
+def blocks(plane):
+    h, w = (n - n % 8 for n in plane.shape)
+    return plane[:h, :w].reshape(h // 8, 8, w // 8, 8).swapaxes(1, 2)
+
+
+def transformed(plane):
+    return DCT @ (blocks(plane) - 128) @ DCT.T
+
+
+def restored(coefficients):
+    b = DCT.T @ coefficients @ DCT + 128
+    return np.clip(np.rint(b), 0, 255).astype(np.float32).swapaxes(1, 2).reshape(b.shape[0] * 8, b.shape[1] * 8)
+
+
+def scaled(table, q):
+    """libjpeg's: 50 is the table itself, 100 all ones."""
+    percent = 5000 // q if q < 50 else 200 - 2 * q
+    return np.clip((table * percent + 50) // 100, 1, 255)
+
+
+# ---- symbols ------------------------------------------------------------------------------------------------------------------------------
+def bits(v):
+    """How many bits the magnitude takes: the category of T.81."""
+    return np.ceil(np.log2(np.abs(v) + 1)).astype(int)
+
+
+def symbols(quantised):
+    """Counts of DC and of AC symbols of one plane, blocks in rows."""
+    flat = quantised.reshape(-1, 64)[:, ZIGZAG].astype(int)
+    dc = np.bincount(bits(np.diff(flat[:, 0], prepend=0)), minlength=12)
+    ac = np.zeros(256, int)
+    block, at = np.nonzero(flat[:, 1:])
+    first = np.diff(block, prepend=-1) != 0
+    run = np.where(first, at, np.diff(at, prepend=0) - 1)
+    ac += np.bincount((run % 16) * 16 + bits(flat[:, 1:][block, at]), minlength=256)
+    ac[0xf0] += (run // 16).sum()
+    ac[0x00] += (flat[:, 63] == 0).sum()
+    return dc, ac
+
+
+def extra_bits(dc, ac):
+    return float((dc * np.arange(12)).sum() + (ac * (np.arange(256) % 16)).sum())
+
+
+def entropy(counts):
+    seen = counts[counts > 0]
+    return float((seen * np.log2(seen.sum() / seen)).sum())
+
+
+# ---- quantisation -------------------------------------------------------------------------------------------------------------------------
+class Search:
+    """Crops of the training pages: how bytes of their luma and SSIM compare with the standard table at quality 85, for a table of real numbers."""
+
+    def __init__(self, side=128, each=12):
+        rng = np.random.default_rng(1)
+        self.y = []
+        for planes in training():
+            y, crops = planes[0], []
+            for _ in range(each):
+                top, left = (8 * rng.integers(0, (n - side) // 8) for n in y.shape)
+                crops.append(y[top:top + side, left:left + side])
+            self.y.append(np.vstack(crops))
+        self.dct = [transformed(y) for y in self.y]
+        self.standard = [(1, 1)] * len(self.y)
+        self.standard = self.pages(scaled(ANNEX_K_LUMA, 85))
+
+    def pages(self, table):
+        """(bytes, 1 - SSIM) of each page, as parts of the standard's."""
+        found = []
+        for y, dct, (bytes_then, loss_then) in zip(self.y, self.dct, self.standard):
+            q = np.rint(dct / table)
+            dc, ac = symbols(q)
+            size = entropy(dc) + entropy(ac) + extra_bits(dc, ac)
+            found.append((size / bytes_then, (1 - quality.ssim(restored(q * table), y)) / loss_then))
+        return found
+
+    def measure(self, table):
+        """Bytes (mean) and loss over the pages; of losses the worst weigh most, for no page is to be seen worse for the others' sake."""
+        found = self.pages(table)
+        return np.exp(np.mean([np.log(f[0]) for f in found])), np.mean([f[1] ** 20 for f in found]) ** (1 / 20)
+
+    def worth(self, table, by):
+        """ln of bytes saved for SSIM lost, of each step."""
+        size, loss = self.measure(table)
+        worth = np.zeros((8, 8))
+        for i in range(64):
+            larger = table.copy()
+            larger.flat[i] *= by
+            s1, l1 = self.measure(larger)
+            worth.flat[i] = np.log(max(1 - s1 / size, 1e-6) / max(l1 / loss - 1, 1e-6))
+        return worth
+
+    def as_standard(self, table):
+        """The table scaled to the standard's loss, and its bytes."""
+        low, high = 0.2, 3.0
+        for _ in range(11):
+            middle = (low * high) ** 0.5
+            low, high = (middle, high) if self.measure(table * middle)[1] < 1 else (low, middle)
+        return table * low, self.measure(table * low)[0]
+
+
+def search(steps):
+    s = Search()
+    table, best = s.as_standard(TABLE * 0.3)
+    print("start: %.2f %%" % (100 * (best - 1)), flush=True)
+    for i in range(steps):
+        worth = s.worth(table, 1.2)
+        worth = (worth + worth.T) / 2  # pages lie either way
+        changed, size = s.as_standard(np.minimum(table * np.exp(0.4 * np.clip(worth - np.median(worth), -1, 1)), LARGEST * 0.3))
+        print("step %d: %.2f %%" % (i, 100 * (size - 1)))
+        print(repr(np.round(changed / 0.3, 1)), flush=True)
+        if size >= best:
+            break
+        table, best = changed, size
+
+
+LARGEST = 100  # step at quality 50: larger ones save little more and blur strokes
+# What three steps of the search made of annex K's table; rows and columns made alike, then scaled so that at quality 85 even the page that liked the
+# change least (much empty paper) is as like its original as before.
+TABLE = np.array([
+     21,  21,  19,  18,  19,  32,  40,  44,
+     21,  19,  17,  17,  22,  39,  44,  54,
+     19,  17,  17,  20,  34,  50,  56,  61,
+     18,  17,  20,  34,  49,  54,  62,  72,
+     19,  22,  34,  49,  54,  63,  69,  93,
+     32,  39,  50,  54,  63,  67,  95,  95,
+     40,  44,  56,  62,  69,  95,  95,  95,
+     44,  54,  61,  72,  93,  95,  95,  95,
+]).reshape(8, 8)
+
+
+# ---- codes --------------------------------------------------------------------------------------------------------------------------------
+def code_lengths(weights, longest=16):
+    """Package-merge: the shortest mean length of a prefix code with no word above `longest` bits. One word more, never used, takes the code of
+    all ones, which T.81 forbids."""
+    words = sorted((w, (i,)) for i, w in enumerate(list(weights) + [0.0]))
+    packages = []
+    for _ in range(longest):
+        merged = [(a[0] + b[0], a[1] + b[1]) for a, b in zip(packages[0::2], packages[1::2])]
+        packages = sorted(words + merged)
+    lengths = [0] * len(words)
+    for _, members in packages[:2 * len(words) - 2]:
+        for i in members:
+            lengths[i] += 1
+    most = lengths.index(max(lengths))  # the spare word is as long as any
+    lengths[most] = lengths[-1]
+    return lengths[:-1]
+
+
+def trained():
+    """[(DC weights, AC weights)] of luma and of chroma: each page counts the same."""
+    found = [[np.zeros(12), np.zeros(256)], [np.zeros(12), np.zeros(256)]]
+    for planes in training():
+        for i, plane in enumerate(planes):
+            coefficients = transformed(plane)
+            for q, weight in QUALITIES.items():
+                counts = symbols(np.rint(coefficients / scaled(TABLE if i == 0 else ANNEX_K_CHROMA, q)))
+                for total, count in zip(found[i > 0], counts):
+                    total += weight * count / max(1, sum(c.sum() for c in counts))
+    return found
+
+
+# What 8-bit pictures can have: 12 categories of DC differences, 10 of AC behind runs of up to 15, the end of a block, and 16 zeros.
+DC_SYMBOLS = list(range(12))
+AC_SYMBOLS = [0x00] + [run << 4 | size for run in range(16) for size in range(1, 11)] + [0xf0]
+
+
+def c_code(name, symbols_of, weights):
+    """A struct jpegtables_code."""
+    lengths = code_lengths([max(weights[s], 1e-9) for s in symbols_of])
+    order = ["0x%02x" % s for _, s in sorted(zip(lengths, symbols_of))]
+    lines = ["\t{ /* %s */" % name, "\t\t.bits = {%s}," % ", ".join(str(lengths.count(n)) for n in range(17)), "\t\t.values = {"]
+    lines += ["\t\t\t%s," % ", ".join(order[i:i + 14]) for i in range(0, len(order), 14)]
+    return "\n".join(lines) + "\n\t\t},\n\t},"
+
+
+def tables():
+    luma, chroma = trained()
+    print("/* Made by `tests/tools/jpegtables.py tables`, which says how. */")
+    print('#include "capture/jpegtables.h"\n')
+    print("const unsigned int jpegtables_luma[64] = {")
+    for row in TABLE:
+        print("\t%s," % ", ".join(map(str, row)))
+    print("};\n\nconst struct jpegtables_code jpegtables_dc[2] = {")
+    print(c_code("luma", DC_SYMBOLS, luma[0]))
+    print(c_code("chroma", DC_SYMBOLS, chroma[0]))
+    print("};\n\nconst struct jpegtables_code jpegtables_ac[2] = {")
+    print(c_code("luma", AC_SYMBOLS, luma[1]))
+    print(c_code("chroma", AC_SYMBOLS, chroma[1]))
+    print("};")
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("what", choices=["search", "tables"])
+    ap.add_argument("--steps", type=int, default=12)
+    args = ap.parse_args()
+    if args.what == "search":
+        search(args.steps)
+    else:
+        tables()
+
+
+if __name__ == "__main__":
+    main()
