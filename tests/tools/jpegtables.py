@@ -172,17 +172,17 @@ def search(steps):
 
 
 LARGEST = 100  # step at quality 50: larger ones save little more and blur strokes
-# What three steps of the search made of annex K's table; rows and columns made alike, then scaled so that at quality 85 even the page that liked the
-# change least (much empty paper) is as like its original as before.
+# What the search made of annex K's table, scaled so that at quality 85 even the page that liked the
+# change least (much empty paper) is as like its original as with that.
 TABLE = np.array([
-     21,  21,  19,  18,  19,  32,  40,  44,
-     21,  19,  17,  17,  22,  39,  44,  54,
-     19,  17,  17,  20,  34,  50,  56,  61,
-     18,  17,  20,  34,  49,  54,  62,  72,
-     19,  22,  34,  49,  54,  63,  69,  93,
-     32,  39,  50,  54,  63,  67,  95,  95,
-     40,  44,  56,  62,  69,  95,  95,  95,
-     44,  54,  61,  72,  93,  95,  95,  95,
+     24,  21,  19,  18,  19,  28,  35,  44,
+     21,  19,  17,  18,  21,  39,  45,  53,
+     19,  17,  18,  20,  31,  45,  48,  61,
+     18,  18,  20,  29,  47,  50,  53,  67,
+     19,  21,  31,  47,  50,  53,  54,  85,
+     28,  39,  45,  50,  53,  62,  75, 100,
+     35,  45,  48,  53,  54,  75, 100, 100,
+     44,  53,  61,  67,  85, 100, 100, 100,
 ]).reshape(8, 8)
 
 
@@ -205,15 +205,17 @@ def code_lengths(weights, longest=16):
 
 
 def trained():
-    """[(DC weights, AC weights)] of luma and of chroma: each page counts the same."""
+    """[(DC weights, AC weights)] of luma and of chroma. A page with more symbols counts more, by the root: busy pages are the large ones. Clean
+    ones (tests/samples) are for their symbols, not for their number."""
     found = [[np.zeros(12), np.zeros(256)], [np.zeros(12), np.zeros(256)]]
-    for planes in training():
+    for page, planes in enumerate(training()):
+        share = 1 if page < len(TRAINING) else 0.2
         for i, plane in enumerate(planes):
             coefficients = transformed(plane)
             for q, weight in QUALITIES.items():
                 counts = symbols(np.rint(coefficients / scaled(TABLE if i == 0 else ANNEX_K_CHROMA, q)))
                 for total, count in zip(found[i > 0], counts):
-                    total += weight * count / max(1, sum(c.sum() for c in counts))
+                    total += share * weight * count / max(1, sum(c.sum() for c in counts)) ** 0.5
     return found
 
 
