@@ -394,7 +394,7 @@ TEST(the_sharpest_of_some)
 	check_scan(&f, &m);
 	out = read_jpeg(&m.jpeg, NULL, NULL);
 	other = read_jpeg(&n.jpeg, NULL, NULL);
-	CHECK_INT(pic_at(&out, 1, 50)[0], pic_at(&other, 1, 50)[0] + 1);
+	CHECK(pic_at(&out, 1, 50)[0] > pic_at(&other, 1, 50)[0]);
 }
 
 /* With two buffers one cannot be held while others come. */
