@@ -56,7 +56,6 @@ static int db_errno(struct db *d, int rc)
 		return -EROFS;
 	case SQLITE_CONSTRAINT:
 		return -EEXIST;
-	case SQLITE_ERROR: /* our statements are right: its tables are not, or its format is none that SQLite knows */
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		d->damaged = true;
@@ -73,12 +72,18 @@ static int db_errno(struct db *d, int rc)
 	}
 }
 
+/* Of reading a statement. Ours are right: the tables are not, or their format is none that SQLite knows. */
+static int db_errno_sql(struct db *d, int rc)
+{
+	return db_errno(d, (rc & 0xff) == SQLITE_ERROR ? SQLITE_CORRUPT : rc);
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 /* For pragmas and the schema: texts that run once and give nothing of interest. */
 static int run_once(struct db *d, const char *sql)
 {
-	return db_errno(d, sqlite3_exec(d->handle, sql, NULL, NULL, NULL));
+	return db_errno_sql(d, sqlite3_exec(d->handle, sql, NULL, NULL, NULL));
 }
 
 static int settings(struct db *d)
@@ -307,64 +312,19 @@ void db_close(struct db *d)
 	free(d);
 }
 
-/* "TABLE.COLUMN;", "INDEX;" */
-#define SHAPE      "m.name || coalesce('.' || c.name, '') || ';'"
-#define SHAPE_FROM " FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c"
-
-/* Has it each table, column and index of `want`? */
-static int has_all_of(struct db *d, struct db *want, char *why, size_t why_size)
+int db_model(struct db **ret)
 {
-	_cleanup_stmt_ struct stmt *all = NULL, *each = NULL;
-	int r;
-
-	r = run_once(want, schema);
-	if (r >= 0)
-		r = db_query(d, &all, "SELECT group_concat(';' || " SHAPE ", '')" SHAPE_FROM, "");
-	if (r >= 0)
-		r = stmt_next(all);
-	if (r >= 0)
-		r = db_query(want, &each, "SELECT ';' || " SHAPE SHAPE_FROM, "");
-	while (r >= 0 && (r = stmt_next(each)) > 0)
-		if (!strstr(stmt_text(all, 0), stmt_text(each, 0))) {
-			str_format(why, why_size, DB_FILE " lacks %s", stmt_text(each, 0) + 1);
-			r = -EUCLEAN;
-		}
-	return r;
-}
-
-/* A letter of the schema's text that has changed is nothing that SQLite minds: our statements do. */
-static int verify_schema(struct db *d, char *why, size_t why_size)
-{
-	struct db *want = calloc(1, sizeof(*want));
+	struct db *d = calloc(1, sizeof(*d));
 	int r = -ENOMEM;
 
-	if (want && sqlite3_open_v2(":memory:", &want->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
-		r = has_all_of(d, want, why, why_size);
-	db_close(want);
-	return r;
-}
-
-static int verify_pages(struct db *d, char *why, size_t why_size)
-{
-	_cleanup_stmt_ struct stmt *s = NULL;
-	int r;
-
-	r = db_query(d, &s, "PRAGMA integrity_check(1)", "");
-	if (r >= 0)
-		r = stmt_next(s);
-	if (r > 0 && streq(stmt_text(s, 0), "ok"))
-		return 0;
-	str_format(why, why_size, DB_FILE ": %s", r > 0 ? stmt_text(s, 0) : db_error(d));
-	return r < 0 ? r : -EUCLEAN;
-}
-
-int db_verify(struct db *d, char *why, size_t why_size)
-{
-	int r = verify_pages(d, why, why_size);
-
-	if (r == -EUCLEAN) /* a page that cannot be read is told like one that is damaged: does it stay so? */
-		r = verify_pages(d, why, why_size);
-	return r < 0 ? r : verify_schema(d, why, why_size);
+	if (d && sqlite3_open_v2(":memory:", &d->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
+		r = run_once(d, schema);
+	if (r < 0) {
+		db_close(d);
+		return r;
+	}
+	*ret = d;
+	return 0;
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
@@ -423,7 +383,7 @@ static int stmt_prepare(struct db *d, const char *sql, struct stmt **ret)
 		s = calloc(1, sizeof(*s));
 		if (!s)
 			return -ENOMEM;
-		r = db_errno(d, sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL));
+		r = db_errno_sql(d, sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL));
 		if (r < 0) {
 			free(s);
 			return r;

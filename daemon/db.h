@@ -43,7 +43,11 @@ const char *stmt_text(struct stmt *s, int column);     /* "" for null; borrowed 
 int db_get_i64(struct db *d, int64_t *ret, const char *sql, const char *types, ...);
 int64_t db_last_id(struct db *d);
 const char *db_error(struct db *d); /* SQLite's message for the last failure */
-/* Reads all of it: 0 if it is sound, -EUCLEAN and the first thing that is wrong, or errno. A second for 100 MiB or so. */
-int db_verify(struct db *d, char *why, size_t why_size);
 /* Was damage met since it was opened? (Then every call may fail with -EUCLEAN.) */
 bool db_damaged(const struct db *d);
+/* An empty one of our schema, in memory alone. */
+int db_model(struct db **ret);
+
+/* ---- db_verify.c ------------------------------------------------------------------------------- */
+/* Reads all of it: 0 if it is sound, -EUCLEAN and the first thing that is wrong, or errno. A second for 100 MiB or so. */
+int db_verify(struct db *d, char *why, size_t why_size);

@@ -193,6 +193,17 @@ TEST(a_schema_without_an_index_is_damage)
 	check_lacks("DROP INDEX pages_state", "SELECT 1 FROM pages INDEXED BY pages_state WHERE state = 'held'", "spool.db lacks pages_state;");
 }
 
+/* What is stored can make a sum of it impossible: the next start would find nothing wrong. */
+TEST(a_sum_that_overflows_is_no_damage)
+{
+	struct db *d = open_db();
+	int64_t v;
+
+	CHECK_INT(db_get_i64(d, &v, "SELECT sum(x) FROM (SELECT 9223372036854775807 AS x UNION ALL SELECT 1)", ""), -EIO);
+	CHECK(!db_damaged(d));
+	db_close(d);
+}
+
 /* Seemed damaged and is sound: a statement that was wrong. */
 TEST(a_sound_database_is_verified)
 {

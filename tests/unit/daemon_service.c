@@ -191,7 +191,9 @@ static int on_recovered(sd_event_source *source, void *ud)
 	upkeep_recovered(s->upkeep);
 	CHECK(sd_event_add_defer(s->event, &idle, on_idle, s) >= 0);
 	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
-	return sd_event_source_set_floating(idle, true);
+	CHECK(sd_event_source_set_floating(idle, true) >= 0);
+	sd_event_source_unref(idle);
+	return 0;
 }
 
 TEST(a_keep_clock_out_of_range_does_not_stop_the_count)
