@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "capture/flatten.h"
 #include "capture/reject.h"
 #include "capture/sense.h"
 
@@ -27,6 +28,8 @@ struct page_info {
 	unsigned int rotate;              /* degrees clockwise, as asked for on top of the EXIF orientation */
 	const struct square_plan *square; /* borrowed; NULL: not asked for */
 	struct sense_result sense; /* complete at page_end only */
+	struct flatten_options flatten_asked;
+	struct flatten_result flatten;
 	struct page_grab grab;
 	/* Microseconds: elapsed by stage, and of the processor in all. Complete at page_end only. */
 	struct {

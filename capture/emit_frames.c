@@ -82,7 +82,7 @@ static int square_json(const struct square_plan *p, cJSON **ret)
 		r = r < 0 ? r : json_add_string(j, "why", p->why);
 	if (p->lines)
 		r = r < 0 ? r : json_add_string(j, "lines", p->lines);
-	r = r < 0 ? r : add_rounded(j, "certainty", p->why ? p->lines_certainty : p->certainty);
+	r = r < 0 ? r : add_rounded(j, "certainty", p->done == SQUARE_DESKEWED ? p->lines_certainty : p->certainty);
 	if (p->done != SQUARE_NOTHING) {
 		r = r < 0 ? r : add_rounded(j, "angle", p->angle);
 		r = r < 0 ? r : corners_json(p, &corners);
@@ -93,18 +93,43 @@ static int square_json(const struct square_plan *p, cJSON **ret)
 	return r;
 }
 
-/* What was looked for on the page, each under its name. */
+static int flatten_json(const struct flatten_options *asked, const struct flatten_result *f, cJSON **ret)
+{
+	const int paper[2] = {(int)f->darkest, (int)f->brightest}, cast[2] = {f->cast_b, f->cast_r};
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	int r = j ? 0 : -ENOMEM;
+
+	if (asked->flatten) {
+		r = r < 0 ? r : json_add_take(j, "paper", cJSON_CreateIntArray(paper, 2));
+		r = r < 0 ? r : json_add_take(j, "cast", cJSON_CreateIntArray(cast, 2));
+	}
+	if (asked->contrast)
+		r = r < 0 ? r : add_rounded(j, "gain", f->gain);
+	if (r >= 0)
+		*ret = take_ptr(j);
+	return r;
+}
+
+/* What was done to the page, each under its name. */
 static int add_sense(cJSON *capture, const struct page_info *p)
 {
 	_cleanup_json_ cJSON *j = NULL;
-	cJSON *square = NULL;
+	bool flattened = p->flatten_asked.flatten || p->flatten_asked.contrast;
+	cJSON *square = NULL, *flatten = NULL;
 	int r;
 
-	if (!p->square)
+	if (!p->square && !flattened)
 		return 0;
 	j = cJSON_CreateObject();
-	r = j ? square_json(p->square, &square) : -ENOMEM;
-	r = r < 0 ? r : json_add_take(j, "square", square);
+	r = j ? 0 : -ENOMEM;
+	if (p->square) {
+		r = r < 0 ? r : square_json(p->square, &square);
+		r = r < 0 ? r : json_add_take(j, "square", square);
+	}
+	if (flattened) {
+		r = r < 0 ? r : flatten_json(&p->flatten_asked, &p->flatten, &flatten);
+		r = r < 0 ? r : json_add_take(j, "flatten", flatten);
+	}
 	return r < 0 ? r : json_add_take(capture, "sense", take_ptr(j));
 }
 

@@ -244,6 +244,9 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "warm_ms must be a number from 0 to 600000";
 	else if (get_bool(head->head, "square", &q.convert.square) < 0)
 		*bad = "square must be true or false";
+	else if (get_bool(head->head, "flatten", &q.convert.flatten.flatten) < 0 ||
+		 get_bool(head->head, "contrast", &q.convert.flatten.contrast) < 0)
+		*bad = "flatten and contrast must be true or false";
 	else if (get_crop(head->head, &q.convert) < 0)
 		*bad = "crop must be [x, y, width, height] in pixels";
 	else if (get_bool(head->head, "original", &q.convert.original) < 0)

@@ -47,6 +47,8 @@ static const char usage_text[] =
 	"  --square yes|no     crop to the page's four edges, or lay its lines level, where that is certain (default "
 	"no)\n"
 	"  --max-pixels N      pages of more pixels are rejected (default 120000000)\n"
+	"  --flatten yes|no    even out the light and take away the paper's tint (default no)\n"
+	"  --contrast yes|no   stretch faint ink towards black (default no)\n"
 	"  --sense WORDS       look at the page, with commas: gate (blurred, glare, cut off, nothing there), "
 	"blank, hash; default none\n"
 	"  --help, --version\n"
@@ -149,6 +151,16 @@ static int set_square(struct cmdline *c, const char *v)
 	return parse_bool(v, &c->convert.square);
 }
 
+static int set_flatten(struct cmdline *c, const char *v)
+{
+	return parse_bool(v, &c->convert.flatten.flatten);
+}
+
+static int set_contrast(struct cmdline *c, const char *v)
+{
+	return parse_bool(v, &c->convert.flatten.contrast);
+}
+
 static int set_sense(struct cmdline *c, const char *v)
 {
 	return sense_parse(v, &c->convert.sense);
@@ -172,6 +184,8 @@ static const struct {
 	{"crop", set_crop, "X,Y,W,H in pixels"},
 	{"rotate", set_rotate, "exif, 0, 90, 180 or 270"},
 	{"square", set_square, "yes or no"},
+	{"flatten", set_flatten, "yes or no"},
+	{"contrast", set_contrast, "yes or no"},
 	{"max-pixels", set_max_pixels, "a number of pixels"},
 	{"sense", set_sense, "words with commas: gate, blank, hash; or none"},
 };

@@ -20,6 +20,7 @@ struct pipeline {
 	struct jpegenc *enc;
 	struct sense *sense; /* NULL: switched off */
 	struct thumb *thumb; /* the same */
+	struct flatten *flatten; /* the result held whole, when its light is to be evened */
 	struct emit *emit;   /* borrowed */
 	struct page_info *info;
 	bool announced;
@@ -114,11 +115,22 @@ static int to_encoder(void *ud, unsigned int plane, const uint8_t *row)
 {
 	struct pipeline *p = ud;
 
+	return jpegenc_row(p->enc, plane, row);
+}
+
+/* A row of the upright result. */
+static int on_result(void *ud, unsigned int plane, const uint8_t *row)
+{
+	struct pipeline *p = ud;
+
 	if (p->sense)
 		sense_row(p->sense, plane, row);
 	if (p->thumb)
 		thumb_row(p->thumb, plane, row);
-	return jpegenc_row(p->enc, plane, row);
+	if (!p->flatten)
+		return to_encoder(p, plane, row);
+	flatten_row(p->flatten, plane, row);
+	return 0;
 }
 
 static int on_scaled_row(void *ud, unsigned int plane, const uint8_t *row)
@@ -133,7 +145,7 @@ static int on_scaled_row(void *ud, unsigned int plane, const uint8_t *row)
 		orient_mirror_row(p->mirrored, row, plane ? (p->plan.width + 1) / 2 : p->plan.width);
 		row = p->mirrored;
 	}
-	return to_encoder(p, plane, row);
+	return on_result(p, plane, row);
 }
 
 static bool squares(const struct pipeline *p)
@@ -178,7 +190,7 @@ static int encode_turned(struct pipeline *p)
 		for (unsigned int i = 0; i < p->im->n_planes; i++) {
 			unsigned int half = i ? 2 : 1;
 			int r = orient_store_give(
-				&p->store[i], &p->plan.orient, y / half, STRIP_ROWS / half, to_encoder, p, i);
+				&p->store[i], &p->plan.orient, y / half, STRIP_ROWS / half, on_result, p, i);
 
 			if (r < 0)
 				return r;
@@ -237,6 +249,11 @@ static int setup(struct pipeline *p)
 	r = setup_sense(p);
 	if (r < 0)
 		return r;
+	if (p->options->flatten.flatten || p->options->flatten.contrast) {
+		r = flatten_new(&p->options->flatten, p->plan.out_width, p->plan.out_height, p->im->n_planes, &p->flatten);
+		if (r < 0)
+			return r;
+	}
 	o.n_planes = p->im->n_planes;
 	return jpegenc_new(&o, &p->enc);
 }
@@ -258,6 +275,7 @@ static void describe(struct pipeline *p)
 	info->grey = p->im->n_planes == 1;
 	info->rotate = p->options->rotate * 90;
 	info->square = squares(p) ? &p->square : NULL;
+	info->flatten_asked = p->options->flatten;
 }
 
 static void pipeline_free(struct pipeline *p)
@@ -270,6 +288,7 @@ static void pipeline_free(struct pipeline *p)
 	hold_free(&p->hold);
 	sense_free(p->sense);
 	thumb_free(p->thumb);
+	flatten_free(p->flatten);
 	free(p->mirrored);
 }
 
@@ -295,13 +314,15 @@ static int finish(struct pipeline *p)
 	int r = 0;
 
 	if (p->square.done != SQUARE_NOTHING) {
-		r = square_give(&p->hold, &p->square, to_encoder, p);
+		r = square_give(&p->hold, &p->square, on_result, p);
 	} else {
 		for (unsigned int i = 0; i < p->im->n_planes && r >= 0; i++)
 			r = scaler_done(p->scaler[i]) ? 0 : -EPROTO;
 		if (r >= 0 && !orient_keeps_rows(&p->plan.orient))
 			r = encode_turned(p);
 	}
+	if (r >= 0 && p->flatten)
+		r = flatten_give(p->flatten, to_encoder, p, &info->flatten);
 	if (r >= 0)
 		r = jpegenc_finish(p->enc);
 	if (r < 0)

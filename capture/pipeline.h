@@ -15,6 +15,7 @@ struct convert_options {
 	int quality;
 	unsigned int rotate; /* quarters clockwise, after the EXIF orientation */
 	bool square;         /* lay the page straight and cut it out of its frame, where that is certain; not with a crop */
+	struct flatten_options flatten;
 	bool has_crop;
 	struct orient_rect crop; /* of the upright page, in its own pixels */
 	struct image_limits limits;

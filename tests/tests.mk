@@ -119,6 +119,11 @@ fuzz-run: $(FUZZ_REPLAY:$(O)/fuzz/%=$(O)/libfuzzer/%)
 samples:
 	$(Q)tests/samples/generate.py tests/samples/pages
 
+# Before and after of what capture does to pages, for a person to agree with.
+.PHONY: contact-sheet
+contact-sheet: all
+	$(Q)PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/lib PAGEFERRY_BUILD=$(abspath $(O)) tests/tools/contact_sheet.py $(O)/contact-sheet.png
+
 demo: all
 	$(Q)tests/tools/demo.py --build $(O)
 

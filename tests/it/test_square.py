@@ -4,38 +4,23 @@ import io
 import json
 import math
 import os
-import subprocess
 from collections import Counter
 
 from PIL import Image, ImageChops, ImageStat
 
+import helpers
 import scenes
 import suite
-from service import Service, build_folder, sample
+from service import Service, sample
 
 
-def helper(program, head, payload):
-    """One request to a helper by hand: its frames, and the payloads of all of them."""
-    head = dict(head, type="request", bytes=len(payload))
-    out = subprocess.run([os.path.join(build_folder(), program)], input=json.dumps(head).encode() + b"\n" + payload, stdout=subprocess.PIPE, check=True,
-                         timeout=120).stdout
-    frames, data = [], b""
-    while out:
-        line, out = out.split(b"\n", 1)
-        frames.append(json.loads(line))
-        n = frames[-1].get("bytes", 0)
-        data, out = data + out[:n], out[n:]
-    return frames, data
-
-
-def square(jpeg, **more):
-    frames, data = helper("pageferry-capture", dict(more, verb="transcode", square=True), jpeg)
-    assert frames[-1]["type"] == "end" and frames[-1]["ok"] and frames[0]["type"] == "page", frames
-    return frames[0], data
+def square(jpeg):
+    frame, _, data = helpers.transcode(jpeg, square=True)
+    return frame, data
 
 
 def words(jpeg):
-    frames, data = helper("pageferry-ocr", {"verb": "ocr", "language": "eng", "max_pixels": 40000000}, jpeg)
+    frames, data = helpers.ask("pageferry-ocr", {"verb": "ocr", "language": "eng", "max_pixels": 40000000}, jpeg)
     assert frames[-1]["ok"], frames
     return Counter(w["t"] for w in json.loads(data))
 
@@ -130,7 +115,7 @@ def test_nothing_is_cut_where_no_edge_is():
             jpeg = f.read()
         frame, squared = square(jpeg)
         assert frame["capture"]["sense"]["square"]["done"] == "nothing", (name, frame)
-        _, plain = helper("pageferry-capture", {"verb": "transcode"}, jpeg)
+        _, _, plain = helpers.transcode(jpeg)
         assert squared == plain, name
 
 
