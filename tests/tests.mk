@@ -72,6 +72,7 @@ check-arm64 check-armhf:
 	$(Q)$(MAKE) --no-print-directory ARCH=$(@:check-%=%) check-emulated
 check-emulated: all tests
 	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault --under '$(EMULATOR)' $(UNIT_TESTS) $(FUZZ_REPLAY)
+	$(Q)test $(ARCH) != arm64 || tests/tools/neon.py $(TRIPLET)-objdump $(O)/obj
 sysroots:
 	$(Q)cross/sysroot.sh arm64
 	$(Q)cross/sysroot.sh armhf
@@ -134,6 +135,12 @@ bench: bench-imaging
 .PHONY: bench-imaging
 bench-imaging: all $(O)/bench/encode
 	$(Q)PYTHONDONTWRITEBYTECODE=1 QUICK=$(QUICK) tests/bench/imaging.py --build $(O) $(if $(SIZE),--size $(SIZE)) $(if $(PART),--part $(PART))
+# Instructions of a page on arm64, counted under emulation, against this machine's.
+.PHONY: bench-arm64 bench-arm64-only
+bench-arm64: $(O)/pageferry-capture
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 HERE=$(O) bench-arm64-only
+bench-arm64-only: $(O)/pageferry-capture
+	$(Q)PYTHONDONTWRITEBYTECODE=1 tests/bench/arm64.py --build $(HERE) --arm $(O) --emulator '$(EMULATOR)'
 $(O)/bench/encode: $(O)/obj/tests/bench/encode.o $(foreach f,$(NEED_capture),$(call lib,$(f)))
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $< $(FAULT_OBJ) $(call link_libs,capture)
