@@ -18,6 +18,7 @@ struct glance {
 	int64_t brightness;           /* mean luma times 256 */
 	int64_t sharpness;            /* mean step times 256; of a JPEG its size in bytes */
 	uint8_t brightest;            /* of the cells' means */
+	int64_t at_ms;                /* when it was; set by whoever has a clock */
 };
 
 /* Some rows of a picture of that size, each `step` bytes a pixel; which ones is the caller's to choose. */

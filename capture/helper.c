@@ -1,36 +1,22 @@
 #include "capture/helper.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "base/frame.h"
 #include "base/log.h"
 #include "base/step.h"
-#include "capture/run.h"
+#include "capture/helper_internal.h"
 #include "capture/watch.h"
 
-#define CHUNK       ((size_t)32 << 10)
 #define WARM_MAX_MS 600000
-#define STAY_MAX_MS (INT64_C(30) * 60 * 1000) /* then a run that stays ends by itself, between pages: the next begins anew */
 
 struct request {
 	char verb[16], source[512], name[256], controls[SOURCE_CONTROLS_SIZE];
 	struct convert_options convert;
 	int64_t warm_ms; /* scan: for how long to stay for another; 0: not */
+	bool watch;      /* scan: watch for pages after it */
 	bool has_payload;
-};
-
-struct helper {
-	int in_fd, out_fd;
-	int64_t started_ms;
-	int64_t warm_ms;
-	int passed_fd; /* owned, or -1: the file to ingest */
-	struct frame_reader *reader;
-	const uint8_t *piece; /* the payload's part in hand, borrowed from the reader */
-	size_t left;
-	bool done; /* the request frame is complete */
 };
 
 /* ---- receiving ----------------------------------------------------------------------------------- */
@@ -54,7 +40,7 @@ static void take_descriptors(struct helper *h, struct msghdr *m)
 	}
 }
 
-static ssize_t receive(struct helper *h, void *to, size_t len)
+ssize_t helper_receive(struct helper *h, void *to, size_t len)
 {
 	union {
 		struct cmsghdr align;
@@ -85,50 +71,17 @@ static ssize_t receive(struct helper *h, void *to, size_t len)
 static int next_part(struct helper *h, struct frame_piece *ret)
 {
 	for (;;) {
-		char chunk[CHUNK];
+		char chunk[HELPER_CHUNK];
 		int r = frame_reader_next(h->reader, ret);
 		ssize_t n;
 
 		if (r != FRAME_NONE)
 			return r;
-		n = receive(h, chunk, sizeof(chunk));
+		n = helper_receive(h, chunk, sizeof(chunk));
 		if (n <= 0)
 			return n < 0 ? (int)n : -EPIPE;
 		r = frame_reader_feed(h->reader, chunk, (size_t)n);
 		if (r < 0)
-			return r;
-	}
-}
-
-/* Waits for a frame "next": 1; 0 when none came in time, or the other end is gone; or negative errno. */
-static int wait_for_next(struct helper *h, int64_t wait_ms)
-{
-	int64_t until = watch_us() / 1000 + wait_ms;
-
-	for (;;) {
-		struct pollfd p = {.fd = h->in_fd, .events = POLLIN};
-		struct frame_piece piece;
-		char chunk[CHUNK];
-		int r = frame_reader_next(h->reader, &piece);
-		ssize_t n;
-
-		if (r < 0)
-			return r;
-		if (r == FRAME_HEAD && piece.type && streq(piece.type, "next"))
-			return 1;
-		if (r == FRAME_HEAD)
-			return -EPROTO;
-		if (r != FRAME_NONE)
-			continue;
-		n = poll(&p, 1, (int)MAX(until - watch_us() / 1000, 0));
-		if (n == 0)
-			return 0;
-		n = n < 0 ? -errno : receive(h, chunk, sizeof(chunk));
-		if (n == 0 || n == -ECONNRESET)
-			return 0;
-		if (n < 0 && n != -EINTR)
-			return (int)n;
-		if (n > 0 && (r = frame_reader_feed(h->reader, chunk, (size_t)n)) < 0)
 			return r;
 	}
 }
@@ -242,6 +195,8 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "rotate must be 0, 90, 180 or 270";
 	else if (get_range(head->head, "warm_ms", 0, WARM_MAX_MS, &q.warm_ms) < 0)
 		*bad = "warm_ms must be a number from 0 to 600000";
+	else if (get_bool(head->head, "watch", &q.watch) < 0)
+		*bad = "watch must be true or false";
 	else if (get_bool(head->head, "square", &q.convert.square) < 0)
 		*bad = "square must be true or false";
 	else if (get_bool(head->head, "flatten", &q.convert.flatten.flatten) < 0 ||
@@ -265,41 +220,27 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 	return 0;
 }
 
-/* ---- staying ------------------------------------------------------------------------------------- */
-/* One frame of the helper's own; takes the head. */
-static int say(struct helper *h, cJSON *head, const char *type)
-{
-	int r = head ? json_add_string(head, "type", type) : -ENOMEM;
-
-	if (r >= 0)
-		r = frame_write(h->out_fd, head, NULL, 0);
-	cJSON_Delete(head);
-	return r;
-}
-
-/* The camera stays on for another scan, for a bounded time. */
-static int stay_warm(void *ud)
-{
-	struct helper *h = ud;
-	int r;
-
-	if (watch_us() / 1000 - h->started_ms > STAY_MAX_MS)
-		return 0;
-	r = say(h, cJSON_CreateObject(), "idle");
-	return r < 0 ? r : wait_for_next(h, h->warm_ms);
-}
-
 /* ---- verbs --------------------------------------------------------------------------------------- */
 static int do_scan(struct helper *h, const struct request *q, struct emit *e)
 {
 	const struct source_options so = {.controls = q->controls};
-	const struct run_stay stay = {.wait = stay_warm, .ud = h};
+	struct run_stay stay = {.wait = q->watch ? helper_stay_watching : helper_stay_warm, .ud = h};
 	struct run_counts counts;
 
 	if (!q->source[0])
 		return run_refuse(e, "bad-request", "scan needs a source");
 	h->warm_ms = q->warm_ms;
-	return run_source(q->source, &so, &q->convert, q->warm_ms ? &stay : NULL, e, &counts);
+	stay.wait_first = streq(q->verb, "watch");
+	return run_source(q->source, &so, &q->convert, q->watch || q->warm_ms ? &stay : NULL, e, &counts);
+}
+
+/* A run that begins with watching. */
+static int do_watch(struct helper *h, const struct request *q, struct emit *e)
+{
+	struct request watch = *q;
+
+	watch.watch = true;
+	return do_scan(h, &watch, e);
 }
 
 static void say_control(void *ud, const char *control, const char *problem)
@@ -307,7 +248,7 @@ static void say_control(void *ud, const char *control, const char *problem)
 	cJSON *j = cJSON_CreateObject();
 
 	if (j && json_add_string(j, "name", control) >= 0 && json_add_string(j, "message", problem) >= 0)
-		say(ud, j, "control");
+		helper_say(ud, j, "control");
 	else
 		cJSON_Delete(j);
 }
@@ -328,7 +269,7 @@ static int do_probe(struct helper *h, const struct request *q, struct emit *e)
 		cJSON_Delete(j);
 		return -ENOMEM;
 	}
-	return say(h, j, "end");
+	return helper_say(h, j, "end");
 }
 
 static int do_ingest(struct helper *h, const struct request *q, struct emit *e)
@@ -369,6 +310,7 @@ static const struct {
 	int (*fn)(struct helper *h, const struct request *q, struct emit *e);
 } verbs[] = {
 	{"scan", do_scan},
+	{"watch", do_watch},
 	{"probe", do_probe},
 	{"ingest", do_ingest},
 	{"transcode", do_transcode},
@@ -376,14 +318,14 @@ static const struct {
 
 static int dispatch(struct helper *h, const struct request *q, struct emit *e)
 {
-	if (!streq(q->verb, "probe"))
+	if (!streq(q->verb, "probe") && !streq(q->verb, "watch"))
 		STEP(HELPER_STARTED);
 	if (q->has_payload && !streq(q->verb, "transcode"))
 		return run_refuse(e, "bad-request", "only transcode takes a payload");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (streq(verbs[i].verb, q->verb))
 			return verbs[i].fn(h, q, e);
-	return run_refuse(e, "bad-request", "no such verb; expected scan, probe, ingest or transcode");
+	return run_refuse(e, "bad-request", "no such verb; expected scan, watch, probe, ingest or transcode");
 }
 
 static int serve(struct helper *h, struct emit *e)

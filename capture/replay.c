@@ -9,15 +9,18 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "capture/look.h"
 #include "capture/watch.h"
 
 #define FILES_MAX 10000
+#define GLANCE_MS 100 /* from one file to the next, when they are looked at as frames */
 
 struct replay {
 	struct page_source source;
 	int dirfd;    /* owned; AT_FDCWD for a single file */
 	char **names; /* owned */
-	size_t n, at;
+	size_t n, at, end; /* names; the next; behind the last that is given */
+	bool glanced;      /* somebody looks at them as at a camera's frames */
 	int fd; /* owned: of the page given last */
 	struct input input;
 	uint8_t *raw; /* owned: the raw frame given last */
@@ -134,6 +137,7 @@ static int replay_open(const char *where, const struct source_options *o, struct
 		replay_close(&s->source);
 		return r;
 	}
+	s->end = s->n;
 	*ret = &s->source;
 	return 0;
 }
@@ -201,15 +205,14 @@ static int take_encoded(struct replay *s, struct page_item *ret)
 	return r;
 }
 
-static int replay_next(struct page_source *source, struct page_item *ret, struct reject *why)
+/* The next page of those up to `end`. */
+static int take_next(struct replay *s, struct page_item *ret, struct reject *why)
 {
-	struct replay *s = replay_of(source);
-	int64_t from = watch_us();
 	const char *path, *slash;
 	off_t size = 0;
 	int r;
 
-	if (s->at == s->n)
+	if (s->at >= s->end)
 		return 0;
 	path = s->names[s->at++];
 	slash = strrchr(path, '/');
@@ -219,15 +222,44 @@ static int replay_next(struct page_source *source, struct page_item *ret, struct
 	r = open_page(s, path, &size, why);
 	if (r >= 0)
 		r = rawname_is_raw(ret->name) ? take_raw(s, size, ret, why) : take_encoded(s, ret);
-	if (r < 0)
+	return r < 0 ? r : 1;
+}
+
+static int replay_next(struct page_source *source, struct page_item *ret, struct reject *why)
+{
+	int64_t from = watch_us();
+	int r = take_next(replay_of(source), ret, why);
+
+	if (r > 0)
+		ret->grab_us = watch_us() - from;
+	return r;
+}
+
+/* As if the files were frames of a camera. */
+static int replay_glance(struct page_source *source, struct glance *ret, struct reject *why)
+{
+	struct replay *s = replay_of(source);
+	struct page_item item;
+	int r;
+
+	s->glanced = true;
+	s->end = s->n;
+	r = take_next(s, &item, why);
+	if (r <= 0)
 		return r;
-	ret->grab_us = watch_us() - from;
-	return 1;
+	r = item.input ? look_at_encoded(item.input, ret, why) : look_at_raw(&item.frame, ret, why);
+	ret->at_ms = (int64_t)s->at * GLANCE_MS;
+	return r < 0 ? r : 1;
 }
 
 static void replay_again(struct page_source *source)
 {
-	replay_of(source)->at = 0;
+	struct replay *s = replay_of(source);
+
+	if (s->glanced)
+		s->end = s->at--;
+	else
+		s->at = 0;
 }
 
 const struct page_source_ops replay_source = {
@@ -235,5 +267,6 @@ const struct page_source_ops replay_source = {
 	.open = replay_open,
 	.next = replay_next,
 	.again = replay_again,
+	.glance = replay_glance,
 	.close = replay_close,
 };

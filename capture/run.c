@@ -95,17 +95,18 @@ static int all_pages(
 
 /* Scan after scan, for as long as there is to be another. */
 static int all_scans(struct page_source *s, const struct convert_options *o, const struct run_stay *stay, struct emit *e,
-	struct run_counts *counts)
+	struct run_counts *counts, struct reject *why)
 {
-	for (;;) {
-		int r = all_pages(s, o, e, counts);
+	int r = stay && stay->wait_first ? 1 : all_pages(s, o, e, counts);
 
-		if (r >= 0 && stay)
-			r = stay->wait(stay->ud);
-		if (r <= 0 || !stay)
+	while (r >= 0 && stay) {
+		r = stay->wait(stay->ud, s, why);
+		if (r <= 0)
 			return r;
 		s->ops->again(s);
+		r = all_pages(s, o, e, counts);
 	}
+	return r;
 }
 
 int run_source(const char *source, const struct source_options *so, const struct convert_options *o,
@@ -116,14 +117,12 @@ int run_source(const char *source, const struct source_options *so, const struct
 	struct reject why = {};
 	int r = source_open(source, so, &s, &why);
 
-	if (r == -EBADMSG) {
-		counts.failed = true;
-		*ret = counts;
-		return run_refuse(e, reject_name(why.reason), why.message);
-	}
 	if (r >= 0)
-		r = all_scans(s, o, stay, e, &counts);
+		r = all_scans(s, o, stay, e, &counts, &why);
 	source_close(s);
+	counts.failed = r == -EBADMSG;
 	*ret = counts;
+	if (counts.failed)
+		return run_refuse(e, reject_name(why.reason), why.message);
 	return end(e, r);
 }

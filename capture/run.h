@@ -9,10 +9,13 @@ struct run_counts {
 	bool failed; /* the run as a whole gave nothing: `end` said so */
 };
 
-/* After the pages of a scan: is there to be another from the source that is open? 1, 0, or negative errno. */
+/* For runs of more than one scan. */
 struct run_stay {
-	int (*wait)(void *ud);
+	/* After the pages of a scan: is there to be another from the source that is open? 1; 0; -EBADMSG with why: the
+	 * source gives nothing more; or negative errno. */
+	int (*wait)(void *ud, struct page_source *s, struct reject *why);
 	void *ud;
+	bool wait_first; /* before the first one too */
 };
 
 /* Both send `end` unless nobody listens. 0, or the negative errno that ended the run. */

@@ -34,7 +34,7 @@ struct page_source_ops {
 	/* 1 and a page; 0: no more; -EBADMSG with why: this page (ret->name) gave nothing, ask again for the
 	 * others. */
 	int (*next)(struct page_source *s, struct page_item *ret, struct reject *why);
-	/* Another scan: next() gives pages again. */
+	/* Another scan: next() gives pages again; after a glance the page that was seen. */
 	void (*again)(struct page_source *s);
 	/* The next frame at a glance, for those who wait for a page. 1; 0: no more will come; or as next(). */
 	int (*glance)(struct page_source *s, struct glance *ret, struct reject *why);

@@ -296,6 +296,7 @@ static int v4l2_glance(struct page_source *s, struct glance *ret, struct reject 
 		r = v4l2_device_give_back(&v->device, shot.index, why);
 	if (r < 0)
 		v4l2_device_close(&v->device);
+	ret->at_ms = now_ms(v);
 	return r < 0 ? r : 1;
 }
 

@@ -140,6 +140,8 @@ static const struct ini_key keys[] = {
 		"Where a scan takes pages from: v4l2:auto, v4l2:/dev/videoN or replay:FOLDER."},
 	{"Capture", "Controls", TEXT(config, controls), NULL,
 		"Controls of the camera as v4l2-ctl names them: NAME=VALUE NAME=VALUE."},
+	{"Capture", "Auto", YESNO(config, automatic), "no",
+		"Watch the source: a page that is laid down and rests is taken, once."},
 	{"Capture", "KeepWarm", TIME(config, keep_warm_ms, 0, SECONDS(600)), "0",
 		"The camera stays on for so long after a scan, so that the next one is quicker; up to 10min, 0: not."},
 	{"Capture", "MaxSide", NUMBER(config, max_side, 256, 8192), "2048",

@@ -67,6 +67,7 @@ struct config {
 	/* [Capture] */
 	char source[PATH_SIZE];    /* default source: "v4l2:auto", "replay:/dir" */
 	char controls[512];        /* of a camera: "name=value name=value" */
+	bool automatic;            /* pages are taken as they come to rest */
 	int64_t keep_warm_ms;      /* the camera stays on for the next scan; 0: not */
 	int64_t max_side, max_pixels, quality, helper_timeout_ms;
 	int rotate;  /* quarters clockwise of pages from `source`, modulo 4 */

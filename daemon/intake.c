@@ -12,11 +12,20 @@
 #define CAPTURE_PROGRAM  "pageferry-capture"
 #define CAPTURE_SOCKET   "/run/pageferry/capture"
 #define HANG_GRACE_MS    30000
+#define WARM_GRACE_MS    10000 /* beyond the helper's own bound */
+#define WATCH_WORD_MS    15000 /* one that watches says every 5 s that it does */
+#define WATCH_AGAIN_MS   1000  /* before another is started, doubled each time */
+#define WATCH_AGAIN_MAX_MS 60000
 
 struct intake {
 	struct service *service;
 	struct intake_run *scan;                  /* the one on the source; NULL */
-	struct intake_run *warm;                  /* ended, but its helper keeps the camera on for the next; NULL */
+	struct intake_run *warm;                  /* parked: its helper keeps the camera on, or watches; NULL */
+	sd_event_source *watch_timer;
+	int64_t watch_again_ms;
+	bool watch_later;  /* the timer runs */
+	bool watch_over;   /* the source has no more frames */
+	bool rest_refused; /* the page that rests was refused once: said once */
 	struct intake_run *files[FILES_WAIT_MAX]; /* [0] runs, the others wait */
 	size_t n_files;
 	uint64_t last_number;
@@ -75,6 +84,7 @@ static void run_end(struct intake_run *r, bool warm, const char *reason, const c
 		i->service->state.capture_failed = r->accepted == 0;
 	if (r->source && reason)
 		scanner_note(i->service->scanner, reason, message);
+	r->parked = warm;
 	if (warm)
 		i->warm = r;
 	else
@@ -105,6 +115,39 @@ static const char *reason_of(int error)
 
 static int run_start(struct intake_run *r);
 
+static int on_watch_timer(sd_event_source *source, uint64_t us, void *ud)
+{
+	struct intake *i = ud;
+
+	i->watch_later = false;
+	go_on(i);
+	return 0;
+}
+
+/* What watched is gone; after a while another takes its place. */
+static void watch_failed(struct intake *i, const char *reason, const char *message)
+{
+	if (reason)
+		scanner_note(i->service->scanner, reason, message);
+	i->watch_again_ms = CLAMP(i->watch_again_ms, WATCH_AGAIN_MS, WATCH_AGAIN_MAX_MS);
+	i->watch_later = loop_timer(i->service->event, &i->watch_timer, i->watch_again_ms, on_watch_timer, i) >= 0;
+	i->watch_again_ms *= 2;
+}
+
+static void parked_done(struct intake *i, int error, const char *why)
+{
+	struct intake_run *r = take_ptr(i->warm);
+	bool camera = starts_with(r->source, "v4l2:");
+
+	if (i->service->config.automatic && !i->stopped) {
+		/* A camera is looked at again; a recording is over. */
+		i->watch_over = error == 0 && !camera;
+		watch_failed(i, error == 0 ? NULL : error == -EREMOTEIO ? r->end_reason : reason_of(error),
+			error == -EREMOTEIO ? r->end_message : why);
+	}
+	run_free(r);
+}
+
 static void on_done(void *ud, int error, const char *why)
 {
 	struct intake_run *r = ud;
@@ -112,7 +155,7 @@ static void on_done(void *ud, int error, const char *why)
 
 	r->helper = NULL;
 	if (r == r->intake->warm) {
-		run_free(take_ptr(r->intake->warm));
+		parked_done(r->intake, error, why);
 		return;
 	}
 	/* It ended just when it was asked for more. */
@@ -136,18 +179,42 @@ static void on_done(void *ud, int error, const char *why)
 	run_end(r, false, reason, message);
 }
 
-/* Beyond the helper's own bound. */
-#define WARM_GRACE_MS 10000
-
 int intake_idle(struct intake_run *r)
 {
 	struct intake *i = r->intake;
-	int64_t warm_ms = i->service->config.keep_warm_ms;
+	const struct config *c = &i->service->config;
 
-	if (r != i->scan || !warm_ms || i->stopped)
+	if (!c->automatic && (r != i->scan || !c->keep_warm_ms))
 		return -EBADMSG;
-	helper_extend(r->helper, warm_ms + WARM_GRACE_MS);
-	run_end(r, true, NULL, NULL);
+	helper_extend(r->helper, c->automatic ? WATCH_WORD_MS : c->keep_warm_ms + WARM_GRACE_MS);
+	if (r == i->scan) {
+		run_end(r, true, NULL, NULL);
+		return 0;
+	}
+	scanner_note(i->service->scanner, NULL, NULL);
+	i->watch_again_ms = WATCH_AGAIN_MS;
+	i->rest_refused = false;
+	return 0;
+}
+
+int intake_rests(struct intake_run *r)
+{
+	struct intake *i = r->intake;
+	const struct config *c = &i->service->config;
+	struct intake_request q = {.source = c->source, .fd = -1, .type = c->type, .lane = LANE_NOW, .owner = getuid()};
+	char why[256] = "";
+	uint64_t scan;
+
+	if (r == i->scan) /* it crossed with a scan that a person began */
+		return 0;
+	if (!c->automatic)
+		return -EBADMSG;
+	helper_extend(r->helper, WATCH_WORD_MS);
+	scanner_note(i->service->scanner, NULL, NULL);
+	/* It is told again while the page rests; that there is no room was said. */
+	if (i->stopped || i->scan || (i->rest_refused && spool_room(i->service->spool, why, sizeof(why)) < 0))
+		return 0;
+	i->rest_refused = intake_start(i, &q, &scan, why, sizeof(why)) < 0;
 	return 0;
 }
 
@@ -166,12 +233,14 @@ static int make_request(const struct intake_run *r, cJSON *head)
 	int e = json_add_string(head, "type", "request");
 
 	if (e >= 0)
-		e = json_add_string(head, "verb", r->source ? "scan" : "ingest");
+		e = json_add_string(head, "verb", r->watch ? "watch" : r->source ? "scan" : "ingest");
 	if (e >= 0 && r->source)
 		e = json_add_string(head, "source", r->source);
 	if (e >= 0 && r->source && c->controls[0])
 		e = json_add_string(head, "controls", c->controls);
-	if (e >= 0 && r->source && c->keep_warm_ms)
+	if (e >= 0 && r->source && c->automatic)
+		e = json_add_bool(head, "watch", true);
+	if (e >= 0 && r->source && c->keep_warm_ms && !c->automatic)
 		e = json_add_i64(head, "warm_ms", c->keep_warm_ms);
 	if (e >= 0 && !r->source)
 		e = json_add_string(head, "name", r->name ? r->name : "");
@@ -252,6 +321,27 @@ static void run_begin(struct intake_run *r)
 	}
 }
 
+/* With Auto= something always watches, but for a while after it failed. */
+static void watch_begin(struct intake *i)
+{
+	struct intake_run *r;
+
+	if (!i->service->config.automatic || i->warm || i->scan || i->stopped || i->watch_later || i->watch_over ||
+		scanner_looks(i->service->scanner))
+		return;
+	r = calloc(1, sizeof(*r));
+	if (r) {
+		*r = (struct intake_run){.intake = i, .service = i->service, .fd = -1, .parked = true, .watch = true};
+		r->source = strdup(i->service->config.source);
+	}
+	if (r && r->source && run_start(r) >= 0) {
+		i->warm = r;
+		return;
+	}
+	watch_failed(i, "io", r && r->failure[0] ? r->failure : "out of memory");
+	run_free(r);
+}
+
 /* From the loop, never from inside intake_start(): one start a turn. */
 static int on_turn(sd_event_source *source, void *ud)
 {
@@ -263,6 +353,8 @@ static int on_turn(sd_event_source *source, void *ud)
 		run_begin(i->files[0]);
 	if ((i->scan && !i->scan->started && !scanner_looks(i->service->scanner)) || (i->n_files > 0 && !i->files[0]->started))
 		go_on(i);
+	else
+		watch_begin(i);
 	return 0;
 }
 
@@ -302,6 +394,7 @@ void intake_free(struct intake *i)
 	for (size_t k = 0; k < i->n_files; k++)
 		run_free(i->files[k]);
 	sd_event_source_disable_unref(i->turn);
+	sd_event_source_disable_unref(i->watch_timer);
 	free(i);
 }
 

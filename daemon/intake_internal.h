@@ -21,6 +21,8 @@ struct intake_run {
 	bool started;
 	bool continued; /* its helper has served a scan before: it may be gone by now */
 	bool heard;     /* something of this scan has come */
+	bool parked;    /* its scan has ended, or there was none: its helper stays for the next */
+	bool watch;     /* it began without a scan: to watch */
 	int64_t deadline_ms; /* boottime */
 	unsigned int accepted, rejected;
 
@@ -40,8 +42,10 @@ struct intake_run {
 #define CAPTURE_PROGRAM_SIZE (PATH_SIZE + 32)
 /* How the capture helper is reached; `program` is borrowed by the options. */
 int intake_helper(const struct service *s, char program[CAPTURE_PROGRAM_SIZE], struct helper_options *ret);
-/* The run's helper has given all pages and waits for another scan. */
+/* The run's helper has given all pages and waits for another scan; or it watches, and all is well. */
 int intake_idle(struct intake_run *r);
+/* It watches, and a page has come to rest: a scan begins if there is room. */
+int intake_rests(struct intake_run *r);
 
 /* helper_frame_fn for ud = the run. */
 int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece);

@@ -158,6 +158,8 @@ static int page_begin(struct intake_run *r, const cJSON *head)
 	int e;
 
 	r->heard = true;
+	if (r->parked)
+		return fail(r, -EBADMSG, "a page that nobody asked for");
 	if (r->writer || r->failed)
 		return fail(r, -EBADMSG, "a page began inside another");
 	if (json_get_i64(head, "index", &r->index) < 0 || side(head, "width", &r->width) < 0 || side(head, "height", &r->height) < 0)
@@ -305,6 +307,11 @@ static int run_idle(struct intake_run *r, const cJSON *head)
 	return r->writer ? fail(r, -EBADMSG, "a scan ended in the middle of a page") : intake_idle(r);
 }
 
+static int run_rests(struct intake_run *r, const cJSON *head)
+{
+	return intake_rests(r);
+}
+
 /* The frames that carry no payload, at their end. */
 static const struct {
 	const char *type;
@@ -315,6 +322,7 @@ static const struct {
 	{"reject", page_reject},
 	{"end", run_end_noted},
 	{"idle", run_idle},
+	{"rests", run_rests},
 };
 
 int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece)

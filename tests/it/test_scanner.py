@@ -186,4 +186,74 @@ def test_a_helper_that_is_gone_is_started_again():
         s.clean()
 
 
+# ---- pages that are taken by themselves ---------------------------------------------------------------------------------
+
+def frame(what, shift=0):
+    """320x240 in grey: a desk, a page with one of two writings on it, or a page on its way."""
+    rows = []
+    for y in range(240):
+        row = bytearray(b"\x5a" * 320)
+        if what != "desk" and 20 <= y < 220:
+            row[60 + shift:260 + shift] = b"\xd8" * 200
+            if y % 12 < 6:
+                for x in range(70, 240 if what == "a" else 150 + y % 60, 4):
+                    row[x + shift:x + shift + 2] = b"\x30\x30"
+        rows.append(bytes(row))
+    return b"".join(rows)
+
+
+def recording(s):
+    """A page is laid down, rests and is taken away; another one comes in its place. As frames of a tenth of a second."""
+    folder = os.path.join(s.folder, "frames")
+    os.makedirs(folder)
+    film = ["desk"] * 10 + [("a", 30), ("a", 20), ("a", 10)] + ["a"] * 15 + ["desk"] * 10 + [("b", 40), ("b", 20)] + ["b"] * 30
+    for n, what in enumerate(film):
+        with open("%s/%03d-320x240.grey" % (folder, n), "wb") as f:
+            f.write(frame(*(what if isinstance(what, tuple) else (what,))))
+    return folder
+
+
+def automatic(**spool):
+    s = Service()
+    s.configure({"Capture": {"Source": "replay:" + recording(s), "Auto": "yes", "BlankPages": "ignore"}, "Route": {"Backends": "ocr"}, "Spool": spool})
+    return s
+
+
+def test_each_page_that_rests_is_taken_once():
+    s = automatic()
+    with s:
+        s.wait(lambda: len(s.pages()) == 2)
+        s.wait(lambda: not capture_children(s))  # the recording is over
+        names = [r["name"] for r in s.rows("SELECT name FROM pages ORDER BY seq")]
+        assert len(names) == 2 and 13 < int(names[0][:3]) < 28 and 39 < int(names[1][:3]) < 60, names
+        assert scanner(s)["state"] == "ok"
+
+
+def test_without_room_a_page_waits_on_the_glass():
+    s = automatic(Cap=str((4 << 20) + 2000))  # room is for 4 MiB: none, once there is a page
+    with s:
+        s.wait(lambda: "refused before the shutter" in s.read_log())
+        first, = s.wait_states(s.pages(), {"done"})
+        s.wait(lambda: s.call("Status")["counts"]["undelivered"] == 0)
+        s.call("Drop", pages=[first], reason="makes room")
+        s.wait(lambda: [p for p in s.pages() if p != first])  # it is asked for again while it rests
+        assert s.read_log().count("refused before the shutter") == 1, s.read_log()
+        assert [r["name"][:3] > "040" for r in s.rows("SELECT name FROM pages")] == [True]
+
+
+def test_a_watch_that_fails_begins_again():
+    s = scripted({"Auto": "yes"})
+    say(s, "watch", failed("no-device"))
+    with s:
+        def watches():
+            with open(os.path.join(s.folder, "helpers", "requests"), encoding="utf-8") as f:
+                return sum(json.loads(line)["verb"] == "watch" for line in f)
+        wait_state(s, "no-device")
+        s.wait(lambda: watches() >= 3)
+        assert s.read_log().count("scanner: no-device") == 1, s.read_log()
+        say(s, "watch", {"type": "idle"}, "hang")
+        wait_state(s, "ok")
+        assert s.stop() == 0  # nothing holds it up
+
+
 suite.main()

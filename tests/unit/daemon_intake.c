@@ -43,6 +43,12 @@ int intake_idle(struct intake_run *r)
 	return 0;
 }
 
+int intake_rests(struct intake_run *r)
+{
+	seen.idle += 100;
+	return 0;
+}
+
 struct world {
 	struct fixture f;
 	struct service service;
@@ -316,5 +322,9 @@ TEST(scans_tell_how_the_source_does)
 	CHECK_INT(seen.scanner_well, 1);
 	CHECK_INT(frame(&w, "{\"type\":\"idle\"}", NULL, 0), 0);
 	CHECK_INT(seen.idle, 1);
+	w.run.parked = true; /* nobody asked it for a page */
+	CHECK_INT(frame(&w, "{\"type\":\"rests\"}", NULL, 0), 0);
+	CHECK_INT(seen.idle, 101);
+	CHECK_INT(page(&w, "{}"), -EBADMSG);
 	end(&w);
 }
