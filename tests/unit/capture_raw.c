@@ -18,10 +18,10 @@ TEST(limited_range_is_expanded)
 	}
 	colour_yuyv_to_planes(in, 256, false, y, cb, cr);
 	for (int i = 0; i < 256; i++)
-		CHECK(abs(y[i] - expect((i - 16) * 255.0 / 219)) <= 1);
+		CHECK_INT(y[i], expect((i - 16) * 255.0 / 219));
 	for (int i = 0; i < 128; i++) {
-		CHECK(abs(cb[i] - expect(128 + (255 - 2 * i - 128) * 255.0 / 224)) <= 1);
-		CHECK(abs(cr[i] - expect(128 + (255 - 2 * i - 1 - 128) * 255.0 / 224)) <= 1);
+		CHECK_INT(cb[i], expect(128 + (255 - 2 * i - 128) * 255.0 / 224));
+		CHECK_INT(cr[i], expect(128 + (255 - 2 * i - 1 - 128) * 255.0 / 224));
 	}
 	CHECK_INT(y[16], 0);
 	CHECK_INT(y[235], 255);
