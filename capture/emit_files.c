@@ -8,6 +8,7 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "capture/record.h"
 
 #define NAME_SIZE 256
 
@@ -97,14 +98,27 @@ static int print_sense(const struct sense_result *s)
 	return r;
 }
 
+static int print_done(const struct page_info *p)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	_cleanup_buf_ struct buf text = {};
+	int r = record_done(p, &j);
+
+	if (r > 0)
+		r = json_print(j, false, &text);
+	if (r >= 0 && text.len)
+		printf("  done %s\n", buf_str(&text));
+	return r < 0 ? r : 0;
+}
+
 static int files_page_end(struct emit *e, const struct page_info *p)
 {
 	struct emit_files *f = files_of(e);
 	char safe[NAME_SIZE];
+	int r;
 
 	if (close(take_fd(&f->fd)) < 0 || renameat(f->dirfd, f->tmp, f->dirfd, f->target) < 0) {
-		int r = -errno;
-
+		r = -errno;
 		unlinkat(f->dirfd, f->tmp, 0);
 		return cannot_write(f, f->target, r);
 	}
@@ -113,7 +127,8 @@ static int files_page_end(struct emit *e, const struct page_info *p)
 		text_safe_copy(safe, sizeof(safe), f->target), p->source_width, p->source_height, p->width,
 		p->height, (f->bytes + 500) / 1000, p->us.total / 1000, p->us.decode / 1000,
 		p->us.scale / 1000, p->us.encode / 1000, p->us.cpu / 1000);
-	return sense_asked(&p->sense.asked) ? print_sense(&p->sense) : 0;
+	r = print_done(p);
+	return r >= 0 && sense_asked(&p->sense.asked) ? print_sense(&p->sense) : r;
 }
 
 static int files_reject(struct emit *e, unsigned int index, const char *name, const struct reject *why)

@@ -1,11 +1,9 @@
 #include "capture/emit.h"
 
-#include <math.h>
-
 #include "base/crypto.h"
 #include "base/frame.h"
 #include "base/step.h"
-#include "capture/square.h"
+#include "capture/record.h"
 
 struct emit_frames {
 	struct emit emit;
@@ -47,90 +45,12 @@ static int add_ms(cJSON *ms, const char *name, int64_t us)
 	return json_add_i64(ms, name, (us + 500) / 1000);
 }
 
-/* Two decimals are enough for people and machines. */
-static int add_rounded(cJSON *j, const char *name, double v)
+static int add_done(cJSON *capture, const struct page_info *p)
 {
-	return json_add_take(j, name, cJSON_CreateNumber(round(v * 100) / 100));
-}
+	cJSON *j = NULL;
+	int r = record_done(p, &j);
 
-static int corners_json(const struct square_plan *p, cJSON **ret)
-{
-	cJSON *all = cJSON_CreateArray();
-	int r = all ? 0 : -ENOMEM;
-
-	for (int i = 0; i < 8 && r >= 0; i++) {
-		const struct point *c = &p->corner[i / 2];
-		cJSON *n = cJSON_CreateNumber(round((i % 2 ? c->y : c->x) * 10) / 10);
-
-		r = n && cJSON_AddItemToArray(all, n) ? 0 : -ENOMEM;
-	}
-	if (r < 0)
-		cJSON_Delete(all);
-	else
-		*ret = all;
-	return r;
-}
-
-static int square_json(const struct square_plan *p, cJSON **ret)
-{
-	static const char *const names[] = {"nothing", "cropped", "deskewed"};
-	_cleanup_json_ cJSON *j = cJSON_CreateObject();
-	cJSON *corners = NULL;
-	int r = j ? json_add_string(j, "done", names[p->done]) : -ENOMEM;
-
-	if (p->why)
-		r = r < 0 ? r : json_add_string(j, "why", p->why);
-	if (p->lines)
-		r = r < 0 ? r : json_add_string(j, "lines", p->lines);
-	r = r < 0 ? r : add_rounded(j, "certainty", p->done == SQUARE_DESKEWED ? p->lines_certainty : p->certainty);
-	if (p->done != SQUARE_NOTHING) {
-		r = r < 0 ? r : add_rounded(j, "angle", p->angle);
-		r = r < 0 ? r : corners_json(p, &corners);
-		r = r < 0 ? r : json_add_take(j, "quad", corners);
-	}
-	if (r >= 0)
-		*ret = take_ptr(j);
-	return r;
-}
-
-static int flatten_json(const struct flatten_options *asked, const struct flatten_result *f, cJSON **ret)
-{
-	const int paper[2] = {(int)f->darkest, (int)f->brightest}, cast[2] = {f->cast_b, f->cast_r};
-	_cleanup_json_ cJSON *j = cJSON_CreateObject();
-	int r = j ? 0 : -ENOMEM;
-
-	if (asked->flatten) {
-		r = r < 0 ? r : json_add_take(j, "paper", cJSON_CreateIntArray(paper, 2));
-		r = r < 0 ? r : json_add_take(j, "cast", cJSON_CreateIntArray(cast, 2));
-	}
-	if (asked->contrast)
-		r = r < 0 ? r : add_rounded(j, "gain", f->gain);
-	if (r >= 0)
-		*ret = take_ptr(j);
-	return r;
-}
-
-/* What was done to the page, each under its name. */
-static int add_sense(cJSON *capture, const struct page_info *p)
-{
-	_cleanup_json_ cJSON *j = NULL;
-	bool flattened = p->flatten_asked.flatten || p->flatten_asked.contrast;
-	cJSON *square = NULL, *flatten = NULL;
-	int r;
-
-	if (!p->square && !flattened)
-		return 0;
-	j = cJSON_CreateObject();
-	r = j ? 0 : -ENOMEM;
-	if (p->square) {
-		r = r < 0 ? r : square_json(p->square, &square);
-		r = r < 0 ? r : json_add_take(j, "square", square);
-	}
-	if (flattened) {
-		r = r < 0 ? r : flatten_json(&p->flatten_asked, &p->flatten, &flatten);
-		r = r < 0 ? r : json_add_take(j, "flatten", flatten);
-	}
-	return r < 0 ? r : json_add_take(capture, "sense", take_ptr(j));
+	return r <= 0 ? r : json_add_take(capture, "sense", j);
 }
 
 static int add_grab(cJSON *capture, const struct page_grab *g)
@@ -165,7 +85,7 @@ static int capture_json(const struct page_info *p, cJSON **ret)
 	r = r < 0 ? r : json_add_bool(j, "grey", p->grey);
 	r = r < 0 ? r : json_add_bool(j, "cropped", p->cropped);
 	r = r < 0 ? r : json_add_i64(j, "rotate", p->rotate);
-	r = r < 0 ? r : add_sense(j, p);
+	r = r < 0 ? r : add_done(j, p);
 	r = r < 0 ? r : add_grab(j, &p->grab);
 	r = r < 0 ? r : add_ms(ms, "grab", p->us.grab);
 	r = r < 0 ? r : add_ms(ms, "open", p->us.open);

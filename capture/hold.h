@@ -6,7 +6,7 @@
 
 #include "capture/image.h"
 
-#define HOLD_MAX ((size_t)25 << 20) /* bytes: a frame of 16 million pixels whole */
+#define HOLD_MAX ((size_t)24 << 20) /* bytes: a frame of 16.7 million pixels whole */
 
 struct scaler;
 struct held {
