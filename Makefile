@@ -86,6 +86,7 @@ help:
 	@echo "make check-full   the same under ASan+UBSan, and the long suites"
 	@echo "make ARCH=arm64   or armhf: cross-compiled against Debian 13 (make sysroots: what for, made once)"
 	@echo "make check-arm64 check-armhf   unit tests and corpora of those, under emulation of the processor"
+	@echo "make check-vm     the installed units on a Debian 13 machine of arm64 in QEMU, and pages out of its virtual camera"
 	@echo "make sim SEEDS=    the courier over weeks of virtual time; or N= worlds from SEED= on, DAYS= of bad times each"
 	@echo "make torture      power cuts on a virtual machine: N=30 SEED= FS=\"ext4 f2fs btrfs\" STATES=0 BUGS="
 	@echo "make fuzz TIME=60 every fuzz target for so many seconds"

@@ -73,6 +73,12 @@ check-arm64 check-armhf:
 check-emulated: all tests
 	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault --under '$(EMULATOR)' $(UNIT_TESTS) $(FUZZ_REPLAY)
 	$(Q)test $(ARCH) != arm64 || tests/tools/neon.py $(TRIPLET)-objdump $(O)/obj
+# On a Debian 13 machine of arm64 with a live systemd and a virtual camera, in QEMU (cross/image.sh).
+VM_SUITES := $(sort $(wildcard tests/vm/test_*.py))
+.PHONY: check-vm
+check-vm:
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 all
+	$(Q)tests/run --build build/arm64 --fault build/arm64-fault $(VM_SUITES)
 sysroots:
 	$(Q)cross/sysroot.sh arm64
 	$(Q)cross/sysroot.sh armhf

@@ -13,5 +13,5 @@ half=$!
 clang-tidy --quiet capture/*.c ocr/*.c ctl/*.c daemon/*.c -- "$@" 2>/dev/null || status=1
 wait "$half" || status=1
 echo "shellcheck"
-shellcheck -x -P SCRIPTDIR bootstrap.sh .ci/run tests/tools/*.sh tests/full/*.sh tests/torture/init cross/*.sh || status=1
+shellcheck -x -P SCRIPTDIR bootstrap.sh .ci/run tests/tools/*.sh tests/full/*.sh tests/torture/init cross/*.sh cross/guest/init cross/guest/agent || status=1
 exit $status

@@ -46,7 +46,8 @@ def run(*command, **more):
 # ---- the kernel ---------------------------------------------------------------------------------------------------------
 
 def cache_folder():
-    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pageferry", "kernel")
+    cache = os.environ.get("PAGEFERRY_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pageferry")
+    return os.path.join(cache, "kernel")
 
 
 def newest_kernel():

@@ -106,6 +106,7 @@ static struct world *begin(void)
 	struct service *s = &w->service;
 	char why[256];
 
+	test_needs_peer_groups();
 	memset(&seen, 0, sizeof(seen));
 	fixture_begin(&w->f);
 	s->clock = w->f.clock;

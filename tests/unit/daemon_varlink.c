@@ -174,6 +174,7 @@ static int connect_pair(struct fixture *f, struct varlink_conn **conn)
 {
 	int pair[2];
 
+	test_needs_peer_groups();
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	CHECK_INT(varlink_server_add_take(f->server, pair[0], conn), 0);
 	return pair[1];

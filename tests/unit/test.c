@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 
 #define TESTS_MAX 512
 
@@ -41,6 +42,21 @@ _Noreturn void test_skip(const char *why)
 {
 	printf("skip %s: %s\n", current, why);
 	siglongjmp(leave, LEAVE_SKIP);
+}
+
+void test_needs_peer_groups(void)
+{
+	socklen_t len = 0;
+	int pair[2];
+	bool missing;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	missing = getsockopt(pair[0], SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE;
+	close(pair[0]);
+	close(pair[1]);
+	if (missing)
+		test_skip("SO_PEERGROUPS is not known here");
 }
 
 void test_check_str(const char *file, int line, const char *expr, const char *got, const char *want)

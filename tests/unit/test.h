@@ -11,6 +11,8 @@ typedef void (*test_fn)(void);
 void test_register(const char *name, test_fn fn);
 _Noreturn void test_fail(const char *file, int line, const char *fmt, ...) _printf_(3, 4);
 _Noreturn void test_skip(const char *why);
+/* Skips the test where peers of sockets have no groups: emulators of a processor do not know SO_PEERGROUPS. */
+void test_needs_peer_groups(void);
 void test_check_str(const char *file, int line, const char *expr, const char *got, const char *want);
 void test_check_int(const char *file, int line, const char *expr, int64_t got, int64_t want);
 /* Folder of tests/data, with a slash. */
