@@ -21,8 +21,8 @@ static int line(struct buf *out, const struct look *l, const char *name, const c
 
 static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 {
-	_cleanup_buf_ struct buf time = {}, cost = {}, size = {};
-	int64_t bytes = 0, width = 0, height = 0;
+	_cleanup_buf_ struct buf time = {}, cost = {}, size = {}, original = {};
+	int64_t kept, bytes = 0, width = 0, height = 0;
 	char looks[32];
 	int r;
 
@@ -36,6 +36,8 @@ static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 		r = buf_addf(&size, "%" PRId64 " x %" PRId64 ", ", width, height);
 	if (r >= 0)
 		r = format_bytes(&size, bytes);
+	if (r >= 0 && json_get_i64(page, "originalBytes", &kept) >= 0)
+		r = format_bytes(&original, kept);
 	if (r >= 0)
 		r = format_money_text(&cost, json_get_string(page, "costPicoUsd"));
 	if (r < 0)
@@ -46,6 +48,7 @@ static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 		line(out, l, "reason", text_of(page, "reason")) < 0 ||
 		line(out, l, "type", text_of(page, "type")) < 0 ||
 		line(out, l, "accepted", buf_str(&time)) < 0 || line(out, l, "image", buf_str(&size)) < 0 ||
+		line(out, l, "original", buf_str(&original)) < 0 ||
 		line(out, l, "looks", page_looks(page, looks, sizeof(looks))) < 0 ||
 		line(out, l, "cost", buf_str(&cost)) < 0)
 		return -ENOMEM;

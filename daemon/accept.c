@@ -106,7 +106,7 @@ bool spool_is_writing(const struct spool *s, const char *tmp_name)
 	for (const struct spool_writer *w = s->writers; w; w = w->next)
 		if (streq(w->file, tmp_name))
 			return true;
-	return false;
+	return beside_is_writing(s, tmp_name);
 }
 
 static void writer_free(struct spool_writer *w)

@@ -161,6 +161,11 @@ static const struct ini_key keys[] = {
 		"Look whether each page is blurred, washed out by light, cut off or not there, and say so at once."},
 	{"Capture", "BlankPages", ini_parse_choice, offsetof(struct config, blank_pages), CHOICE(blank_names), "send",
 		"A page with nothing on it: send (like any other, marked as blank), hold (for a person), or ignore (not looked for)."},
+	{"Capture", "PageHash", YESNO(config, page_hash), "yes",
+		"Note a perceptual hash of each page, by which pages that look alike are found."},
+	{"Capture", "Thumbnails", YESNO(config, thumbnails), "yes", "Keep a picture of at most 256 pixels of each page."},
+	{"Capture", "KeepOriginal", YESNO(config, keep_original), "no",
+		"Keep what came from the source at its own size, too, as long as the page's file."},
 
 	{"Spool", "Directory", FILEPATH(config, directory), "/var/lib/pageferry",
 		"Folder of pages, database and results."},

@@ -75,6 +75,7 @@ struct config {
 	char type[33];             /* default type: "auto" */
 	bool glass_gate;
 	int blank_pages;           /* enum blank_pages */
+	bool page_hash, thumbnails, keep_original;
 	/* [Spool] */
 	char directory[PATH_SIZE];
 	int64_t cap_bytes, floor_bytes, floor_inodes;

@@ -222,8 +222,13 @@ int intake_rests(struct intake_run *r)
 static int add_sense(const struct config *c, cJSON *head)
 {
 	char words[64];
+	int e;
 
-	str_format(words, sizeof(words), "%s%s", c->glass_gate ? ",gate" : "", c->blank_pages != BLANK_IGNORE ? ",blank" : "");
+	str_format(words, sizeof(words), "%s%s%s%s", c->glass_gate ? ",gate" : "", c->blank_pages != BLANK_IGNORE ? ",blank" : "",
+		c->page_hash ? ",hash" : "", c->thumbnails ? ",thumbnail" : "");
+	e = json_add_bool(head, "original", c->keep_original);
+	if (e < 0)
+		return e;
 	return json_add_string(head, "sense", words[0] ? words + 1 : "none");
 }
 

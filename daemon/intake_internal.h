@@ -1,6 +1,7 @@
 /* Shared by intake.c (runs) and intake_page.c (what their helpers send) only. */
 #pragma once
 
+#include "daemon/beside.h"
 #include "daemon/helper.h"
 #include "daemon/intake.h"
 #include "daemon/taken.h"
@@ -35,6 +36,10 @@ struct intake_run {
 	uint64_t bytes;
 	bool failed;   /* it was refused while it arrived: its pieces are let go by */
 
+	char last_page[PAGE_ID_SIZE]; /* accepted last, and no other has begun since; "": none */
+	struct beside_writer *beside; /* what arrives for it; NULL: nothing */
+	bool beside_failed;           /* its pieces are let go by */
+
 	/* how it ended, for people */
 	char end_reason[48], end_message[240], failure[240];
 };
@@ -49,5 +54,9 @@ int intake_rests(struct intake_run *r);
 
 /* helper_frame_fn for ud = the run. */
 int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece);
+/* intake_beside.c: frames beside and beside-end. What is not whole is gone. */
+int intake_beside_data(struct intake_run *r, const struct frame_piece *piece);
+int intake_beside_end(struct intake_run *r, const cJSON *head);
+void intake_beside_drop(struct intake_run *r);
 /* The page that is arriving is gone without a trace; harmless without one. */
 void intake_page_drop(struct intake_run *r);

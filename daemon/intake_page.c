@@ -16,6 +16,8 @@ void intake_page_drop(struct intake_run *r)
 {
 	spool_page_abort(r->writer);
 	r->writer = NULL;
+	intake_beside_drop(r);
+	r->last_page[0] = 0;
 	cJSON_Delete(take_ptr(r->capture));
 	r->bytes = 0;
 	r->failed = false;
@@ -160,6 +162,8 @@ static int page_begin(struct intake_run *r, const cJSON *head)
 	r->heard = true;
 	if (r->parked)
 		return fail(r, -EBADMSG, "a page that nobody asked for");
+	intake_beside_drop(r);
+	r->last_page[0] = 0;
 	if (r->writer || r->failed)
 		return fail(r, -EBADMSG, "a page began inside another");
 	if (json_get_i64(head, "index", &r->index) < 0 || side(head, "width", &r->width) < 0 || side(head, "height", &r->height) < 0)
@@ -276,6 +280,7 @@ static int page_end(struct intake_run *r, const cJSON *head)
 	service_storage(r->service, e == -ENOSPC || e == -EDQUOT ? 0 : e);
 	if (e < 0)
 		return fail(r, e, "the page cannot be stored");
+	str_copy(r->last_page, sizeof(r->last_page), row.id);
 	announce(r, &row, doubt_of(sense));
 	return 0;
 }
@@ -319,6 +324,7 @@ static const struct {
 } frames[] = {
 	{"page", page_begin},
 	{"page-end", page_end},
+	{"beside-end", intake_beside_end},
 	{"reject", page_reject},
 	{"end", run_end_noted},
 	{"idle", run_idle},
@@ -331,6 +337,8 @@ int intake_frame(void *ud, enum frame_part part, const struct frame_piece *piece
 
 	if (streq(piece->type, "data"))
 		return part == FRAME_DATA ? page_data(r, piece) : 0;
+	if (streq(piece->type, "beside"))
+		return part == FRAME_DATA ? intake_beside_data(r, piece) : 0;
 	if (part == FRAME_DATA)
 		return fail(r, -EBADMSG, "a payload where none belongs");
 	if (part != FRAME_DONE)

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/step.h"
+#include "daemon/beside.h"
 #include "daemon/spool_internal.h"
 
 #define TICK_MS     INT64_C(600000) /* a commit each: spares flash */
@@ -228,6 +229,7 @@ static void age_files(struct spool *s, const struct leaving *l, size_t n, bool w
 	for (size_t i = 0; i < n; i++) {
 		remove_file(s, s->pages, &l[i], ".jpg");
 		STEP(AGE_FILE_REMOVED);
+		beside_remove(s, l[i].page);
 		if (!whole)
 			continue;
 		remove_file(s, s->results, &l[i], ".json");
@@ -300,6 +302,7 @@ static void drop_files(struct spool *s, const struct leaving *l)
 {
 	remove_file(s, s->pages, l, ".jpg");
 	STEP(DROP_FILE_REMOVED);
+	beside_remove(s, l->page);
 	remove_file(s, s->results, l, ".json");
 	STEP(DROP_RESULT_REMOVED);
 }

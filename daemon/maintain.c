@@ -104,7 +104,7 @@ int maintain_look(const struct maintain *m, struct spool **ret)
 
 	if (!s)
 		return -ENOMEM;
-	s->dirfd = s->pages = s->tmp = s->types = s->results = s->quarantine = -1;
+	s->dirfd = s->pages = s->tmp = s->types = s->results = s->beside = s->quarantine = -1;
 	s->clock = m->clock;
 	s->readonly = true;
 	s->directory = strdup(m->directory);

@@ -9,6 +9,7 @@
 #include "base/fileio.h"
 #include "base/step.h"
 #include "base/text.h"
+#include "daemon/beside.h"
 #include "daemon/maintain_internal.h"
 
 #define RESULT_MAX ((size_t)16 << 20)
@@ -16,7 +17,7 @@
 #define PART       "manifest.json.part"
 
 struct export {
-	int dirfd, pages, results; /* of the new folder */
+	int dirfd, pages, results, originals; /* of the new folder */
 	int manifest;
 	struct buf text; /* of the manifest, not written yet */
 	int64_t n, damaged;
@@ -93,6 +94,23 @@ static int export_file(struct export *x, struct spool *s, const struct maintain_
 	return 0;
 }
 
+/* In *ret_name, borrowed from `name`; NULL: none was kept, or it cannot be read. */
+static int export_original(struct export *x, struct spool *s, const struct maintain_page *p, char name[static BESIDE_NAME_SIZE],
+	const char **ret_name)
+{
+	char hex[SHA256_HEX_SIZE];
+	int unread, r;
+
+	*ret_name = NULL;
+	beside_file_name(p->id, BESIDE_ORIGINAL, name);
+	if (x->originals < 0 || beside_size(s, p->id, BESIDE_ORIGINAL) == 0)
+		return 0;
+	r = copy_file(s->beside, name, x->originals, hex, &unread);
+	if (r >= 0 && unread >= 0)
+		*ret_name = name;
+	return r;
+}
+
 static int add_result(cJSON *list, const char *name)
 {
 	cJSON *item = cJSON_CreateString(name);
@@ -143,13 +161,16 @@ static int flush(struct export *x)
 	return r;
 }
 
-static int add_entry(struct export *x, const struct maintain_page *p, const char *problem, cJSON **results)
+static int add_entry(
+	struct export *x, const struct maintain_page *p, const char *problem, const char *original, cJSON **results)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 	int r = j ? maintain_page_json(p, j) : -ENOMEM;
 
 	if (r >= 0)
 		r = json_add_string(j, "problem", problem);
+	if (r >= 0 && original)
+		r = json_add_string(j, "original", original);
 	if (r >= 0)
 		r = json_add_take(j, "results", take_ptr(*results));
 	if (r >= 0)
@@ -179,8 +200,8 @@ static int export_page(struct maintain *m, struct spool *s, const struct maintai
 {
 	_cleanup_json_ cJSON *results = cJSON_CreateArray();
 	struct export *x = ud;
-	const char *problem = NULL;
-	char name[PAGE_FILE_SIZE];
+	const char *problem = NULL, *original = NULL;
+	char name[PAGE_FILE_SIZE], original_name[BESIDE_NAME_SIZE] = "";
 	int r = results ? 0 : -ENOMEM;
 
 	if (m->from_files && is_done(x, p->id))
@@ -188,17 +209,21 @@ static int export_page(struct maintain *m, struct spool *s, const struct maintai
 	page_file_name(p->id, name);
 	if (r >= 0 && x->pages >= 0) {
 		r = export_file(x, s, p, &problem);
+		if (r >= 0)
+			r = export_original(x, s, p, original_name, &original);
 		x->failed |= r < 0;
 	}
 	if (r >= 0)
 		r = m->from_files ? result_from_file(x, s, p, results) : results_from_rows(x, s, p, results);
 	if (r >= 0)
-		r = add_entry(x, p, problem, &results);
+		r = add_entry(x, p, problem, original, &results);
 	if (r >= 0 && !m->from_files)
 		r = buf_add(&x->done, p->id, PAGE_ID_LENGTH);
 	/* It is in no manifest yet: when its row was damage, it comes again by its file. */
 	if (r < 0 && x->pages >= 0)
 		unlinkat(x->pages, name, 0);
+	if (r < 0 && x->originals >= 0)
+		unlinkat(x->originals, original_name, 0);
 	return r;
 }
 
@@ -214,12 +239,14 @@ static int make_folder(struct maintain *m, struct export *x)
 		return -errno;
 	x->dirfd = open(m->args[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* It fails when something of that name is there. */
-	if (x->dirfd < 0 || mkdirat(x->dirfd, "results", 0750) < 0 || (!m->results_only && mkdirat(x->dirfd, "pages", 0750) < 0))
+	if (x->dirfd < 0 || mkdirat(x->dirfd, "results", 0750) < 0 ||
+		(!m->results_only && (mkdirat(x->dirfd, "pages", 0750) < 0 || mkdirat(x->dirfd, "originals", 0750) < 0)))
 		return -errno;
 	x->results = openat(x->dirfd, "results", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	x->pages = m->results_only ? -1 : openat(x->dirfd, "pages", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	x->originals = m->results_only ? -1 : openat(x->dirfd, "originals", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	x->manifest = openat(x->dirfd, BUG("export-manifest-first") ? "manifest.json" : PART, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	if (x->results < 0 || (x->pages < 0 && !m->results_only) || x->manifest < 0)
+	if (x->results < 0 || ((x->pages < 0 || x->originals < 0) && !m->results_only) || x->manifest < 0)
 		r = -errno;
 	timestamp_format(clock_realtime_ms(m->clock), false, stamp);
 	return r < 0 ? r : buf_addf(&x->text, "{\"pageferry_export\":1,\"made\":\"%s\",\"pages\":[", stamp);
@@ -237,6 +264,8 @@ static int finish(struct maintain *m, struct export *x)
 	STEP(EXPORT_MANIFEST_WRITTEN);
 	if (r >= 0 && x->pages >= 0)
 		r = fsync_dir(x->pages);
+	if (r >= 0 && x->originals >= 0)
+		r = fsync_dir(x->originals);
 	if (r >= 0)
 		r = fsync_dir(x->results);
 	STEP(EXPORT_FOLDERS_SYNCED);
@@ -267,7 +296,7 @@ static int run(struct maintain *m, struct spool *s, struct export *x)
 
 int maintain_export(struct maintain *m)
 {
-	struct export x = {.dirfd = -1, .pages = -1, .results = -1, .manifest = -1};
+	struct export x = {.dirfd = -1, .pages = -1, .results = -1, .originals = -1, .manifest = -1};
 	struct spool *s;
 	int r = maintain_look(m, &s);
 
@@ -282,6 +311,7 @@ int maintain_export(struct maintain *m)
 	closep(&x.manifest);
 	closep(&x.pages);
 	closep(&x.results);
+	closep(&x.originals);
 	closep(&x.dirfd);
 	return r < 0 ? r : x.damaged > 0 || m->from_files ? MAINTAIN_WRONG : MAINTAIN_WELL;
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/fileio.h"
+#include "daemon/beside.h"
 #include "daemon/maintain_fsck.h"
 
 #define TYPES_MAX TYPESET_BYTES_MAX
@@ -95,6 +96,22 @@ static int result_file(struct fsck *k, const char *name)
 	return r < 0 ? r : 0;
 }
 
+static int beside_file(struct fsck *k, const char *name)
+{
+	char id[PAGE_ID_SIZE];
+	enum beside_kind kind;
+	int r;
+
+	if (!beside_from_name(name, id, &kind)) {
+		found(k, "beside", name, "foreign-file", REMEDY_START, "belongs to no page", "the next start sets it aside in quarantine/");
+		return 0;
+	}
+	r = known(k, id);
+	if (r == 2)
+		found(k, "beside", name, "file-gone", REMEDY_START, "its page is gone, it is still there", "the next start removes it");
+	return MIN(r, 0);
+}
+
 static const char types_again[] = "the next start writes it from the database";
 
 /* A rebuild finds there what was asked of a page. */
@@ -130,7 +147,8 @@ static int quarantined(struct fsck *k, const char *name)
 
 static int top_file(struct fsck *k, const char *name)
 {
-	static const char *const ours[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "pages", "tmp", "types", "results", "quarantine"};
+	static const char *const ours[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "pages", "tmp", "types", "results", "beside",
+		"quarantine"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		if (streq(name, ours[i]))
@@ -190,11 +208,15 @@ int fsck_folders(struct fsck *k)
 		{"tmp", k->s->tmp, tmp_file},
 		{"types", k->s->types, type_file},
 		{"results", k->s->results, result_file},
+		{"beside", k->s->beside, beside_file},
 		{"quarantine", k->s->quarantine, quarantined},
 	};
 	int r = walk(k, k->s->dirfd, top_file);
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(folders); i++) {
+		if (folders[i].dirfd < 0 && streq(folders[i].name, "beside") &&
+			faccessat(k->s->dirfd, "beside", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			continue; /* of an older version, which had none */
 		if (folders[i].dirfd >= 0)
 			r = walk(k, folders[i].dirfd, folders[i].fn);
 		else

@@ -13,7 +13,7 @@
 
 #define ASIDE_TRIES 10 /* a folder that was put in the way again and again while nothing could be moved on */
 
-static const char *const folders[] = {"pages", "tmp", "types", "results", "quarantine"};
+static const char *const folders[] = {"pages", "tmp", "types", "results", "beside", "quarantine"};
 
 /* "pages.aside.0": between where it lay and quarantine/, which may itself have been in the way. */
 static void aside_name(const char *name, unsigned int n, char out[static 32])

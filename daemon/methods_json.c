@@ -1,6 +1,7 @@
 #include "daemon/methods.h"
 
 #include "base/text.h"
+#include "daemon/beside.h"
 #include "daemon/courier.h"
 #include "daemon/ledger.h"
 
@@ -75,6 +76,19 @@ static int add_sense(struct service *s, const struct page_row *p, cJSON *obj)
 	return sense ? json_add_take(obj, "sense", sense) : 0;
 }
 
+static int add_beside(struct service *s, const struct page_row *p, cJSON *obj)
+{
+	static const char *const names[] = {"thumbnailBytes", "originalBytes"};
+	int r = 0;
+
+	for (enum beside_kind k = 0; k < BESIDE_KINDS && r >= 0; k++) {
+		int64_t bytes = beside_size(s->spool, p->id, k);
+
+		r = bytes > 0 ? json_add_i64(obj, names[k], bytes) : 0;
+	}
+	return r;
+}
+
 int page_json(struct service *s, const struct page_row *p, cJSON **ret)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
@@ -91,6 +105,8 @@ int page_json(struct service *s, const struct page_row *p, cJSON **ret)
 		json_add_i64(j, "bytes", p->bytes) < 0 || json_add_i64(j, "width", p->width) < 0 ||
 		json_add_i64(j, "height", p->height) < 0 || json_add_i64(j, "tries", p->tries) < 0 ||
 		json_add_i64(j, "version", p->version) < 0)
+		return -ENOMEM;
+	if (add_beside(s, p, j) < 0)
 		return -ENOMEM;
 	if (add_backend(s, p, j) < 0 || add_cost(s, p, j) < 0 || add_sense(s, p, j) < 0)
 		return -EIO;

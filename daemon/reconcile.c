@@ -430,6 +430,12 @@ static int slice(struct spool *s)
 	case PHASE_FILES:
 		r = s->rebuilt ? rebuild_slice(s) : spool_walk_slice(s, s->pages, spool_adopt);
 		break;
+	case PHASE_BESIDE:
+		r = spool_walk_slice(s, s->beside, beside_check);
+		/* What was put there meanwhile may have been counted or not: the next start knows. */
+		if (r == 0)
+			s->beside_bytes = c->beside_bytes;
+		break;
 	case PHASE_RESULTS:
 		r = spool_walk_slice(s, s->results, check_export);
 		break;

@@ -1,3 +1,4 @@
+#include "daemon/beside.h"
 #include "daemon/spool_internal.h"
 
 #include <fcntl.h>
@@ -152,6 +153,8 @@ static int open_folders(struct spool *s, char *why, size_t why_size)
 	if (r >= 0)
 		r = open_folder(s, "results", &s->results, why, why_size);
 	if (r >= 0)
+		r = open_folder(s, "beside", &s->beside, why, why_size);
+	if (r >= 0)
 		r = open_folder(s, "quarantine", &s->quarantine, why, why_size);
 	if (r < 0)
 		return r;
@@ -212,7 +215,8 @@ void spool_look_folders(struct spool *s)
 	const struct {
 		const char *name;
 		int *fd;
-	} folders[] = {{"pages", &s->pages}, {"tmp", &s->tmp}, {"types", &s->types}, {"results", &s->results}, {"quarantine", &s->quarantine}};
+	} folders[] = {{"pages", &s->pages}, {"tmp", &s->tmp}, {"types", &s->types}, {"results", &s->results}, {"beside", &s->beside},
+		{"quarantine", &s->quarantine}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		*folders[i].fd = openat(s->dirfd, folders[i].name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -256,7 +260,7 @@ int spool_open(const struct spool_options *o, struct spool **ret, char *why, siz
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->dirfd = s->pages = s->tmp = s->types = s->results = s->quarantine = -1;
+	s->dirfd = s->pages = s->tmp = s->types = s->results = s->beside = s->quarantine = -1;
 	s->clock = o->clock;
 	s->cap_bytes = o->cap_bytes;
 	s->floor_bytes = o->floor_bytes;
@@ -280,6 +284,8 @@ void spool_close(struct spool *s)
 		return;
 	while (s->writers)
 		spool_page_abort(s->writers);
+	while (s->besides)
+		beside_abort(s->besides);
 	if (s->db && db_damaged(s->db) && !s->readonly)
 		spool_mark_damaged(s);
 	if (s->reconcile.dir)
@@ -291,6 +297,7 @@ void spool_close(struct spool *s)
 	closep(&s->tmp);
 	closep(&s->types);
 	closep(&s->results);
+	closep(&s->beside);
 	closep(&s->quarantine);
 	closep(&s->dirfd);
 	free(s->directory);
@@ -361,9 +368,9 @@ int spool_room(struct spool *s, char *why, size_t why_size)
 			(unsigned long long)v.f_favail);
 		return -ENOSPC;
 	}
-	if (s->cap_bytes > 0 && s->pages_bytes + need > s->cap_bytes) {
+	if (s->cap_bytes > 0 && s->pages_bytes + s->beside_bytes + need > s->cap_bytes) {
 		str_format(why, why_size, "the spool is full: pages take %lld of %lld MiB",
-			(long long)(s->pages_bytes >> 20), (long long)(s->cap_bytes >> 20));
+			(long long)((s->pages_bytes + s->beside_bytes) >> 20), (long long)(s->cap_bytes >> 20));
 		return -EDQUOT;
 	}
 	return 0;

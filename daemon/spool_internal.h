@@ -22,7 +22,17 @@ struct stamp {
 	enum time_trust trust;
 };
 
-enum reconcile_phase { PHASE_TMP, PHASE_ATTEMPTS, PHASE_TYPES, PHASE_ROWS, PHASE_FILES, PHASE_RESULTS, PHASE_COUNT, PHASE_FINISHED };
+enum reconcile_phase {
+	PHASE_TMP,
+	PHASE_ATTEMPTS,
+	PHASE_TYPES,
+	PHASE_ROWS,
+	PHASE_FILES,
+	PHASE_BESIDE,
+	PHASE_RESULTS,
+	PHASE_COUNT,
+	PHASE_FINISHED,
+};
 
 struct reconcile {
 	enum reconcile_phase phase;
@@ -31,6 +41,7 @@ struct reconcile {
 	int64_t cursor;      /* seq or attempt id, by phase */
 	DIR *dir;            /* phases that walk a folder: where it is */
 	struct rebuild *rebuild; /* PHASE_FILES after the database was lost; owned */
+	int64_t beside_bytes; /* PHASE_BESIDE: found so far */
 	int64_t skipped; /* page files that could not be looked at */
 	struct spool_reconciled counts;
 };
@@ -46,12 +57,13 @@ struct spool {
 	char *directory;
 	int dirfd; /* its lock is the spool's */
 	bool readonly; /* only looked at: nothing may be written */
-	int pages, tmp, types, results, quarantine; /* descriptors of the folders */
+	int pages, tmp, types, results, beside, quarantine; /* descriptors of the folders */
 	struct db *db;
 	struct clock *clock; /* borrowed */
 	int64_t cap_bytes, floor_bytes, floor_inodes;
 	int64_t pages_bytes; /* sum of the bytes of rows whose file is there */
 	struct recount recount;
+	int64_t beside_bytes; /* in beside/: counted after each start, then kept */
 	int64_t stamp_ms;    /* last trusted stamp in meta */
 	bool rebuilt;        /* the database was made anew beside page files */
 	char boot_id[40];
@@ -60,6 +72,7 @@ struct spool {
 	struct spool_counts counts;
 	bool counts_known;
 	struct spool_writer *writers; /* open ones: their files in tmp/ are in use */
+	struct beside_writer *besides; /* the same */
 	int64_t set_aside;            /* how often something was moved to quarantine/ */
 	int64_t newer;                /* page files of a newer version, left where they are */
 	bool keep_looked;             /* the keep clock was moved in this run, */
@@ -90,6 +103,11 @@ int spool_meta_set(struct spool *s, const char *key, const char *value);
 struct spool_writer *spool_writer_next(const struct spool_writer *w);
 /* Is tmp/NAME a page that is being written? */
 bool spool_is_writing(const struct spool *s, const char *tmp_name);
+
+/* ---- beside.c -------------------------------------------------------------------------------- */
+bool beside_is_writing(const struct spool *s, const char *tmp_name);
+/* A file that was found in beside/ goes with its page, or is counted. */
+int beside_check(struct spool *s, const char *name);
 
 /* ---- pages.c --------------------------------------------------------------------------------- */
 bool page_id_valid(const char *id);

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Page sense, from the glass to the operator: what seems wrong with a page is said at once and stays with it; nothing is refused by it."""
+import json
 import os
 import subprocess
 import tempfile
@@ -79,7 +80,7 @@ def test_the_light_goes_with_the_next_scan():
 
 
 def test_nobody_looks_where_it_is_switched_off():
-    with Service(capture_section(folder_of(blurred=blurred(), empty=blank()), GlassGate="no", BlankPages="ignore", Square="no")) as s:
+    with Service(capture_section(folder_of(blurred=blurred(), empty=blank()), GlassGate="no", PageHash="no", BlankPages="ignore", Square="no")) as s:
         r = ctl(s, "scan", "--no-wait")
         assert r.returncode == 0 and r.stderr == "", r
         assert captured(s) == "on"
@@ -100,6 +101,43 @@ def test_blank_pages_are_sent_or_held():
         assert held["sense"]["blank"]["blank"] and held["tries"] == 0
         assert ctl(s, "retry", held["id"]).returncode == 0
         s.wait_states([held["id"]], {"done"})
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as f:
+        return f.read()
+
+
+def test_thumbnail_and_original_go_with_the_page():
+    folder = folder_of(a=page())
+    with Service(capture_section(folder, KeepOriginal="yes")) as s:
+        assert ctl(s, "scan").returncode == 0
+        (listed,) = s.call("List")["pages"]
+        beside = os.path.join(s.spool, "beside")
+        names = [listed["id"] + "." + kind + ".jpg" for kind in ("original", "thumbnail")]
+        assert sorted(os.listdir(beside)) == names, os.listdir(beside)
+        assert read(beside, names[0]) == read(folder, "a.jpg")
+        with Image.open(os.path.join(beside, names[1])) as small:
+            assert max(small.size) == 256
+        assert listed["originalBytes"] == os.path.getsize(os.path.join(folder, "a.jpg")) and listed["thumbnailBytes"] > 0
+        assert len(listed["sense"]["hash"]) == 16
+        assert any(line.split()[:1] == ["original"] for line in ctl(s, "show", listed["id"]).stdout.splitlines())
+        s.stop()
+        assert s.fsck() == []
+        out = os.path.join(s.folder, "export")
+        assert s.spool_verb("export", out).returncode == 0
+        assert read(out, "originals", names[0]) == read(folder, "a.jpg")
+        assert json.loads(read(out, "manifest.json"))["pages"][0]["original"] == names[0]
+        s.start()
+        assert ctl(s, "drop", "--why", "test", "--yes", listed["id"]).returncode == 0
+        assert os.listdir(beside) == []
+
+
+def test_nothing_lies_beside_a_page_where_it_is_switched_off():
+    with Service(capture_section(folder_of(a=page()), Thumbnails="no", PageHash="no")) as s:
+        assert ctl(s, "scan").returncode == 0
+        assert os.listdir(os.path.join(s.spool, "beside")) == []
+        assert "hash" not in s.call("List")["pages"][0]["sense"]
 
 
 def test_the_event_says_it():

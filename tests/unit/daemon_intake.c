@@ -1,5 +1,6 @@
 /* From frames of the capture helper to accepted pages; the service around it is stood in for here. */
 #include "daemon/intake_internal.h"
+#include "daemon/spool_internal.h"
 #include "daemon/scanner.h"
 #include "tests/unit/daemon_fixture.h"
 
@@ -203,6 +204,77 @@ TEST(a_blank_page_is_held_where_that_is_wanted)
 	CHECK_INT(spool_counts(w.f.spool, &n), 0);
 	CHECK(n.held == 1 && n.queued == 1);
 	CHECK_INT(seen.held, 1);
+	end(&w);
+}
+
+static int beside(struct world *w, const char *what, const char *data)
+{
+	char text[100];
+
+	str_format(text, sizeof(text), "{\"type\":\"beside\",\"what\":\"%s\"}", what);
+	return frame(w, text, data, strlen(data));
+}
+
+static int beside_end(struct world *w, const char *what, const char *data)
+{
+	char text[200], hex[SHA256_HEX_SIZE];
+
+	sha256_hex_of(data, strlen(data), hex);
+	str_format(text, sizeof(text), "{\"type\":\"beside-end\",\"what\":\"%s\",\"sha256\":\"%s\"}", what, hex);
+	return frame(w, text, NULL, 0);
+}
+
+TEST(what_comes_after_a_page_lies_beside_it)
+{
+	struct world w;
+
+	begin(&w);
+	fixture_reconcile(&w.f);
+	/* Before any page it belongs nowhere. */
+	CHECK_INT(beside(&w, "thumbnail", "early"), 0);
+	CHECK_INT(beside_end(&w, "thumbnail", "early"), 0);
+	take(&w, "{}", "");
+	CHECK_INT(beside(&w, "thumbnail", "small"), 0);
+	CHECK_INT(beside_end(&w, "thumbnail", "small"), 0);
+	CHECK_INT(beside(&w, "original", "la"), 0);
+	CHECK_INT(beside(&w, "original", "rge"), 0);
+	CHECK_INT(beside_end(&w, "original", "large"), 0);
+	CHECK_INT(fixture_files("beside"), 2);
+	CHECK_INT(fixture_files("tmp"), 0);
+	/* Of the second page: one that is cut off by the next page, one of another content, one that was never ended. */
+	take(&w, "{}", "");
+	CHECK_INT(beside(&w, "original", "cut"), 0);
+	take(&w, "{}", "");
+	CHECK_INT(beside(&w, "thumbnail", "one"), 0);
+	CHECK_INT(beside_end(&w, "thumbnail", "other"), 0);
+	CHECK_INT(beside(&w, "original", "open"), 0);
+	intake_page_drop(&w.run);
+	CHECK_INT(fixture_files("beside"), 2);
+	CHECK_INT(fixture_files("tmp"), 0);
+	CHECK_INT(seen.accepted, 3);
+	end(&w);
+}
+
+/* Without room for what is beside it, a page is accepted all the same, and so is the next. */
+TEST(what_cannot_be_kept_beside_a_page_costs_no_page)
+{
+	struct world w;
+
+	begin(&w);
+	fixture_reconcile(&w.f);
+	take(&w, "{}", "");
+	w.f.spool->cap_bytes = 1;
+	CHECK_INT(beside(&w, "original", "la"), 0);
+	w.f.spool->cap_bytes = 0;
+	CHECK_INT(beside(&w, "original", "rge"), 0); /* too late for this one */
+	CHECK_INT(beside_end(&w, "original", "large"), 0);
+	CHECK_INT(fixture_files("beside") + fixture_files("tmp"), 0);
+	take(&w, "{}", "");
+	CHECK_INT(beside(&w, "original", "large"), 0);
+	CHECK_INT(beside_end(&w, "original", "large"), 0);
+	CHECK_INT(fixture_files("beside"), 1);
+	CHECK_INT(seen.accepted, 2);
+	CHECK_INT(beside(&w, "secret", "x"), -EBADMSG);
 	end(&w);
 }
 
