@@ -393,7 +393,9 @@ static int on_turn(sd_event_source *source, void *ud)
 		backend_probe_if_due(&c->backends[i]);
 	}
 	/* One look has its time always: where all that comes before it is slow, too, pages go. */
-	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c) && (i == 0 || clock_boottime_ms(clock) < c->turn_ends_ms); i++) {
+	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c); i++) {
+		if (i > 0 && clock_boottime_ms(clock) >= c->turn_ends_ms)
+			break;
 		picks = (struct picks){0};
 		r = look(c, &picks);
 		if (r >= 0)

@@ -1,4 +1,5 @@
-/* From the reply to the commit: what was answered is recorded once, whatever fails in between, and what may have been billed counts. */
+/* From the reply to the commit: what was answered is recorded once, whatever fails in between, and what may have been billed
+ * counts. */
 #include "tests/unit/daemon_courier_fixture.h"
 
 #include "daemon/keep.h"
@@ -58,7 +59,7 @@ static void answers_as_said(const char *name, enum page_outcome page, enum backe
 	rig_backend(name)->extractor.ops = &ops;
 }
 
-/* ---- judging ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
 
 static void reply_at(int64_t date_ms, int status, const char *body)
 {
@@ -147,7 +148,7 @@ TEST(end_that_cannot_be_taken_in_unsent)
 	rig_end();
 }
 
-/* ---- bounds ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 TEST(tries_are_used_up)
 {
@@ -248,7 +249,7 @@ TEST(reason_for_a_person_counts_attempts)
 	rig_end();
 }
 
-/* ---- what a person did meanwhile ---------------------------------------------------------------------------------------------------------- */
+/* ---- what a person did meanwhile --------------------------------------------------------------------------------- */
 
 TEST(held_while_it_is_out)
 {
@@ -330,7 +331,7 @@ TEST(attempt_gone_meanwhile)
 	rig_end();
 }
 
-/* ---- a ledger that cannot be used after the reply ------------------------------------------------------------------------------------------ */
+/* ---- a ledger that cannot be used after the reply ---------------------------------------------------------------- */
 
 /* What was answered is kept, and recorded once when the disk works again. */
 static void expect_settled_later(const char *sql)
@@ -446,7 +447,7 @@ TEST(telling_fails)
 	rig_end();
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 TEST(stopped_while_it_is_out)
 {
@@ -478,7 +479,7 @@ TEST(stopped_while_the_ledger_fails)
 	rig_end();
 }
 
-/* ---- each allocation, each step of SQLite ---------------------------------------------------------------------------------------------------- */
+/* ---- each allocation, each step of SQLite ------------------------------------------------------------------------ */
 
 /* With memory and disk back the page comes to its end: answered, once; and nothing is left in flight. */
 static void recovers(int64_t seq, const char *what, int64_t n)

@@ -18,7 +18,7 @@ static void kick(void)
 	rig_turn();
 }
 
-/* ---- the probe that is no page ------------------------------------------------------------------------------------------------------ */
+/* ---- the probe that is no page ----------------------------------------------------------------------------------- */
 
 /* The backend went down, and its time has come. */
 static struct backend *begin_probing(void)
@@ -175,7 +175,7 @@ TEST(probe_by_a_socket)
 	rig_end();
 }
 
-/* ---- failures that may be the page's fault -------------------------------------------------------------------------------------------- */
+/* ---- failures that may be the page's fault ----------------------------------------------------------------------- */
 
 /* One page meets it: the backend is not taken to be down. */
 static void expect_page_alone(enum transport_error error, int status)
@@ -183,7 +183,8 @@ static void expect_page_alone(enum transport_error error, int status)
 	begin(RIG_SYDNEY);
 	rig_page();
 	kick();
-	rig_reply(&(struct reply){.error = error, .status = status, .body = "{}", .len = 2, .sent = true, .sent_all = true});
+	rig_reply(&(struct reply){
+		.error = error, .status = status, .body = "{}", .len = 2, .sent = true, .sent_all = true});
 	CHECK(backend_state(rig_backend("sydney")) != BACKEND_DOWN);
 	rig_end();
 }
@@ -213,12 +214,13 @@ TEST(fault_of_the_set_up)
 	begin("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\n");
 	rig_page();
 	kick();
-	rig_reply_with(500, "{\"error\":{\"message\":\"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj\"}}");
+	rig_reply_with(500, "{\"error\":{\"message\":\"image input is not supported - hint: if this is unexpected, you may need to"
+			    " provide the mmproj\"}}");
 	CHECK(backend_state(rig_backend("sydney")) == BACKEND_DOWN);
 	rig_end();
 }
 
-/* ---- a lost ledger --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- a lost ledger ----------------------------------------------------------------------------------------------- */
 
 TEST(ledger_lost_and_confirmed)
 {
@@ -248,7 +250,7 @@ TEST(ledger_lost_and_confirmed)
 	rig_end();
 }
 
-/* ---- what is told -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- what is told ------------------------------------------------------------------------------------------------ */
 
 static cJSON *told(const char *name)
 {

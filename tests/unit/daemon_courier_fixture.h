@@ -61,7 +61,7 @@ static struct rig {
 	int storage;
 } rig;
 
-/* ---- in place of daemon/loop.c and daemon/service.c ----------------------------------------------------------------------- */
+/* ---- in place of daemon/loop.c and daemon/service.c -------------------------------------------------------------- */
 
 static int source_get(sd_event_source **source)
 {
@@ -140,7 +140,7 @@ static void rig_log(enum log_level level, const char *message_id, const struct l
 	text_cut(rig.logged, sizeof(rig.logged), text);
 }
 
-/* ---- in place of cloud/http.c and daemon/helper.c --------------------------------------------------------------------------- */
+/* ---- in place of cloud/http.c and daemon/helper.c ---------------------------------------------------------------- */
 
 static int send_it(struct http_transfer t, struct http_transfer **ret)
 {
@@ -203,7 +203,8 @@ static inline void rig_reply(const struct reply *r)
 
 static inline void rig_reply_with(int status, const char *body)
 {
-	rig_reply(&(struct reply){.error = TRANSPORT_OK, .sent = true, .sent_all = true, .status = status, .body = body, .len = strlen(body)});
+	rig_reply(&(struct reply){.error = TRANSPORT_OK, .sent = true, .sent_all = true, .status = status, .body = body,
+		.len = strlen(body)});
 }
 
 static inline void rig_reply_error(enum transport_error error, bool sent)
@@ -215,7 +216,8 @@ static inline void rig_reply_error(enum transport_error error, bool sent)
 	"{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[" content "]}},\"stopReason\":\"" stop                   \
 	"\",\"usage\":{\"inputTokens\":1800,\"outputTokens\":220,\"totalTokens\":2020}}"
 #define NOVA_HELLO NOVA("tool_use", "{\"toolUse\":{\"toolUseId\":\"1\",\"name\":\"answer\",\"input\":{\"word\":\"hello\"}}}")
-#define CHAT_HELLO "{\"choices\":[{\"finish_reason\":\"stop\",\"message\":{\"role\":\"assistant\",\"content\":\"{\\\"word\\\":\\\"hello\\\"}\"}}]}"
+#define CHAT_HELLO                                                                                                              \
+	"{\"choices\":[{\"finish_reason\":\"stop\",\"message\":{\"role\":\"assistant\",\"content\":\"{\\\"word\\\":\\\"hello\\\"}\"}}]}"
 #define DENIED     "{\"__type\":\"AccessDeniedException\",\"message\":\"no\"}"
 
 /* The OCR helper's words. */
@@ -223,16 +225,18 @@ static inline void rig_reply_words(const char *boxes)
 {
 	char text[512];
 
-	str_format(text, sizeof(text), "{\"type\":\"words\",\"width\":1000,\"height\":1400,\"bytes\":%zu}\n%s{\"type\":\"end\",\"ok\":true}\n",
-		strlen(boxes), boxes);
+	str_format(text, sizeof(text),
+		"{\"type\":\"words\",\"width\":1000,\"height\":1400,\"bytes\":%zu}\n%s{\"type\":\"end\",\"ok\":true}\n", strlen(boxes),
+		boxes);
 	CHECK(rig.out && rig.out->helper);
 	rig_reply_with(0, text);
 }
 
 #define WORDS_HELLO                                                                                                             \
-	"[{\"t\":\"Word:\",\"b\":[100,100,70,20],\"c\":95,\"l\":[1,1,1]},{\"t\":\"hello\",\"b\":[182,100,60,20],\"c\":95,\"l\":[1,1,1]}]"
+	"[{\"t\":\"Word:\",\"b\":[100,100,70,20],\"c\":95,\"l\":[1,1,1]},"                                                   \
+	"{\"t\":\"hello\",\"b\":[182,100,60,20],\"c\":95,\"l\":[1,1,1]}]"
 
-/* ---- what fails --------------------------------------------------------------------------------------------------------------- */
+/* ---- what fails -------------------------------------------------------------------------------------------------- */
 
 int sqlite3_step(sqlite3_stmt *st)
 {
@@ -311,7 +315,7 @@ ssize_t rig_pread(int fd, void *data, size_t len, off64_t at)
 	return real(fd, data, len, at);
 }
 
-/* ---- its life ------------------------------------------------------------------------------------------------------------------- */
+/* ---- its life ---------------------------------------------------------------------------------------------------- */
 
 static int64_t rig_boottime(void *ud)
 {

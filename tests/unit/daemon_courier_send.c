@@ -65,7 +65,7 @@ TEST(page_goes_and_is_answered)
 	expect_sent();
 }
 
-/* ---- the page's file ---------------------------------------------------------------------------------------------------------- */
+/* ---- the page's file --------------------------------------------------------------------------------------------- */
 
 static void page_path(int64_t seq, char path[static 256])
 {
@@ -186,7 +186,7 @@ TEST(file_that_cannot_be_read_for_now)
 	expect_sent();
 }
 
-/* ---- the question -------------------------------------------------------------------------------------------------------------- */
+/* ---- the question ------------------------------------------------------------------------------------------------ */
 
 static int failing_build(const struct extractor *x, const struct job *j, struct request *ret)
 {
@@ -241,7 +241,7 @@ TEST(page_too_large_for_the_backend)
 	rig_end();
 }
 
-/* ---- who may be asked ----------------------------------------------------------------------------------------------------------- */
+/* ---- who may be asked -------------------------------------------------------------------------------------------- */
 
 /* Asked again right before it leaves, whatever the configuration was found to be at start. */
 TEST(guard_denies)
@@ -340,7 +340,7 @@ TEST(socket_of_this_machine)
 	rig_end();
 }
 
-/* ---- after the reservation -------------------------------------------------------------------------------------------------------- */
+/* ---- after the reservation --------------------------------------------------------------------------------------- */
 
 /* Reserved, and then nothing has left: closed as not billed, and the page is as before. */
 static void expect_unsent(const char *reason, const char *message)
@@ -399,7 +399,7 @@ TEST(helper_by_its_socket)
 	rig_end();
 }
 
-/* ---- the ledger ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the ledger -------------------------------------------------------------------------------------------------- */
 
 /* What cannot be written down is not sent; and it is left alone for a while, however often somebody looks. */
 static void expect_wait(const char *sql)

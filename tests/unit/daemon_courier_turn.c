@@ -42,7 +42,7 @@ static void expect_all_held(int64_t n, const char *reason)
 	CHECK_INT(count("SELECT count(*) FROM attempts"), 0);
 }
 
-/* ---- pages for which nobody can be asked ---------------------------------------------------------------------------------------- */
+/* ---- pages for which nobody can be asked ------------------------------------------------------------------------- */
 
 /* What the configuration has none of: the fixture's route is sydney, then ocr. */
 static void forget_backend(const char *name)
@@ -169,7 +169,7 @@ TEST(page_held_meanwhile_is_not_sent)
 	rig_end();
 }
 
-/* ---- storage that fails ----------------------------------------------------------------------------------------------------------- */
+/* ---- storage that fails ------------------------------------------------------------------------------------------ */
 
 /* Nothing is sent or held, and when it works again nothing is forgotten. */
 static void expect_rest(const char *sql)
@@ -277,7 +277,7 @@ TEST(fallback_that_failed_is_not_asked_again)
 	rig_end();
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 TEST(nothing_before_the_start_and_after_the_stop)
 {
@@ -383,7 +383,7 @@ TEST(requests_that_hang)
 	rig_end();
 }
 
-/* ---- who goes first ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- who goes first ---------------------------------------------------------------------------------------------- */
 
 static void backlog(int n)
 {
@@ -489,7 +489,7 @@ TEST(pages_behind_many_that_wait)
 	rig_end();
 }
 
-/* ---- deliveries --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- deliveries -------------------------------------------------------------------------------------------------- */
 
 TEST(deliveries_in_slices)
 {

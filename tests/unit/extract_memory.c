@@ -95,12 +95,14 @@ static void each_fails(int (*fn)(const void *ud, struct buf *out), const void *u
 		r = fn(ud, &got);
 		failed = memory_failed();
 		if (r == 0 && !streq(buf_str(&got), buf_str(&want)))
-			test_fail(__FILE__, __LINE__, "allocation %lld: %s\ninstead of %s", (long long)n, buf_str(&got), buf_str(&want));
+			test_fail(__FILE__, __LINE__, "allocation %lld: %s\ninstead of %s", (long long)n, buf_str(&got),
+				buf_str(&want));
 		if (r < 0 && r != -ENOMEM)
 			test_fail(__FILE__, __LINE__, "allocation %lld: %d", (long long)n, r);
 		buf_free(&got);
 		if (memory_blocks != blocks)
-			test_fail(__FILE__, __LINE__, "allocation %lld: %lld blocks are left", (long long)n, (long long)(memory_blocks - blocks));
+			test_fail(__FILE__, __LINE__, "allocation %lld: %lld blocks are left", (long long)n,
+				(long long)(memory_blocks - blocks));
 	}
 	CHECK(n > 20);
 }
