@@ -3,12 +3,12 @@
 #define REST_MS       600 /* a page that does not move for so long was put down */
 #define MOVED_BY      12  /* of a cell's luma, from one frame to the next */
 #define MOVED_CELLS   (GLANCE_CELLS / 100)
-#define CHANGED_BY    10  /* from the scene that was dealt with */
+#define CHANGED_BY    10 /* from the scene that was dealt with */
 #define CHANGED_CELLS (GLANCE_CELLS / 100)
 /* Without anything having moved a scene changes by its light alone. */
-#define LIT_CELLS     (GLANCE_CELLS / 2)
-#define DETAIL        12  /* of a cell with something on it: 3 levels from pixel to pixel */
-#define DETAIL_CELLS  (GLANCE_CELLS / 50)
+#define LIT_CELLS    (GLANCE_CELLS / 2)
+#define DETAIL       12 /* of a cell with something on it: 3 levels from pixel to pixel */
+#define DETAIL_CELLS (GLANCE_CELLS / 50)
 
 static bool is_bare(const struct glance *g)
 {

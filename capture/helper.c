@@ -223,7 +223,7 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 /* ---- verbs --------------------------------------------------------------------------------------- */
 static int do_scan(struct helper *h, const struct request *q, struct emit *e)
 {
-	const struct source_options so = {.controls = q->controls};
+	const struct source_options so = {.controls = q->controls, .limits = q->convert.limits};
 	struct run_stay stay = {.wait = q->watch ? helper_stay_watching : helper_stay_warm, .ud = h};
 	struct run_counts counts;
 
@@ -256,7 +256,8 @@ static void say_control(void *ud, const char *control, const char *problem)
 /* Can the source be opened, and what of its controls cannot be set? No page is taken. */
 static int do_probe(struct helper *h, const struct request *q, struct emit *e)
 {
-	const struct source_options so = {.controls = q->controls, .notice = say_control, .notice_ud = h};
+	const struct source_options so = {
+		.controls = q->controls, .notice = say_control, .notice_ud = h, .limits = q->convert.limits};
 	struct page_source *s = NULL;
 	struct reject why = {};
 	cJSON *j = cJSON_CreateObject();

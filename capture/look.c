@@ -39,11 +39,10 @@ static int decode_small(struct image *im, struct glance *ret, struct reject *why
 	return r;
 }
 
-int look_at_encoded(struct input *in, struct glance *ret, struct reject *why)
+int look_at_encoded(struct input *in, const struct image_limits *limits, struct glance *ret, struct reject *why)
 {
-	const struct image_limits limits = IMAGE_LIMITS_DEFAULT;
 	struct image *im = NULL;
-	int r = image_open(in, &limits, &im, why);
+	int r = image_open(in, limits, &im, why);
 
 	if (r >= 0)
 		r = decode_small(im, ret, why);

@@ -257,7 +257,7 @@ static bool over_source(const char *source, int dirfd)
 
 static int do_scan(struct cmdline *c)
 {
-	const struct source_options so = {.controls = c->controls, .notice = say_notice};
+	const struct source_options so = {.controls = c->controls, .notice = say_notice, .limits = c->convert.limits};
 	_cleanup_close_ int dirfd = -1;
 	struct run_counts counts = {};
 	struct emit *e = NULL;

@@ -6,10 +6,10 @@
 
 struct pnmdec {
 	struct image image;
-	struct input *in;       /* borrowed */
-	unsigned int channels;  /* 1 or 3 */
-	uint32_t max;           /* the value of white; above 255 a sample has two bytes, the high one first */
-	uint8_t *row;           /* owned: one row as it is stored */
+	struct input *in;          /* borrowed */
+	unsigned int channels;     /* 1 or 3 */
+	uint32_t max;              /* the value of white; above 255 a sample has two bytes, the high one first */
+	uint8_t *row;              /* owned: one row as it is stored */
 	uint8_t *px[IMAGE_PLANES]; /* owned: one row of each plane */
 	uint32_t done;
 };
@@ -129,7 +129,8 @@ static int read_row(struct pnmdec *d, struct reject *why)
 		if (r < 0)
 			return image_input_failed(r, why);
 		if (r == 0)
-			return reject_set(why, REJECT_TRUNCATED, "the file ends in row %u of %u", d->done + 1, d->image.height);
+			return reject_set(
+				why, REJECT_TRUNCATED, "the file ends in row %u of %u", d->done + 1, d->image.height);
 		memcpy(d->row + have, d->in->at, n);
 		d->in->at += n;
 		d->in->left -= n;

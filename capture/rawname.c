@@ -62,12 +62,11 @@ int rawname_parse(const char *name, struct raw_frame *ret, struct reject *why)
 		return reject_set(why, REJECT_UNSUPPORTED, "its name is not that of a raw frame");
 	f.full_range = raw_format_full_range(f.format);
 	*strrchr(text, '.') = 0;
-	do {
-		word = strrchr(text, '-');
-		if (!word)
-			break;
+	while ((word = strrchr(text, '-'))) {
 		*word++ = 0;
-	} while (take_option(word, &f));
+		if (!take_option(word, &f))
+			break;
+	}
 	if (!word || parse_geometry(word, &f) < 0)
 		return reject_set(why, REJECT_UNSUPPORTED,
 			"the size of a raw frame is told by its name, as in page-1920x1080.%s; this has none",

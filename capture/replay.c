@@ -20,6 +20,7 @@ struct replay {
 	int dirfd;    /* owned; AT_FDCWD for a single file */
 	char **names; /* owned */
 	size_t n, at, end; /* names; the next; behind the last that is given */
+	struct image_limits limits;
 	bool glanced;      /* somebody looks at them as at a camera's frames */
 	int fd; /* owned: of the page given last */
 	struct input input;
@@ -138,6 +139,7 @@ static int replay_open(const char *where, const struct source_options *o, struct
 		return r;
 	}
 	s->end = s->n;
+	s->limits = o->limits;
 	*ret = &s->source;
 	return 0;
 }
@@ -247,7 +249,7 @@ static int replay_glance(struct page_source *source, struct glance *ret, struct 
 	r = take_next(s, &item, why);
 	if (r <= 0)
 		return r;
-	r = item.input ? look_at_encoded(item.input, ret, why) : look_at_raw(&item.frame, ret, why);
+	r = item.input ? look_at_encoded(item.input, &s->limits, ret, why) : look_at_raw(&item.frame, ret, why);
 	ret->at_ms = (int64_t)s->at * GLANCE_MS;
 	return r < 0 ? r : 1;
 }

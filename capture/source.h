@@ -15,8 +15,9 @@ struct source_options {
 	const char *controls;    /* of a camera: "name=value name=value"; "": none */
 	source_notice_fn notice; /* told of controls that cannot be set; may be NULL */
 	void *notice_ud;
+	struct image_limits limits; /* larger frames are not asked for, larger pictures not looked at */
 };
-#define SOURCE_OPTIONS_DEFAULT ((struct source_options){.controls = ""})
+#define SOURCE_OPTIONS_DEFAULT ((struct source_options){.controls = "", .limits = IMAGE_LIMITS_DEFAULT})
 
 /* One page as it comes, borrowed from the source until the next call. */
 struct page_item {

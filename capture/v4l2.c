@@ -11,15 +11,15 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-#define FRAME_WAIT_MS   3000 /* longest wait for one frame; a sleeping sensor takes about a second */
-#define SETTLE_MS       2500 /* longest time for exposure and focus to settle */
-#define SETTLED_RUN     3    /* so many frames in a row that differ little */
-#define SHARPEST_OF     3    /* frames, the settled one included */
-#define BAD_FRAMES_MAX  30   /* in a row: damaged, short, stale */
-#define BAD_FRAMES_MS   8000 /* and they may not come for longer */
-#define TRIES           3    /* openings of the device for one page */
-#define PAUSE_MS        400  /* before it is opened again: nodes of a replugged device appear */
-#define DARK_MEAN       24   /* luma that no cell of a picture is above: a cap, a lamp that is off */
+#define FRAME_WAIT_MS  3000 /* longest wait for one frame; a sleeping sensor takes about a second */
+#define SETTLE_MS      2500 /* longest time for exposure and focus to settle */
+#define SETTLED_RUN    3    /* so many frames in a row that differ little */
+#define SHARPEST_OF    3    /* frames, the settled one included */
+#define BAD_FRAMES_MAX 30   /* in a row: damaged, short, stale */
+#define BAD_FRAMES_MS  8000 /* and they may not come for longer */
+#define TRIES          3    /* openings of the device for one page */
+#define PAUSE_MS       400  /* before it is opened again: nodes of a replugged device appear */
+#define DARK_MEAN      24   /* luma that no cell of a picture is above: a cap, a lamp that is off */
 
 struct v4l2 {
 	struct page_source source;
@@ -51,7 +51,8 @@ static int64_t now_ms(const struct v4l2 *v)
 /* One that was taken before it was asked for, or that was given before. */
 static bool is_stale(struct v4l2 *v, const struct v4l2_shot *shot)
 {
-	bool again = v->has_last && shot->time_us > 0 && shot->time_us == v->last.time_us && shot->sequence == v->last.sequence;
+	bool again = v->has_last && shot->time_us > 0 && shot->time_us == v->last.time_us &&
+		     shot->sequence == v->last.sequence;
 
 	v->last = *shot;
 	v->has_last = true;
@@ -131,7 +132,8 @@ static int settle(struct v4l2 *v, struct glance *now, struct reject *why)
 	} while (calm < SETTLED_RUN && now_ms(v) < until);
 	v->grab.settled = calm >= SETTLED_RUN;
 	if (dark)
-		return reject_set(why, REJECT_DARK, "%s: the picture is black; is the lamp on, and the lens free?", v->device.path);
+		return reject_set(why, REJECT_DARK, "%s: the picture is black; is the lamp on, and the lens free?",
+			v->device.path);
 	return 0;
 }
 
@@ -340,12 +342,13 @@ static int parse_where(const char *where, struct v4l2_wish *w, struct reject *wh
 		if (r == 0)
 			return 0;
 		if (r < 0 || parse_option(word, w) < 0)
-			return reject_set(why, REJECT_UNSUPPORTED, "\"%s\": expected format=NAME or size=WIDTHxHEIGHT", r < 0 ? where : word);
+			return reject_set(why, REJECT_UNSUPPORTED, "\"%s\": expected format=NAME or size=WIDTHxHEIGHT",
+				r < 0 ? where : word);
 	}
 }
 
-int v4l2_open_with(const struct v4l2_io *io, const char *where, const struct source_options *o, struct page_source **ret,
-	struct reject *why)
+int v4l2_open_with(const struct v4l2_io *io, const char *where, const struct source_options *o,
+	struct page_source **ret, struct reject *why)
 {
 	struct v4l2 *v = calloc(1, sizeof(*v));
 	int r;
@@ -358,6 +361,7 @@ int v4l2_open_with(const struct v4l2_io *io, const char *where, const struct sou
 	str_copy(v->wish.controls, sizeof(v->wish.controls), o->controls);
 	v->wish.notice = o->notice;
 	v->wish.notice_ud = o->notice_ud;
+	v->wish.limits = o->limits;
 	r = parse_where(where, &v->wish, why);
 	if (r >= 0)
 		r = open_device(v, why);

@@ -66,8 +66,7 @@ static int menu_value(struct v4l2_device *d, const struct v4l2_query_ext_ctrl *q
 	return parse_i64(text, q->minimum, q->maximum, ret);
 }
 
-static const char *value_of(
-	struct v4l2_device *d, const struct v4l2_query_ext_ctrl *q, const char *text, int64_t *ret)
+static const char *value_of(struct v4l2_device *d, const struct v4l2_query_ext_ctrl *q, const char *text, int64_t *ret)
 {
 	bool on;
 

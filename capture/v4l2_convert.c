@@ -70,8 +70,8 @@ static const struct libv4l_dev_ops ops = {
 
 static bool load(struct v4l2_convert *c)
 {
-	static const char *const names[] = {"v4lconvert_create_with_dev_ops", "v4lconvert_destroy", "v4lconvert_try_format",
-		"v4lconvert_fixup_fmt", "v4lconvert_convert", "v4lconvert_get_error_message"};
+	static const char *const names[] = {"v4lconvert_create_with_dev_ops", "v4lconvert_destroy",
+		"v4lconvert_try_format", "v4lconvert_fixup_fmt", "v4lconvert_convert", "v4lconvert_get_error_message"};
 	void *found[ARRAY_SIZE(names)];
 
 	static_assert(sizeof(found) == sizeof(c->fn), "a name for each function");
@@ -100,7 +100,8 @@ int v4l2_convert_new(struct v4l2_device *d, struct v4l2_format *ret_format, stru
 	/* More than any device has: the largest comes back. */
 	wish.fmt.pix = (struct v4l2_pix_format){
 		.pixelformat = V4L2_PIX_FMT_RGB24, .width = 16384, .height = 16384, .field = V4L2_FIELD_NONE};
-	if (!c->lib || c->fn.try_format(c->lib, &wish, &c->source) < 0 || wish.fmt.pix.pixelformat != V4L2_PIX_FMT_RGB24) {
+	if (!c->lib || c->fn.try_format(c->lib, &wish, &c->source) < 0 ||
+		wish.fmt.pix.pixelformat != V4L2_PIX_FMT_RGB24) {
 		v4l2_convert_free(c);
 		return -ENOTSUP;
 	}
@@ -124,7 +125,8 @@ int v4l2_convert_begin(struct v4l2_convert *c, const struct v4l2_format *source)
 	return c->pixels ? 0 : -ENOMEM;
 }
 
-int v4l2_convert_frame(struct v4l2_convert *c, const uint8_t *data, size_t len, struct raw_frame *ret, struct reject *why)
+int v4l2_convert_frame(
+	struct v4l2_convert *c, const uint8_t *data, size_t len, struct raw_frame *ret, struct reject *why)
 {
 	const struct v4l2_pix_format *p = &c->result.fmt.pix;
 	int n = c->fn.convert(c->lib, &c->source, &c->result, (unsigned char *)data, (int)MIN(len, (size_t)INT32_MAX),

@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 
-#define NODES    64 /* /dev/video0... looked at for "auto" */
-#define EVENTS   32 /* taken off the queue at a time */
+#define NODES  64 /* /dev/video0... looked at for "auto" */
+#define EVENTS 32 /* taken off the queue at a time */
 
 int v4l2_ctl(struct v4l2_device *d, unsigned long request, void *arg)
 {
@@ -74,7 +74,7 @@ static uint32_t node_caps(const struct v4l2_capability *cap)
 	return cap->capabilities & V4L2_CAP_DEVICE_CAPS ? cap->device_caps : cap->capabilities;
 }
 
-static int open_node(struct v4l2_device *d, const char *path, struct reject *why)
+static int open_node(struct v4l2_device *d, const char *path, const struct v4l2_wish *wish, struct reject *why)
 {
 	struct v4l2_capability cap = {};
 	uint32_t caps;
@@ -86,6 +86,7 @@ static int open_node(struct v4l2_device *d, const char *path, struct reject *why
 	if (r < 0)
 		return v4l2_failed(d, "cannot open", r, why);
 	d->fd = r;
+	d->limits = wish->limits;
 	r = v4l2_ctl(d, VIDIOC_QUERYCAP, &cap);
 	if (r < 0)
 		return reject_set(why, REJECT_NO_DEVICE, "%s is not a video device: %s", path, errno_text(r));
@@ -99,7 +100,8 @@ static int open_node(struct v4l2_device *d, const char *path, struct reject *why
 }
 
 /* ---- buffers ------------------------------------------------------------------------------------- */
-static int map_plane(struct v4l2_device *d, unsigned int i, unsigned int p, size_t len, off_t offset, struct reject *why)
+static int map_plane(
+	struct v4l2_device *d, unsigned int i, unsigned int p, size_t len, off_t offset, struct reject *why)
 {
 	void *data = len ? d->io.map(d->io.ud, d->fd, len, offset) : NULL;
 
@@ -125,7 +127,8 @@ static int map_buffer(struct v4l2_device *d, unsigned int i, struct reject *why)
 	if (!v4l2_is_mplane(d))
 		return map_plane(d, i, 0, b.length, b.m.offset, why);
 	if (b.length != d->shape.n_planes)
-		return reject_set(why, REJECT_IO, "%s: buffers of %u planes for a format of %u", d->path, b.length, d->shape.n_planes);
+		return reject_set(why, REJECT_IO, "%s: buffers of %u planes for a format of %u", d->path, b.length,
+			d->shape.n_planes);
 	for (unsigned int p = 0; p < b.length; p++) {
 		r = map_plane(d, i, p, planes[p].length, planes[p].m.mem_offset, why);
 		if (r < 0)
@@ -177,7 +180,7 @@ static void subscribe(struct v4l2_device *d)
 
 static int open_path(struct v4l2_device *d, const char *path, const struct v4l2_wish *wish, struct reject *why)
 {
-	int r = open_node(d, path, why);
+	int r = open_node(d, path, wish, why);
 
 	if (r >= 0) {
 		subscribe(d);
@@ -218,8 +221,8 @@ static int open_first(struct v4l2_device *d, const struct v4l2_wish *wish, struc
 	}
 	if (said)
 		return -EBADMSG;
-	return reject_set(why, REJECT_NO_DEVICE, "no capture device among /dev/video0 to /dev/video%d; is the camera connected?",
-		NODES - 1);
+	return reject_set(why, REJECT_NO_DEVICE,
+		"no capture device among /dev/video0 to /dev/video%d; is the camera connected?", NODES - 1);
 }
 
 int v4l2_device_open(struct v4l2_device *d, const struct v4l2_io *io, const struct v4l2_wish *wish, struct reject *why)

@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 
-#define FORMATS_MAX  64  /* enumerations end there even if the driver's do not */
-#define SLOW_MS      200 /* between frames: then a compressed format is the better one */
+#define FORMATS_MAX 64  /* enumerations end there even if the driver's do not */
+#define SLOW_MS     200 /* between frames: then a compressed format is the better one */
 
 /* In order of preference among formats of one size: what costs least to use first, what has no colour last. */
 static const struct known {
@@ -91,7 +91,6 @@ static struct size of_steps(struct v4l2_device *d, const struct v4l2_frmsize_ste
 /* The largest that we take; 0x0: the driver does not say. */
 static struct size largest_size(struct v4l2_device *d, uint32_t fourcc)
 {
-	const struct image_limits limits = IMAGE_LIMITS_DEFAULT;
 	struct size best = {};
 
 	for (uint32_t i = 0; i < FORMATS_MAX; i++) {
@@ -102,7 +101,7 @@ static struct size largest_size(struct v4l2_device *d, uint32_t fourcc)
 			break;
 		one = s.type == V4L2_FRMSIZE_TYPE_DISCRETE ? (struct size){s.discrete.width, s.discrete.height}
 							   : of_steps(d, &s.stepwise);
-		if (area(one) > area(best) && area(one) <= limits.max_pixels)
+		if (area(one) > area(best) && area(one) <= d->limits.max_pixels)
 			best = one;
 		if (s.type != V4L2_FRMSIZE_TYPE_DISCRETE)
 			break;
@@ -134,8 +133,9 @@ static unsigned int rank_of(struct v4l2_device *d, const struct known *k, struct
 	unsigned int place = (unsigned int)(k - known);
 
 	/* A slow raw format comes after JPEG, and before what has no colour. */
-	return !is_jpeg(k) && k->fourcc != V4L2_PIX_FMT_GREY && is_slow(d, k->fourcc, size) ? (unsigned int)ARRAY_SIZE(known) - 2
-											   : place;
+	return !is_jpeg(k) && k->fourcc != V4L2_PIX_FMT_GREY && is_slow(d, k->fourcc, size)
+		       ? (unsigned int)ARRAY_SIZE(known) - 2
+		       : place;
 }
 
 /* The most pixels win; among equals the best rank. */
@@ -154,7 +154,8 @@ static struct offer best_offer(struct v4l2_device *d, const struct v4l2_wish *wi
 			continue;
 		one.size = wish->width ? (struct size){wish->width, wish->height} : largest_size(d, desc.pixelformat);
 		one.rank = rank_of(d, one.format, one.size);
-		if (!best.format || area(one.size) > area(best.size) || (area(one.size) == area(best.size) && one.rank < best.rank))
+		if (!best.format || area(one.size) > area(best.size) ||
+			(area(one.size) == area(best.size) && one.rank < best.rank))
 			best = one;
 	}
 	return best;
@@ -248,12 +249,13 @@ static int take_over(struct v4l2_device *d, const struct v4l2_format *f, struct 
 		return reject_set(why, REJECT_UNSUPPORTED, "%s insists on a format that is not taken (%.4s)", d->path,
 			(const char *)&s.fourcc);
 	if (!s.width || !s.height || s.width > IMAGE_SIDE_MAX || s.height > IMAGE_SIDE_MAX)
-		return reject_set(why, REJECT_UNSUPPORTED, "%s gives frames of %ux%u pixels", d->path, s.width, s.height);
+		return reject_set(
+			why, REJECT_UNSUPPORTED, "%s gives frames of %ux%u pixels", d->path, s.width, s.height);
 	if (s.n_planes != (k ? k->planes : 1))
-		return reject_set(why, REJECT_UNSUPPORTED, "%s gives %u planes of a format that has %u", d->path, s.n_planes,
-			k ? k->planes : 1);
-	if (field == V4L2_FIELD_TOP || field == V4L2_FIELD_BOTTOM || field == V4L2_FIELD_ALTERNATE || field == V4L2_FIELD_SEQ_TB ||
-		field == V4L2_FIELD_SEQ_BT)
+		return reject_set(why, REJECT_UNSUPPORTED, "%s gives %u planes of a format that has %u", d->path,
+			s.n_planes, k ? k->planes : 1);
+	if (field == V4L2_FIELD_TOP || field == V4L2_FIELD_BOTTOM || field == V4L2_FIELD_ALTERNATE ||
+		field == V4L2_FIELD_SEQ_TB || field == V4L2_FIELD_SEQ_BT)
 		return reject_set(why, REJECT_UNSUPPORTED, "%s gives half frames (interlaced)", d->path);
 	fill_strides(&s);
 	d->shape = s;
@@ -310,7 +312,8 @@ static int follow_timings(struct v4l2_device *d, struct reject *why)
 	int r = v4l2_ctl(d, VIDIOC_QUERY_DV_TIMINGS, &seen);
 
 	if (r == -ENOLINK)
-		return reject_set(why, REJECT_NO_SIGNAL, "%s: no signal; is the cable in, and what it leads to switched on?", d->path);
+		return reject_set(why, REJECT_NO_SIGNAL,
+			"%s: no signal; is the cable in, and what it leads to switched on?", d->path);
 	if (r == -ENOLCK || r == -ERANGE)
 		return reject_set(why, REJECT_NO_SIGNAL, "%s: the signal is %s", d->path,
 			r == -ENOLCK ? "unstable" : "of a kind that the device cannot take");

@@ -41,7 +41,7 @@ static int look_at_jpeg(struct v4l2_device *d, const struct v4l2_shot *shot, str
 		return reject_set(why, REJECT_TRUNCATED, "%s: a JPEG without its beginning or end", d->path);
 	input_from_memory(&in, shot->plane[0].data, shot->plane[0].len);
 	in.from_camera = true;
-	r = look_at_encoded(&in, ret, why);
+	r = look_at_encoded(&in, &d->limits, ret, why);
 	ret->sharpness = (int64_t)shot->plane[0].len; /* says more than the small picture does */
 	return r;
 }

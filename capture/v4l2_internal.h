@@ -11,12 +11,13 @@
 
 /* What the source's name and the configuration ask for. */
 struct v4l2_wish {
-	char device[256];            /* a path, or "auto" */
-	char format[8];              /* "nv12", "mjpeg"; "": the best */
-	uint32_t width, height;      /* 0: the largest */
+	char device[256];       /* a path, or "auto" */
+	char format[8];         /* "nv12", "mjpeg"; "": the best */
+	uint32_t width, height; /* 0: the largest */
 	char controls[SOURCE_CONTROLS_SIZE];
 	source_notice_fn notice; /* what of them cannot be set; may be NULL */
 	void *notice_ud;
+	struct image_limits limits;
 };
 
 /* What the driver made of it. */
@@ -43,6 +44,7 @@ struct v4l2_device {
 	char path[256];
 	int fd;        /* -1: closed */
 	uint32_t type; /* V4L2_BUF_TYPE_VIDEO_CAPTURE or ..._MPLANE */
+	struct image_limits limits;
 	struct v4l2_shape shape;
 	struct v4l2_mapping buffers[V4L2_BUFFERS][IMAGE_PLANES];
 	unsigned int n_buffers;
@@ -100,5 +102,6 @@ int v4l2_frame_raw(struct v4l2_device *d, const struct v4l2_shot *shot, struct r
 int v4l2_convert_new(struct v4l2_device *d, struct v4l2_format *ret_format, struct v4l2_convert **ret);
 /* The driver's answer to it; asked before frames come. */
 int v4l2_convert_begin(struct v4l2_convert *c, const struct v4l2_format *source);
-int v4l2_convert_frame(struct v4l2_convert *c, const uint8_t *data, size_t len, struct raw_frame *ret, struct reject *why);
+int v4l2_convert_frame(
+	struct v4l2_convert *c, const uint8_t *data, size_t len, struct raw_frame *ret, struct reject *why);
 void v4l2_convert_free(struct v4l2_convert *c); /* NULL is fine */

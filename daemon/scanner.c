@@ -7,16 +7,16 @@
 #include "daemon/messages.h"
 #include "daemon/methods.h"
 
-#define LOOK_MS         15000 /* longest time for a look */
-#define AGAIN_MS        30000 /* to the next one while it does not do well, doubled each time */
-#define AGAIN_MAX_MS    600000
+#define LOOK_MS      15000 /* longest time for a look */
+#define AGAIN_MS     30000 /* to the next one while it does not do well, doubled each time */
+#define AGAIN_MAX_MS 600000
 
 struct scanner {
 	struct service *service;
 	const char *state; /* a word of the table below */
 	char message[240];
-	int64_t since_ms;  /* boottime */
-	int64_t failures;  /* scans that gave nothing for the source's sake, since the start */
+	int64_t since_ms; /* boottime */
+	int64_t failures; /* scans that gave nothing for the source's sake, since the start */
 	struct helper *look;
 	char reason[48], why[240]; /* how the look ended */
 	sd_event_source *timer;
@@ -97,7 +97,8 @@ static int on_frame(void *ud, enum frame_part part, const struct frame_piece *pi
 	if (part != FRAME_DONE)
 		return part == FRAME_DATA ? -EBADMSG : 0;
 	if (streq(piece->type, "control")) {
-		text_safe_copy(name, sizeof(name), json_get_string(piece->head, "name") ? json_get_string(piece->head, "name") : "");
+		text_safe_copy(name, sizeof(name),
+			json_get_string(piece->head, "name") ? json_get_string(piece->head, "name") : "");
 		text_safe_copy(why, sizeof(why), message ? message : "");
 		log_warning("[Capture] Controls=: %s: %s", name, why);
 	} else if (streq(piece->type, "end")) {
@@ -205,9 +206,11 @@ int scanner_json(const struct scanner *c, cJSON *obj)
 	if (!c)
 		return 0;
 	j = cJSON_CreateObject();
-	if (!j || json_add_safe(j, "source", c->service->config.source) < 0 || json_add_string(j, "state", c->state) < 0 ||
+	if (!j || json_add_safe(j, "source", c->service->config.source) < 0 ||
+		json_add_string(j, "state", c->state) < 0 ||
 		json_add_i64(j, "forMs", clock_boottime_ms(c->service->clock) - c->since_ms) < 0 ||
-		json_add_i64(j, "failures", c->failures) < 0 || (c->message[0] && json_add_safe(j, "message", c->message) < 0)) {
+		json_add_i64(j, "failures", c->failures) < 0 ||
+		(c->message[0] && json_add_safe(j, "message", c->message) < 0)) {
 		cJSON_Delete(j);
 		return -ENOMEM;
 	}

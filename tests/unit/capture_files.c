@@ -6,7 +6,7 @@
 #include "base/fileio.h"
 #include "tests/unit/capture_make.h"
 
-static const struct source_options no_controls = {.controls = ""};
+static const struct source_options no_controls = {.controls = "", .limits = {120000000, 96 << 20}};
 
 static void put_file(int dirfd, const char *name, const void *data, size_t len)
 {

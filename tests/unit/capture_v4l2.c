@@ -113,11 +113,15 @@ TEST(sizes_in_steps)
 TEST(a_size_beyond_our_limits_is_passed_over)
 {
 	struct fake f = fake_camera_of(V4L2_PIX_FMT_NV12);
-	_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+	_cleanup_mem_ struct mem_emit m = MEM_EMIT, n = MEM_EMIT;
 
 	f.formats[0].sizes[1][0] = f.formats[0].sizes[1][1] = 20000;
 	check_scan(&f, &m);
 	CHECK_INT(m.info.source_width, 160);
+	f.formats[0].sizes[1][0] = f.formats[0].sizes[1][1] = 96;
+	f.max_pixels = 160 * 120 - 1;
+	check_scan(&f, &n);
+	CHECK_INT(n.info.source_width, 96);
 }
 
 TEST(format_and_size_by_hand)
@@ -496,7 +500,8 @@ static struct fake camera_with_controls(void)
 static void set_controls(struct fake *f, const char *controls, struct notices *n)
 {
 	struct v4l2_io io = fake_io(f);
-	struct source_options o = {.controls = controls, .notice = on_notice, .notice_ud = n};
+	struct source_options o = {
+		.controls = controls, .notice = on_notice, .notice_ud = n, .limits = IMAGE_LIMITS_DEFAULT};
 	_cleanup_mem_ struct mem_emit m = MEM_EMIT;
 	struct page_source *s = NULL;
 	struct reject why;

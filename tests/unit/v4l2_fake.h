@@ -304,7 +304,11 @@ static inline int fake_scan(struct fake *f, const char *where, struct mem_emit *
 	struct v4l2_io io = fake_io(f);
 	struct source_options o = SOURCE_OPTIONS_DEFAULT;
 	struct page_source *s = NULL;
-	int r = v4l2_open_with(&io, where, &o, &s, why);
+	int r;
+
+	if (f->max_pixels)
+		o.limits.max_pixels = f->max_pixels;
+	r = v4l2_open_with(&io, where, &o, &s, why);
 
 	if (r < 0) {
 		CHECK(!f->open && f->mapped == 0);

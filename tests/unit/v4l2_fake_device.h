@@ -42,6 +42,7 @@ struct fake {
 	uint32_t input_status, input_caps;
 	int timings_error;
 	uint32_t timings[2], timings_set[2];
+	uint64_t max_pixels;  /* MaxPixels= of the scan; 0: the default */
 	unsigned int buffers; /* given by REQBUFS; 0: as many as asked */
 	/* How it behaves. */
 	int64_t frame_ms;          /* between frames; 0: 33 */
