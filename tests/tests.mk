@@ -137,10 +137,10 @@ demo: all
 bench: bench-imaging
 	$(Q)tests/bench/bench.py --build $(O)
 	$(Q)PAGEFERRY_BUILD=$(abspath $(O)) PYTHONPATH=tests/lib tests/full/test_backlog.py
-# The page pipeline against its peers. QUICK=1: one page in a minute. SIZE= a4-300 a4-600 4k 13mp, PART= sizes looks memory raw tables.
+# The page pipeline against its peers. QUICK=1: one page in a minute. SIZES= a4-300 a4-600 4k 13mp, PARTS= sizes looks memory raw tables.
 .PHONY: bench-imaging
 bench-imaging: all $(O)/bench/encode
-	$(Q)PYTHONDONTWRITEBYTECODE=1 QUICK=$(QUICK) tests/bench/imaging.py --build $(O) $(if $(SIZE),--size $(SIZE)) $(if $(PART),--part $(PART))
+	$(Q)PYTHONDONTWRITEBYTECODE=1 QUICK=$(QUICK) tests/bench/imaging.py --build $(O) $(if $(SIZES),--size $(SIZES)) $(if $(PARTS),--part $(PARTS))
 # Instructions of a page on arm64, counted under emulation, against this machine's.
 .PHONY: bench-arm64 bench-arm64-only
 bench-arm64: $(O)/pageferry-capture

@@ -44,8 +44,8 @@ class Bench:
     def out(self, name):
         return os.path.join(self.folder, name)
 
-    def ours(self, page, result):
-        return [[self.capture, "transcode", page, result]]
+    def ours(self, page, result, *options):
+        return [[self.capture, "transcode", *options, page, result]]
 
     # ---- a page by every tool ---------------------------------------------------------------------------------------------------------
     def tools(self, page):
@@ -113,6 +113,18 @@ class Bench:
             if size != "4k":
                 must, stretch = (1.0, 0.9) if size == "a4-600" else (1.3, 1.2)
                 goal("instructions, ours / floor, %s (%s)" % (size, instruction_set()), counts["pageferry"] / counts["floor"], must, stretch)
+            if size == "a4-300":
+                page = pages.jpeg(args.pages, size, "article", "420")
+                more = count_instructions(self.ours(page, self.out("a.jpg"), "--sense", "gate,blank")[0], self.folder)
+                goal("glass gate and blank check, of the page's instructions, %", 100 * (more / counts["pageferry"] - 1), 10, None, "%.1f")
+
+    @staticmethod
+    def read_by_all(path, shape):
+        """Other decoders than libjpeg's program read what we write."""
+        for command in (["vips", "avg", path], ["/usr/bin/convert", path, "null:"],
+                        ["/usr/bin/python3", "-c", "import sys\nfrom PIL import Image\nprint(Image.open(sys.argv[1]).convert('RGB').size)", path]):
+            said = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+        assert said.strip() == "(%d, %d)" % (shape[1], shape[0]), said
 
     def looks(self):
         """SSIM and PSNR against Pillow's, every page."""
@@ -131,18 +143,25 @@ class Bench:
                     bytes_of = [os.path.getsize(self.out(f)) for f in ("a.jpg", "b.jpg")]
                     print("%-24s PSNR %+.2f dB, SSIM %+.4f, bytes %+.1f %%" % (
                         os.path.basename(page), delta[0], delta[1], 100 * (bytes_of[0] / bytes_of[1] - 1)), flush=True)
+                    self.read_by_all(self.out("a.jpg"), a.shape)
                     for name, value in zip(("PSNR", "SSIM"), delta):
                         worst[name] = min(worst.get(name, 9), value)
         goal("SSIM against Pillow's JPEG q85, worst page", worst["SSIM"], -0.0005, 0, "%.4f", True)
         goal("PSNR against Pillow's JPEG q85, worst page, dB", worst["PSNR"], -0.5, 0, "%.2f", True)
+
+    def progressive(self):
+        """Peak of the progressive page in its place, or why it is refused."""
+        command = self.ours(self.out("progressive.jpg"), self.out("a.jpg"))[0]
+        tried = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", check=False)
+        return tried.stderr.strip().split(": ")[-1] if tried.returncode else "%5.1f" % (peak(command, self.folder) / 1024)
 
     def memory(self):
         args = self.args
         files = [pages.jpeg(args.pages, size, "article", s) for size in args.size for s in pages.SAMPLINGS]
         if not args.quick:
             files.append(pages.huge(args.pages))
-        print("\n## Peak RSS, MiB (upright; turned by EXIF 6)")
-        upright, rotated = [], []
+        print("\n## Peak RSS, MiB (upright; turned by EXIF 6; --square yes: deskewed or cropped with perspective; progressive)")
+        upright, rotated, square = [], [], []
         for path in files:
             with open(path, "rb") as f:
                 data = f.read()
@@ -150,9 +169,13 @@ class Bench:
                 f.write(pages.turned(data, 6))
             upright.append(peak(self.ours(path, self.out("a.jpg"))[0], self.folder) / 1024)
             rotated.append(peak(self.ours(self.out("turned.jpg"), self.out("a.jpg"))[0], self.folder) / 1024)
-            print("%-24s %5.1f  %5.1f" % (os.path.basename(path), upright[-1], rotated[-1]), flush=True)
+            square.append(peak(self.ours(path, self.out("a.jpg"), "--square", "yes")[0], self.folder) / 1024)
+            with open(self.out("progressive.jpg"), "wb") as f:
+                subprocess.run(["jpegtran", "-progressive", path], stdout=f, check=True)
+            print("%-24s %5.1f  %5.1f  %5.1f  %s" % (os.path.basename(path), upright[-1], rotated[-1], square[-1], self.progressive()), flush=True)
         goal("peak RSS, baseline JPEG, upright, MiB" + ("" if args.quick else ", up to 65 MP"), max(upright), 5, 4, "%.1f")
         goal("peak RSS, turned, MiB", max(rotated), 12, None, "%.1f")
+        goal("peak RSS, deskewed or with perspective, MiB", max(square), 32, None, "%.1f")
 
     def raw(self):
         """Raw camera frames. The hand tool takes them by the geometry in their name."""
