@@ -256,3 +256,53 @@ TEST(buffers_that_are_not_ours)
 		CHECK(!f.open && f.mapped == 0);
 	}
 }
+
+/* ---- watching ------------------------------------------------------------------------------------ */
+TEST(frames_at_a_glance_then_a_page)
+{
+	struct fake f = fake_camera();
+	struct v4l2_io io = fake_io(&f);
+	struct source_options o = SOURCE_OPTIONS_DEFAULT;
+	_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+	struct page_source *s = NULL;
+	struct glance g;
+	struct reject why;
+	int64_t before = 0;
+
+	CHECK_INT(v4l2_open_with(&io, "/dev/video2", &o, &s, &why), 0);
+	for (int i = 0; i < 20; i++) {
+		CHECK_INT(s->ops->glance(s, &g, &why), 1);
+		CHECK(g.at_ms > before && g.brightest > 190);
+		before = g.at_ms;
+	}
+	s->ops->again(s);
+	CHECK_INT(fake_page(s, &m, &why), 0);
+	CHECK_INT(s->ops->glance(s, &g, &why), 1); /* and it goes on */
+	CHECK_INT(f.opens, 1);
+	source_close(s);
+	CHECK(!f.open && f.mapped == 0);
+}
+
+TEST(unplugged_while_watched)
+{
+	struct fake f = fake_camera();
+	struct v4l2_io io = fake_io(&f);
+	struct source_options o = SOURCE_OPTIONS_DEFAULT;
+	struct page_source *s = NULL;
+	struct glance g;
+	struct reject why;
+
+	f.gone_after = 5;
+	CHECK_INT(v4l2_open_with(&io, "/dev/video2", &o, &s, &why), 0);
+	for (int i = 0; i < 5; i++)
+		CHECK_INT(s->ops->glance(s, &g, &why), 1);
+	for (int i = 0; i < 2; i++) { /* nothing is kept of it */
+		CHECK_INT(s->ops->glance(s, &g, &why), -EBADMSG);
+		CHECK_STR(reject_name(why.reason), "no-device");
+		CHECK(!f.open && f.mapped == 0);
+	}
+	f.back_as = "/dev/video2";
+	CHECK_INT(s->ops->glance(s, &g, &why), 1);
+	source_close(s);
+	CHECK(!f.open && f.mapped == 0);
+}
