@@ -86,7 +86,7 @@ static void clear_columns(struct plane_state *p)
 
 /* ---- a row of tiles -------------------------------------------------------------------------- */
 /* Of columns [from, to). Planes of chroma have no steps. */
-static void fold(const struct columns *c, uint32_t from, uint32_t to, struct sense_tile *t)
+HOT static void fold(const struct columns *c, uint32_t from, uint32_t to, struct sense_tile *t)
 {
 	uint8_t min = 255, max = 0, across = 0, down = 0;
 

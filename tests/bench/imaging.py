@@ -126,6 +126,15 @@ class Bench:
             said = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
         assert said.strip() == "(%d, %d)" % (shape[1], shape[0]), said
 
+    def senses(self):
+        """What it costs to look at the page, of all instructions."""
+        for size in self.args.size:
+            command = self.ours(pages.jpeg(self.args.pages, size, "article", "420"), self.out("a.jpg"))[0]
+            counts = [count_instructions(command + ["--sense", words], self.folder) for words in ("none", "gate", "gate,blank,hash")]
+            if counts[0]:
+                goal("instructions of the glass gate, of a page's, %s (%s)" % (size, instruction_set()), counts[1] / counts[0] - 1, 0.1, None, "%.3f")
+                print("all of page sense, %s: %.3f" % (size, counts[2] / counts[0] - 1), flush=True)
+
     def looks(self):
         """SSIM and PSNR against Pillow's, every page."""
         args = self.args
@@ -224,12 +233,15 @@ class Bench:
         goal("bytes saved at equal SSIM, q85, mean, %", 100 * sum(saved[85]) / len(saved[85]), 4, 8, "%.1f", True)
 
 
+PARTS = ["sizes", "senses", "looks", "memory", "raw", "tables"]
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--build", required=True)
     ap.add_argument("--quick", action="store_true", default=os.environ.get("QUICK", "") not in ("", "0"))
     ap.add_argument("--size", nargs="+", choices=list(pages.SIZES), help="default: all; with --quick a4-300")
-    ap.add_argument("--part", nargs="+", choices=["sizes", "looks", "memory", "raw", "tables"], default=["sizes", "looks", "memory", "raw", "tables"])
+    ap.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
     ap.add_argument("--pages", default=os.path.join(pages.ROOT, "build/bench"))
     args = ap.parse_args()
     args.build = os.path.abspath(args.build)
