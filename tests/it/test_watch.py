@@ -284,11 +284,12 @@ def another_folder_in_its_place(then):
         s.stop()
         away = os.path.join(s.folder, "bin")
         os.mkdir(away)
-        # The helper itself puts another folder there, the first time.
+        # The helper itself puts another folder there, the first time that it is asked for a page.
         with open(away + "/pageferry-capture", "w", encoding="ascii") as f:
             f.write("""#!/usr/bin/python3
-import os, sys
-if not os.path.exists("%s/once"):
+import os, socket, sys
+asked = socket.socket(fileno=os.dup(0)).recv(4096, socket.MSG_PEEK)
+if b'"ingest"' in asked and not os.path.exists("%s/once"):
     open("%s/once", "w").close()
     os.rename("%s", "%s.away")
     os.mkdir("%s")
@@ -555,7 +556,7 @@ def test_status_shows_it():
         s.put("a.jpg", small())
         s.taken(1)
         r = subprocess.run([s.build + "/pageferryctl", "--socket", s.socket, "status"], stdout=subprocess.PIPE, encoding="utf-8", timeout=20, check=True)
-        line = [x for x in r.stdout.splitlines() if x.startswith("scanner")]
+        line = [x for x in r.stdout.splitlines() if x.endswith(s.inbox)]
         assert line and line[0].split() == ["scanner", "watching", "0", "1", "0", s.inbox], r.stdout
 
 
