@@ -6,7 +6,8 @@
 
 #include "base/util.h"
 
-#define INPUT_BUFFER ((size_t)32 << 10)
+/* libjpeg decodes slowly what lies in the last few kilobytes of a buffer. Pieces of an original are as large, at most. */
+#define INPUT_BUFFER ((size_t)64 << 10)
 /* A page file is never larger than a frame's payload may be. */
 #define INPUT_MAX ((uint64_t)256 << 20)
 
