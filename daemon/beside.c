@@ -6,6 +6,7 @@
 
 #include "base/fileio.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/spool_internal.h"
 
 #define BESIDE_BYTES_MAX ((int64_t)256 << 20) /* as much as a file that is taken in may have */
@@ -66,6 +67,15 @@ bool beside_is_writing(const struct spool *s, const char *tmp_name)
 		if (streq(w->file, tmp_name))
 			return true;
 	return false;
+}
+
+int64_t beside_writing_bytes(const struct spool *s)
+{
+	int64_t n = 0;
+
+	for (const struct beside_writer *w = s->besides; w; w = w->next)
+		n += w->bytes;
+	return n;
 }
 
 static void writer_free(struct beside_writer *w)
@@ -139,16 +149,35 @@ enum beside_kind beside_kind_of(const struct beside_writer *w)
 	return w->kind;
 }
 
+/* 1: the page has its file, 0: it has let it go, -ENOENT: nothing is known of it. */
+static int has_file(struct spool *s, const char *id)
+{
+	char file[PAGE_FILE_SIZE];
+	int64_t kept;
+	int r = db_get_i64(s->db, &kept, "SELECT file FROM pages WHERE page = ? UNION ALL SELECT 0 FROM gone WHERE page = ?", "ss", id, id);
+
+	if (r != 0)
+		return r < 0 ? r : kept != 0;
+	/* A page file without a row is there when it could not be looked at, or is of a newer version. */
+	page_file_name(id, file);
+	return faccessat(s->pages, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 1 : -ENOENT;
+}
+
 int beside_commit(struct beside_writer *w, const char *sha256_hex)
 {
 	uint8_t digest[SHA256_SIZE];
-	char hex[SHA256_HEX_SIZE];
+	char hex[SHA256_HEX_SIZE], id[PAGE_ID_SIZE];
 	struct spool *s = w->s;
 	int r;
 
 	sha256_final(w->hash, digest);
 	hex_encode(digest, sizeof(digest), hex);
-	r = streq(hex, sha256_hex) ? fsync_retry(w->fd) : -EBADMSG;
+	text_cut(id, sizeof(id), w->file);
+	r = streq(hex, sha256_hex) ? has_file(s, id) : -EBADMSG;
+	if (r == 0) /* dropped, or aged out, while this arrived */
+		r = -ENOENT;
+	if (r >= 0)
+		r = fsync_retry(w->fd);
 	if (r >= 0)
 		r = rename_durable(s->tmp, w->file, s->beside, w->file);
 	if (r < 0) {
@@ -218,20 +247,6 @@ static int aside(struct spool *s, const char *name, const char *reason)
 	if (quarantine_move(s, s->beside, name, reason) >= 0)
 		s->reconcile.counts.quarantined++;
 	return 0;
-}
-
-/* 1: the page has its file, 0: it has let it go, -ENOENT: nothing is known of it. */
-static int has_file(struct spool *s, const char *id)
-{
-	char file[PAGE_FILE_SIZE];
-	int64_t kept;
-	int r = db_get_i64(s->db, &kept, "SELECT file FROM pages WHERE page = ? UNION ALL SELECT 0 FROM gone WHERE page = ?", "ss", id, id);
-
-	if (r != 0)
-		return r < 0 ? r : kept != 0;
-	/* A page file without a row is there when it could not be looked at, or is of a newer version. */
-	page_file_name(id, file);
-	return faccessat(s->pages, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 1 : -ENOENT;
 }
 
 int beside_check(struct spool *s, const char *name)

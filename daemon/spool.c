@@ -345,7 +345,7 @@ static int64_t room_promised(const struct spool *s)
 
 int spool_room(struct spool *s, char *why, size_t why_size)
 {
-	int64_t need = PAGE_ROOM + room_promised(s), free_bytes;
+	int64_t need = PAGE_ROOM + room_promised(s), taken = s->pages_bytes + s->beside_bytes + beside_writing_bytes(s), free_bytes;
 	struct statvfs v;
 
 	if (fstatvfs(s->pages, &v) < 0) {
@@ -368,9 +368,9 @@ int spool_room(struct spool *s, char *why, size_t why_size)
 			(unsigned long long)v.f_favail);
 		return -ENOSPC;
 	}
-	if (s->cap_bytes > 0 && s->pages_bytes + s->beside_bytes + need > s->cap_bytes) {
+	if (s->cap_bytes > 0 && taken + need > s->cap_bytes) {
 		str_format(why, why_size, "the spool is full: pages take %lld of %lld MiB",
-			(long long)((s->pages_bytes + s->beside_bytes) >> 20), (long long)(s->cap_bytes >> 20));
+			(long long)(taken >> 20), (long long)(s->cap_bytes >> 20));
 		return -EDQUOT;
 	}
 	return 0;

@@ -106,6 +106,8 @@ bool spool_is_writing(const struct spool *s, const char *tmp_name);
 
 /* ---- beside.c -------------------------------------------------------------------------------- */
 bool beside_is_writing(const struct spool *s, const char *tmp_name);
+/* Of all that is being written; not in beside_bytes yet. */
+int64_t beside_writing_bytes(const struct spool *s);
 /* A file that was found in beside/ goes with its page, or is counted. */
 int beside_check(struct spool *s, const char *name);
 

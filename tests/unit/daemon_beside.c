@@ -160,6 +160,47 @@ TEST(it_counts_for_the_cap_and_is_not_kept_without_room)
 	fixture_end(&f);
 }
 
+/* An original is large: what has come of it counts already. */
+TEST(the_cap_is_heeded_while_it_arrives)
+{
+	static const char piece[1 << 20];
+	struct beside_writer *w;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_reconcile(&f);
+	fixture_page(&f, &p);
+	f.spool->cap_bytes = p.bytes + (INT64_C(8) << 20) - 1; /* a page's room, and not quite as much again */
+	CHECK_INT(beside_begin(f.spool, p.id, BESIDE_ORIGINAL, &w), 0);
+	for (int i = 0; i < 4; i++)
+		CHECK_INT(beside_write(w, piece, sizeof(piece)), 0);
+	CHECK_INT(beside_write(w, piece, sizeof(piece)), -EDQUOT);
+	beside_abort(w);
+	fixture_end(&f);
+}
+
+/* The page is dropped while its original still arrives. */
+TEST(nothing_is_kept_of_a_page_that_is_gone)
+{
+	char hex[SHA256_HEX_SIZE];
+	struct beside_writer *w;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_reconcile(&f);
+	fixture_page(&f, &p);
+	CHECK_INT(beside_begin(f.spool, p.id, BESIDE_ORIGINAL, &w), 0);
+	CHECK_INT(beside_write(w, content, sizeof(content)), 0);
+	CHECK_INT(keep_drop(f.spool, p.seq, "dropped"), 0);
+	hash_of(content, sizeof(content), hex);
+	CHECK_INT(beside_commit(w, hex), -ENOENT);
+	CHECK_INT(fixture_files("beside") + fixture_files("tmp"), 0);
+	CHECK_INT(f.spool->beside_bytes, 0);
+	fixture_end(&f);
+}
+
 /* tmp/ is emptied while something is written there. */
 TEST(recovery_leaves_what_is_being_written)
 {
