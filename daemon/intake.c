@@ -186,6 +186,9 @@ int intake_idle(struct intake_run *r)
 
 	if (!c->automatic && (r != i->scan || !c->keep_warm_ms))
 		return -EBADMSG;
+	/* It crossed with the request: after a scan it says so when it has told what came of it. */
+	if (r->continued && !r->heard)
+		return 0;
 	helper_extend(r->helper, c->automatic ? WATCH_WORD_MS : c->keep_warm_ms + WARM_GRACE_MS);
 	if (r == i->scan) {
 		run_end(r, true, NULL, NULL);

@@ -24,6 +24,10 @@ with open(folder + "/requests", "a") as f:
 for line in open(folder + "/" + request["verb"]):
     if line.strip() == "hang":
         time.sleep(600)
+    while line.strip() == "next" and os.read(0, 1) not in (b"\\n", b""):
+        pass
+    if line.strip() == "next":
+        continue
     os.write(1, line.encode())
 """
 
@@ -254,6 +258,18 @@ def test_a_watch_that_fails_begins_again():
         say(s, "watch", {"type": "idle"}, "hang")
         wait_state(s, "ok")
         assert s.stop() == 0  # nothing holds it up
+
+
+def test_a_word_of_the_watch_does_not_end_the_scan_it_crosses():
+    s = scripted({"Auto": "yes"})
+    idle = {"type": "idle"}
+    say(s, "watch", idle, "next", idle, rejected("no-signal"), idle, "hang")
+    with s:
+        wait_state(s, "ok")
+        with s.client() as c:
+            events = [r["event"] for r in c.more("io.pageferry.Scan")]
+        assert [e["kind"] for e in events] == ["scan-started", "page-rejected", "scan-ended"], events
+        assert scanner(s)["failures"] == 1
 
 
 suite.main()
