@@ -10,7 +10,7 @@
 #include "daemon/spool_internal.h"
 
 #define BESIDE_BYTES_MAX ((int64_t)256 << 20) /* as much as a file that is taken in may have */
-#define ROOM_EVERY       ((int64_t)4 << 20)   /* so often it is asked whether there is room for more */
+#define ROOM_EVERY       ((int64_t)4 << 20)   /* so often it is synced, and asked whether there is room for more */
 
 struct beside_writer {
 	struct beside_writer *next; /* in s->besides */
@@ -91,14 +91,18 @@ static void writer_free(struct beside_writer *w)
 	free(w);
 }
 
+/* Synced on the way, for an original is large: the loop must not wait for all of it at the end. */
 static int ask_room(struct beside_writer *w)
 {
 	char why[200];
-	int r;
+	int r = 0;
 
 	if (w->bytes < w->room)
 		return 0;
-	r = spool_room(w->s, why, sizeof(why));
+	if (w->bytes > 0)
+		r = fsync_retry(w->fd);
+	if (r >= 0)
+		r = spool_room(w->s, why, sizeof(why));
 	w->room = w->bytes + ROOM_EVERY;
 	return r;
 }

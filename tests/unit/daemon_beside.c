@@ -2,6 +2,16 @@
 #include "daemon/beside.h"
 #include "tests/unit/daemon_fixture.h"
 
+#include <sys/syscall.h>
+
+static int synced;
+
+int fsync(int fd)
+{
+	synced++;
+	return (int)syscall(SYS_fsync, fd);
+}
+
 static const char content[] = "what came from the camera";
 
 static void hash_of(const void *data, size_t len, char hex[static SHA256_HEX_SIZE])
@@ -176,6 +186,26 @@ TEST(the_cap_is_heeded_while_it_arrives)
 	for (int i = 0; i < 4; i++)
 		CHECK_INT(beside_write(w, piece, sizeof(piece)), 0);
 	CHECK_INT(beside_write(w, piece, sizeof(piece)), -EDQUOT);
+	beside_abort(w);
+	fixture_end(&f);
+}
+
+/* No one sync of an original is long. */
+TEST(it_is_synced_piece_by_piece)
+{
+	static const char piece[1 << 20];
+	struct beside_writer *w;
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	fixture_reconcile(&f);
+	fixture_page(&f, &p);
+	CHECK_INT(beside_begin(f.spool, p.id, BESIDE_ORIGINAL, &w), 0);
+	synced = 0;
+	for (int i = 0; i < 9; i++)
+		CHECK_INT(beside_write(w, piece, sizeof(piece)), 0);
+	CHECK_INT(synced, 2);
 	beside_abort(w);
 	fixture_end(&f);
 }
