@@ -36,7 +36,8 @@ def test_sound_pages_get_done():
         said = s.read_log()[before:]
         assert said.count("the spool's database is set aside") == 1, said
         aside = sorted(n for n in os.listdir(s.spool + "/quarantine") if not n.startswith("spool.db."))
-        assert aside == sorted(n + end for n in ("tmp.aside.0", "spool.db-shm", "passwd", "passwd.1", "20200101T000000-aaaaaa.jpg", ids[1] + ".jpg")
+        assert aside == sorted(n + end for n in ("tmp.aside.0", "spool.db-shm", "passwd", "passwd.1", "20200101T000000-aaaaaa.jpg", ids[1] + ".jpg",
+                                                    ids[1] + ".thumbnail.jpg")
                                for end in ("", ".reason")), aside
         s.stop()
         assert s.fsck() == []
