@@ -153,8 +153,7 @@ enum beside_kind beside_kind_of(const struct beside_writer *w)
 	return w->kind;
 }
 
-/* 1: the page has its file, 0: it has let it go, -ENOENT: nothing is known of it. */
-static int has_file(struct spool *s, const char *id)
+int beside_page(struct spool *s, const char *id)
 {
 	char file[PAGE_FILE_SIZE];
 	int64_t kept;
@@ -177,7 +176,7 @@ int beside_commit(struct beside_writer *w, const char *sha256_hex)
 	sha256_final(w->hash, digest);
 	hex_encode(digest, sizeof(digest), hex);
 	text_cut(id, sizeof(id), w->file);
-	r = streq(hex, sha256_hex) ? has_file(s, id) : -EBADMSG;
+	r = streq(hex, sha256_hex) ? beside_page(s, id) : -EBADMSG;
 	if (r == 0) /* dropped, or aged out, while this arrived */
 		r = -ENOENT;
 	if (r >= 0)
@@ -266,7 +265,7 @@ int beside_check(struct spool *s, const char *name)
 		return 0;
 	if (!S_ISREG(st.st_mode))
 		return aside(s, name, "found in beside/, not a regular file");
-	r = has_file(s, id);
+	r = beside_page(s, id);
 	if (r == -ENOENT)
 		return aside(s, name, "lay beside a page that nothing is known of");
 	if (r > 0)

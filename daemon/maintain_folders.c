@@ -106,10 +106,13 @@ static int beside_file(struct fsck *k, const char *name)
 		found(k, "beside", name, "foreign-file", REMEDY_START, "belongs to no page", "the next start sets it aside in quarantine/");
 		return 0;
 	}
-	r = known(k, id);
-	if (r == 2)
-		found(k, "beside", name, "file-gone", REMEDY_START, "its page is gone, it is still there", "the next start removes it");
-	return MIN(r, 0);
+	r = !k->s->db || k->database_damaged ? 1 : beside_page(k->s, id);
+	if (r == 0)
+		found(k, "beside", name, "file-gone", REMEDY_START, "its page's file is gone, it is still there", "the next start removes it");
+	if (r == -ENOENT)
+		found(k, "beside", name, "foreign-file", REMEDY_START, "lies beside a page that nothing is known of",
+			"the next start sets it aside in quarantine/");
+	return r == -ENOENT ? 0 : MIN(r, 0);
 }
 
 static const char types_again[] = "the next start writes it from the database";

@@ -108,6 +108,8 @@ bool spool_is_writing(const struct spool *s, const char *tmp_name);
 bool beside_is_writing(const struct spool *s, const char *tmp_name);
 /* Of all that is being written; not in beside_bytes yet. */
 int64_t beside_writing_bytes(const struct spool *s);
+/* May something lie beside this page? 1: it has its file, 0: it has let it go, -ENOENT: nothing is known of it. */
+int beside_page(struct spool *s, const char *id);
 /* A file that was found in beside/ goes with its page, or is counted. */
 int beside_check(struct spool *s, const char *name);
 

@@ -179,6 +179,25 @@ def test_fsck_finds_each_thing():
             assert tree(s.spool) == before, code
 
 
+def test_fsck_knows_what_lies_beside_no_page():
+    name = "20300102T030405-zzzzzz.thumbnail.jpg"
+    with stopped_spool() as s:
+        edit(s, "UPDATE pages SET file = 0 WHERE seq = 1")
+        for n in os.listdir(s.spool + "/beside"):
+            os.unlink(os.path.join(s.spool, "beside", n))
+        for n in (name, Template.ids[0] + ".original.jpg", Template.ids[1] + ".original.jpg"):
+            with open(os.path.join(s.spool, "beside", n), "wb"):
+                pass
+        found = {f["subject"]: f["next"] for f in s.fsck() if f["subject"].startswith("beside/")}
+        assert sorted(found) == sorted("beside/" + n for n in (name, Template.ids[0] + ".original.jpg")), found
+        assert "sets it aside" in found["beside/" + name] and "removes it" in found["beside/%s.original.jpg" % Template.ids[0]], found
+        s.start()
+        s.wait(lambda: os.listdir(s.spool + "/beside") == [Template.ids[1] + ".original.jpg"])
+        s.stop()
+        assert name in os.listdir(s.spool + "/quarantine")
+        assert not [f for f in s.fsck() if f["subject"].startswith("beside/")]
+
+
 def test_fsck_says_what_the_next_start_does():
     with stopped_spool() as s:
         types = s.spool + "/types/" + os.listdir(s.spool + "/types")[0]
