@@ -128,7 +128,7 @@ static int on_watch_timer(sd_event_source *source, uint64_t us, void *ud)
 static void watch_failed(struct intake *i, const char *reason, const char *message)
 {
 	if (reason)
-		scanner_note(i->service->scanner, reason, message);
+		scanner_watch_failed(i->service->scanner, reason, message);
 	i->watch_again_ms = CLAMP(i->watch_again_ms, WATCH_AGAIN_MS, WATCH_AGAIN_MAX_MS);
 	i->watch_later = loop_timer(i->service->event, &i->watch_timer, i->watch_again_ms, on_watch_timer, i) >= 0;
 	i->watch_again_ms *= 2;

@@ -86,6 +86,14 @@ void scanner_note(struct scanner *c, const char *reason, const char *message)
 	set_state(c, state, message ? message : "");
 }
 
+void scanner_watch_failed(struct scanner *c, const char *reason, const char *message)
+{
+	const char *state = state_of(c, reason);
+
+	if (state)
+		set_state(c, state, message ? message : "");
+}
+
 /* ---- looking ----------------------------------------------------------------------------------------------------------------- */
 
 static int on_frame(void *ud, enum frame_part part, const struct frame_piece *piece)

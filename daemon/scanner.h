@@ -15,5 +15,7 @@ bool scanner_looks(const struct scanner *c);
 /* What came of a scan. reason: NULL when it gave a page, else the helper's word; words that say nothing about the source
  * change nothing. All take NULL for no scanner. */
 void scanner_note(struct scanner *c, const char *reason, const char *message);
+/* Watching it came to an end by itself: no scan has failed. */
+void scanner_watch_failed(struct scanner *c, const char *reason, const char *message);
 /* Adds member `scanner`. */
 int scanner_json(const struct scanner *c, cJSON *obj);

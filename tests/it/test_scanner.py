@@ -255,6 +255,7 @@ def test_a_watch_that_fails_begins_again():
         wait_state(s, "no-device")
         s.wait(lambda: watches() >= 3)
         assert s.read_log().count("scanner: no-device") == 1, s.read_log()
+        assert scanner(s)["failures"] == 0  # no scan was tried
         say(s, "watch", {"type": "idle"}, "hang")
         wait_state(s, "ok")
         assert s.stop() == 0  # nothing holds it up
