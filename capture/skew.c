@@ -194,8 +194,8 @@ int skew_find(const struct luma *l, const struct orient *o, struct skew *ret)
 
 	s.tiles_x = (l->width + TILE - 1) / TILE;
 	s.tiles_y = (l->height + TILE - 1) / TILE;
-	/* A piece's distance from the middle, at any angle, with room for what is split. */
-	s.bins = (size_t)ceil(hypot(l->width, l->height)) + 4;
+	/* How far apart pieces lie along the profile at most: it leans, so that is more than the diagonal. Room for what is split. */
+	s.bins = (size_t)ceil(hypot(l->width, l->height) / cos((SKEW_MAX + 1) * M_PI / 180)) + 4;
 	s.paper = malloc((size_t)s.tiles_x * s.tiles_y);
 	s.piece = malloc((size_t)PIECES_MAX * sizeof(*s.piece));
 	s.profile = malloc((s.bins + 1) * sizeof(*s.profile));

@@ -304,6 +304,26 @@ TEST(lines_on_a_desk_are_left_alone)
 	CHECK_STR(s.why, "no-paper-around");
 }
 
+/* A long receipt: ink in the corners of a strip lies farther from the middle, once it is turned, than its diagonal is long. */
+TEST(strips_with_ink_in_their_corners)
+{
+	static const uint32_t widths[] = {8, 60, 144, 300, 1024};
+
+	for (size_t i = 0; i < ARRAY_SIZE(widths) * 2; i++) {
+		uint32_t w = i % 2 ? 1024 : widths[i / 2], h = i % 2 ? widths[i / 2] : 1024;
+		struct orient stored = orient_of(i % 2 ? 6 : 1);
+		_cleanup_luma_ struct luma l = {malloc((size_t)w * h), w, h, 1};
+		struct skew s;
+
+		memset(l.data, 220, (size_t)w * h);
+		for (uint32_t k = 0; k < 4; k++)
+			for (uint32_t j = 0; j < 16; j++)
+				l.data[(size_t)(k & 2 ? h - 1 - j % 4 : j % 4) * w + (k & 1 ? w - 1 - j / 4 : j / 4)] = 20;
+		CHECK_INT(skew_find(&l, &stored, &s), 0);
+		CHECK_STR(s.why, "no-lines");
+	}
+}
+
 /* ---- resampling ---------------------------------------------------------------------------------- */
 static void ramp(uint8_t *px, uint32_t w, uint32_t h)
 {
