@@ -69,7 +69,8 @@ static int good_frame(struct v4l2 *v, struct v4l2_shot *ret, struct glance *look
 	int64_t until = now_ms(v) + BAD_FRAMES_MS;
 
 	for (unsigned int bad = 0;;) {
-		int r = v4l2_device_take(&v->device, FRAME_WAIT_MS, ret, why);
+		int r = v4l2_device_take(&v->device, FRAME_WAIT_MS, ret, why), back;
+		struct reject not_back;
 
 		if (r < 0)
 			return r;
@@ -79,10 +80,13 @@ static int good_frame(struct v4l2 *v, struct v4l2_shot *ret, struct glance *look
 		if (r >= 0)
 			return 0;
 		v->grab.bad++;
-		if (r == -EBADMSG && ++bad < BAD_FRAMES_MAX && now_ms(v) < until)
-			r = v4l2_device_give_back(&v->device, ret->index, why);
-		if (r < 0)
+		back = v4l2_device_give_back(&v->device, ret->index, &not_back);
+		if (r != -EBADMSG || ++bad == BAD_FRAMES_MAX || now_ms(v) >= until)
 			return r;
+		if (back < 0) {
+			*why = not_back;
+			return back;
+		}
 	}
 }
 

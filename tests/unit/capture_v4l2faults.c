@@ -257,6 +257,39 @@ TEST(buffers_that_are_not_ours)
 	}
 }
 
+/* ---- a camera that stays on ---------------------------------------------------------------------- */
+static void spoil_after_settling(struct fake *f)
+{
+	f->always_bad = f->frames >= 4;
+}
+
+/* While the sharpest was looked for only bad frames came: a page is in hand all the same, and no buffer but its own. */
+TEST(bad_frames_behind_the_page_go_back)
+{
+	struct fake f = fake_camera();
+	struct v4l2_io io = fake_io(&f);
+	struct source_options o = SOURCE_OPTIONS_DEFAULT;
+	struct page_source *s = NULL;
+	struct reject why;
+
+	CHECK_INT(v4l2_open_with(&io, "/dev/video2", &o, &s, &why), 0);
+	for (int i = 0; i < 6; i++) {
+		_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+
+		f.frames = 0;
+		f.on_frame = spoil_after_settling;
+		CHECK_INT(fake_page(s, &m, &why), 0);
+		CHECK_INT(f.frames, 34);
+		CHECK_INT(m.info.grab.reopened, 0);
+		for (unsigned int k = 0; k < f.count; k++)
+			CHECK(!f.out[k]); /* the page's own went back with the next call */
+		s->ops->again(s);
+	}
+	CHECK_INT(f.opens, 1);
+	source_close(s);
+	CHECK(!f.open && f.mapped == 0);
+}
+
 /* ---- watching ------------------------------------------------------------------------------------ */
 TEST(frames_at_a_glance_then_a_page)
 {
