@@ -309,7 +309,12 @@ static int run_end_noted(struct intake_run *r, const cJSON *head)
 
 static int run_idle(struct intake_run *r, const cJSON *head)
 {
-	return r->writer ? fail(r, -EBADMSG, "a scan ended in the middle of a page") : intake_idle(r);
+	if (r->writer)
+		return fail(r, -EBADMSG, "a scan ended in the middle of a page");
+	/* What goes beside its last page is whole by now, or never will be: this helper may stay for days. */
+	intake_beside_drop(r);
+	r->last_page[0] = 0;
+	return intake_idle(r);
 }
 
 static int run_rests(struct intake_run *r, const cJSON *head)

@@ -394,9 +394,18 @@ TEST(scans_tell_how_the_source_does)
 	CHECK_INT(seen.scanner_well, 1);
 	CHECK_INT(frame(&w, "{\"type\":\"idle\"}", NULL, 0), 0);
 	CHECK_INT(seen.idle, 1);
+	/* An original whose end does not come: the helper stays, that does not. */
+	CHECK_INT(page(&w, "{}"), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"data\"}", w.jpeg.data, w.jpeg.len), 0);
+	CHECK_INT(page_end(&w, w.jpeg.len, ""), 0);
+	CHECK_INT(frame(&w, "{\"type\":\"beside\",\"what\":\"original\"}", "x", 1), 0);
+	CHECK_INT(fixture_files("tmp"), 1);
+	CHECK_INT(frame(&w, "{\"type\":\"idle\"}", NULL, 0), 0);
+	CHECK_INT(fixture_files("tmp"), 0);
+	CHECK_INT(seen.idle, 2);
 	w.run.parked = true; /* nobody asked it for a page */
 	CHECK_INT(frame(&w, "{\"type\":\"rests\"}", NULL, 0), 0);
-	CHECK_INT(seen.idle, 101);
+	CHECK_INT(seen.idle, 102);
 	CHECK_INT(page(&w, "{}"), -EBADMSG);
 	end(&w);
 }
