@@ -184,6 +184,8 @@ static int take_raw(struct replay *s, off_t size, struct page_item *ret, struct 
 	struct raw_frame *f = &ret->frame;
 	int r = rawname_parse(ret->name, f, why);
 
+	if (r >= 0)
+		r = image_check_size(f->width, f->height, &s->limits, why);
 	if (r < 0)
 		return r;
 	if (size <= 0)

@@ -251,6 +251,8 @@ static int take_over(struct v4l2_device *d, const struct v4l2_format *f, struct 
 	if (!s.width || !s.height || s.width > IMAGE_SIDE_MAX || s.height > IMAGE_SIDE_MAX)
 		return reject_set(
 			why, REJECT_UNSUPPORTED, "%s gives frames of %ux%u pixels", d->path, s.width, s.height);
+	if (image_check_size(s.width, s.height, &d->limits, why) < 0) /* before memory is taken for its frames */
+		return -EBADMSG;
 	if (s.n_planes != (k ? k->planes : 1))
 		return reject_set(why, REJECT_UNSUPPORTED, "%s gives %u planes of a format that has %u", d->path,
 			s.n_planes, k ? k->planes : 1);

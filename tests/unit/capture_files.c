@@ -192,3 +192,29 @@ TEST(raw_frames_by_their_names)
 	check_page(out, "c-64x32-limited.rgb3.jpg", 64);
 	check_page(out, "m.pgm.jpg", 2);
 }
+
+/* A raw frame beyond MaxPixels= is not read, to be a page or to be watched: there are no bytes in this one. */
+TEST(raw_frames_beyond_the_limit_are_not_read)
+{
+	struct source_options o = SOURCE_OPTIONS_DEFAULT;
+	struct page_item item = {};
+	struct page_source *s = NULL;
+	struct reject why = {};
+	char path[300], source[320];
+	struct glance look;
+	int fd;
+
+	str_format(path, sizeof(path), "%s/page-64x48.grey", test_tmpdir());
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(fd >= 0);
+	close(fd);
+	str_format(source, sizeof(source), "replay:%s", path);
+	o.limits.max_pixels = 64 * 48 - 1;
+	CHECK_INT(source_open(source, &o, &s, &why), 0);
+	CHECK_INT(s->ops->next(s, &item, &why), -EBADMSG);
+	CHECK_STR(reject_name(why.reason), "too-large");
+	s->ops->again(s);
+	CHECK_INT(s->ops->glance(s, &look, &why), -EBADMSG);
+	CHECK_STR(reject_name(why.reason), "too-large");
+	source_close(s);
+}

@@ -124,6 +124,22 @@ TEST(a_size_beyond_our_limits_is_passed_over)
 	CHECK_INT(n.info.source_width, 96);
 }
 
+/* A driver that gives more than it was asked for, and one that has nothing smaller to be converted. */
+TEST(what_is_given_beyond_our_limits_is_refused)
+{
+	struct fake f = fake_camera_of(V4L2_PIX_FMT_NV12);
+
+	f.give.width = 320;
+	f.max_pixels = 160 * 120;
+	fake_rejected(&f, "too-large");
+	CHECK_INT(f.opens, 1);
+	CHECK_INT(f.frames, 0);
+	f = fake_camera_of(V4L2_PIX_FMT_SBGGR8);
+	f.max_pixels = 160 * 120 - 1;
+	fake_rejected(&f, "too-large");
+	CHECK_INT(f.frames, 0);
+}
+
 TEST(format_and_size_by_hand)
 {
 	struct fake f = fake_camera();
