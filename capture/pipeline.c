@@ -262,6 +262,7 @@ static void describe(struct pipeline *p)
 {
 	struct page_info *info = p->info;
 	bool turned = p->plan.orient.transpose;
+	bool whole = p->im->plane[0].width == p->im->width && p->im->plane[0].height == p->im->height;
 
 	info->width = p->plan.out_width;
 	info->height = p->plan.out_height;
@@ -269,7 +270,7 @@ static void describe(struct pipeline *p)
 	info->source_height = turned ? p->im->width : p->im->height;
 	info->format = p->im->ops->format;
 	info->orientation = p->im->orientation;
-	info->eighths = p->plan.eighths;
+	info->eighths = whole ? 8 : p->plan.eighths; /* not every decoder reduces */
 	info->quality = p->options->quality;
 	info->cropped = p->options->has_crop;
 	info->grey = p->im->n_planes == 1;

@@ -256,6 +256,24 @@ TEST(every_format_range_and_matrix_has_the_same_colours)
 	CHECK(!raw_format_by_name("rggb"));
 }
 
+/* A JPEG alone is decoded smaller, so of a raw frame nobody says that it was. */
+TEST(a_raw_frame_is_decoded_whole)
+{
+	_cleanup_(made_free) struct made f = make_frame("nv12", 64, 48, 0, true, false);
+	_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+	struct convert_options o = CONVERT_OPTIONS_DEFAULT;
+	struct page_info info = {.index = 1, .name = "x"};
+	struct image *im = NULL;
+	struct reject why;
+
+	o.max_side = 16;
+	CHECK_INT(rawframe_open(&f.frame, &o.limits, &im, &why), 0);
+	CHECK_INT(page_convert(im, &o, &info, &m.emit, &why), 0);
+	image_close(im);
+	CHECK_INT(m.info.width, 16);
+	CHECK_INT(m.info.eighths, 8);
+}
+
 /* Each plane may be short by itself. */
 TEST(a_short_plane)
 {
