@@ -72,16 +72,18 @@ static void bridge_print(struct flatten *f)
 	uint32_t n = f->tiles_x * f->tiles_y;
 	bool open = true;
 
-	for (uint32_t i = 0; i < n; i++)
-		f->other[i] = f->paper[i] < SHADE_MIN * brightest_around(f, i % f->tiles_x, i / f->tiles_x) ? 0 : f->paper[i];
+	for (uint32_t y = 0, i = 0; y < f->tiles_y; y++)
+		for (uint32_t x = 0; x < f->tiles_x; x++, i++)
+			f->other[i] = f->paper[i] < SHADE_MIN * brightest_around(f, x, y) ? 0 : f->paper[i];
 	memcpy(f->paper, f->other, n * sizeof(*f->paper));
 	while (open) {
 		open = false;
-		for (uint32_t i = 0; i < n; i++)
-			if (f->paper[i] <= 0) {
-				f->other[i] = mean_of_known(f->paper, f->tiles_x, f->tiles_y, i % f->tiles_x, i / f->tiles_x);
-				open = open || f->other[i] <= 0;
-			}
+		for (uint32_t y = 0, i = 0; y < f->tiles_y; y++)
+			for (uint32_t x = 0; x < f->tiles_x; x++, i++)
+				if (f->paper[i] <= 0) {
+					f->other[i] = mean_of_known(f->paper, f->tiles_x, f->tiles_y, x, y);
+					open = open || f->other[i] <= 0;
+				}
 		memcpy(f->paper, f->other, n * sizeof(*f->paper));
 	}
 }
@@ -89,8 +91,9 @@ static void bridge_print(struct flatten *f)
 static void smooth(struct flatten *f)
 {
 	for (int round = 0; round < 2; round++) {
-		for (uint32_t i = 0; i < f->tiles_x * f->tiles_y; i++)
-			f->other[i] = mean_of_known(f->paper, f->tiles_x, f->tiles_y, i % f->tiles_x, i / f->tiles_x);
+		for (uint32_t y = 0, i = 0; y < f->tiles_y; y++)
+			for (uint32_t x = 0; x < f->tiles_x; x++, i++)
+				f->other[i] = mean_of_known(f->paper, f->tiles_x, f->tiles_y, x, y);
 		memcpy(f->paper, f->other, (size_t)f->tiles_x * f->tiles_y * sizeof(*f->paper));
 	}
 }

@@ -62,7 +62,7 @@ int hold_init(struct hold *h, const struct image *im, size_t max)
 		to->plane = whole > max ? fitting(im, i, max) : *from;
 		if (to->plane.width != from->width || to->plane.height != from->height)
 			r = make_smaller(h, i, from);
-		to->data = malloc(bytes_of(&to->plane));
+		to->data = malloc(MAX(bytes_of(&to->plane), 1U));
 		if (r < 0 || !to->data)
 			return r < 0 ? r : -ENOMEM;
 	}

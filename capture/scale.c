@@ -138,7 +138,7 @@ static int flush_box(struct scaler *s)
 	uint32_t n = (s->in_width + s->box - 1) / s->box;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t cells = MIN(s->box, s->in_width - i * s->box) * s->box_rows;
+		uint32_t cells = MAX(MIN(s->box, s->in_width - i * s->box) * s->box_rows, 1U);
 
 		s->boxed[i] = (uint8_t)((s->sums[i] + cells / 2) / cells);
 	}
@@ -191,7 +191,7 @@ static void narrow_down(struct scaler *s)
 {
 	uint32_t end;
 
-	if (s->keep_x) {
+	if (!s->wx.start) { /* kept as it is */
 		s->first = (uint32_t)s->ax.origin;
 		s->ax.in = s->ax.out;
 		return;
@@ -218,7 +218,7 @@ static int alloc_rows(struct scaler *s)
 	if (!s->keep_y) {
 		s->n_slots = (s->wy.taps + 1) / 2;
 		s->ring = malloc(s->n_slots * 2 * s->stride);
-		s->upper = malloc(s->ax.in);
+		s->upper = malloc(MAX(s->ax.in, 1U));
 		if (!s->ring || !s->upper)
 			return -ENOMEM;
 	}

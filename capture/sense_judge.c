@@ -69,7 +69,7 @@ static void measure(struct judge *j)
 /* ---- the tiles around the page --------------------------------------------------------------- */
 static bool touches(const struct judge *j, unsigned int i, const bool *set)
 {
-	unsigned int w = j->g->columns, x = i % w, y = i / w;
+	unsigned int w = MAX(j->g->columns, 1U), x = i % w, y = i / w;
 
 	return (x > 0 && set[i - 1]) || (x + 1 < w && set[i + 1]) || (y > 0 && set[i - w]) ||
 	       (y + 1 < j->g->rows && set[i + w]);
@@ -77,7 +77,7 @@ static bool touches(const struct judge *j, unsigned int i, const bool *set)
 
 static bool at_frame(const struct judge *j, unsigned int i)
 {
-	unsigned int w = j->g->columns;
+	unsigned int w = MAX(j->g->columns, 1U);
 
 	return i % w == 0 || i % w == w - 1 || i / w == 0 || i / w == j->g->rows - 1;
 }

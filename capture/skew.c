@@ -140,19 +140,19 @@ static int by_size(const void *a, const void *b)
 /* The best of trials about `middle`, and between them by a parabola. */
 static double refine(struct search *s, double middle)
 {
-	enum { N = 13 };
+	enum { HALF = 6, N = 2 * HALF + 1 };
 	double got[N];
 	int best = 1;
 
 	for (int i = 0; i < N; i++)
-		got[i] = sharpness(s, middle + (i - N / 2) * FINE, 1);
+		got[i] = sharpness(s, middle + (i - HALF) * FINE, 1);
 	for (int i = 1; i + 1 < N; i++)
 		if (got[i] > got[best])
 			best = i;
 	{
 		double a = got[best - 1], b = got[best], c = got[best + 1], bend = a - 2 * b + c;
 
-		return middle + (best - N / 2 + (bend < 0 ? CLAMP((a - c) / (2 * bend), -1, 1) : 0)) * FINE;
+		return middle + (best - HALF + (bend < 0 ? CLAMP((a - c) / (2 * bend), -1, 1) : 0)) * FINE;
 	}
 }
 
@@ -187,20 +187,28 @@ static void search_free(struct search *s)
 	free(s->profile);
 }
 
+static int search_init(struct search *s)
+{
+	const struct luma *l = s->picture;
+
+	s->tiles_x = (l->width + TILE - 1) / TILE;
+	s->tiles_y = (l->height + TILE - 1) / TILE;
+	/* How far apart pieces lie along the profile at most: it leans, so that is more than the diagonal. Room for what is split. */
+	s->bins = (size_t)ceil(hypot(l->width, l->height) / cos((SKEW_MAX + 1) * M_PI / 180)) + 4;
+	s->paper = malloc((size_t)s->tiles_x * s->tiles_y);
+	s->piece = malloc((size_t)PIECES_MAX * sizeof(*s->piece));
+	s->profile = malloc((s->bins + 1) * sizeof(*s->profile));
+	return s->paper && s->piece && s->profile ? 0 : -ENOMEM;
+}
+
 int skew_find(const struct luma *l, const struct orient *o, struct skew *ret)
 {
 	_cleanup_(search_free) struct search s = {.picture = l, .orient = o};
 	struct skew found = {};
+	int r = search_init(&s);
 
-	s.tiles_x = (l->width + TILE - 1) / TILE;
-	s.tiles_y = (l->height + TILE - 1) / TILE;
-	/* How far apart pieces lie along the profile at most: it leans, so that is more than the diagonal. Room for what is split. */
-	s.bins = (size_t)ceil(hypot(l->width, l->height) / cos((SKEW_MAX + 1) * M_PI / 180)) + 4;
-	s.paper = malloc((size_t)s.tiles_x * s.tiles_y);
-	s.piece = malloc((size_t)PIECES_MAX * sizeof(*s.piece));
-	s.profile = malloc((s.bins + 1) * sizeof(*s.profile));
-	if (!s.paper || !s.piece || !s.profile)
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	find_paper(&s);
 	find_ink(&s);
 	search(&s, &found);

@@ -65,8 +65,8 @@ void thumb_row(struct thumb *t, unsigned int plane, const uint8_t *row)
 static int plane_init(struct small_plane *p, uint32_t in_width, uint32_t in_height, uint32_t width, uint32_t height)
 {
 	*p = (struct small_plane){.in_width = in_width, .in_height = in_height, .width = width, .height = height};
-	p->sum = calloc(in_width, sizeof(*p->sum));
-	p->data = calloc(width, height);
+	p->sum = calloc(MAX(in_width, 1U), sizeof(*p->sum));
+	p->data = calloc(MAX(width, 1U), MAX(height, 1U));
 	return p->sum && p->data ? 0 : -ENOMEM;
 }
 
@@ -137,7 +137,7 @@ static void take_means(const struct small_plane *p, int32_t out[HASH_SIDE][HASH_
 			for (uint32_t y = y0; y < y1; y++)
 				for (uint32_t x = x0; x < x1; x++)
 					sum += p->data[(size_t)y * p->width + x];
-			out[j][i] = (int32_t)(sum * 16 / ((x1 - x0) * (y1 - y0)));
+			out[j][i] = (int32_t)(sum * 16 / MAX((x1 - x0) * (y1 - y0), 1U));
 		}
 }
 

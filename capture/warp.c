@@ -13,7 +13,8 @@
 #define MIDDLE 6  /* fraction bits kept between columns and rows */
 #define PLACE  16 /* fraction bits of a place */
 #define RUN    16 /* samples between places that are divided for; between them they are interpolated */
-#define BEFORE (WARP_TAPS / 2 - 1)
+#define BEFORE 3 /* of a window's samples: those before the place */
+_Static_assert(BEFORE == WARP_TAPS / 2 - 1, "a window lies about its place");
 
 /* Heckbert, Fundamentals of Texture Mapping and Image Warping (1989), 2.2.3: from the unit square. */
 struct homography homography_to(double w, double h, const struct point corner[4])

@@ -82,6 +82,7 @@ static void fill(const struct filter *f, int64_t centre, uint32_t start, uint32_
 	}
 	if (n == 1)
 		v[0] = sum = 1; /* the only one, however far */
+	sum = MAX(sum, 1); /* which it is: a filter's middle weighs more than its ends */
 	half = sum / 2;
 	for (uint32_t k = 0; k < n; k++) {
 		int64_t w = v[k] < 0 ? -((-v[k] * one + half) / sum) : (v[k] * one + half) / sum;
