@@ -302,10 +302,12 @@ static int give_thumbnail(struct pipeline *p)
 	if (!p->emit->ops->beside)
 		return 0;
 	r = thumb_jpeg(p->thumb, &jpeg);
-	if (r == -EMSGSIZE)
-		return 0;
-	r = r < 0 ? r : p->emit->ops->beside(p->emit, BESIDE_THUMBNAIL, jpeg.data, jpeg.len);
-	return r < 0 ? r : p->emit->ops->beside_end(p->emit, BESIDE_THUMBNAIL);
+	if (r >= 0)
+		r = p->emit->ops->beside(p->emit, BESIDE_THUMBNAIL, jpeg.data, jpeg.len);
+	if (r >= 0)
+		r = p->emit->ops->beside_end(p->emit, BESIDE_THUMBNAIL);
+	/* Too large, or no memory for it: that is no fault of the page's. */
+	return r == -EMSGSIZE || r == -ENOMEM ? 0 : r;
 }
 
 static int finish(struct pipeline *p)

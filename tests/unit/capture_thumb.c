@@ -270,3 +270,30 @@ TEST(what_cannot_be_read_twice_has_no_original)
 	CHECK_INT(m.besides[BESIDE_ORIGINAL], 0);
 	CHECK(m.ok);
 }
+
+static int no_memory(struct emit *e, enum beside what, const void *data, size_t len)
+{
+	return -ENOMEM;
+}
+
+/* The page is told by then: it must not be rejected after that. */
+TEST(a_page_is_no_worse_for_a_thumbnail_that_cannot_be_made)
+{
+	_cleanup_pic_ struct pic p = pic_page(300, 300, 3);
+	_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+	_cleanup_buf_ struct buf jpeg = {};
+	struct convert_options o = CONVERT_OPTIONS_DEFAULT;
+	struct emit_ops ops = *m.emit.ops;
+	struct run_counts counts;
+	struct input in;
+
+	ops.beside = no_memory;
+	m.emit.ops = &ops;
+	o.sense.thumbnail = true;
+	make_jpeg(&p, (struct jpeg_make){}, &jpeg);
+	input_from_memory(&in, jpeg.data, jpeg.len);
+	CHECK_INT(run_input(&in, "page", &o, &m.emit, &counts), 0);
+	CHECK_INT(m.pages, 1);
+	CHECK_INT(counts.pages, 1);
+	CHECK_INT(counts.rejected, 0);
+}
