@@ -241,8 +241,8 @@ static int spool_setup(struct spool *s, const struct spool_options *o, char *why
 	if (r < 0)
 		return r;
 	r = spool_meta_load(s);
-	if (r == -EUCLEAN) {
-		/* Damage below the header: once more, with a new database. */
+	/* Damage below the header: once more, when it is sound all the same, and then with a new database. */
+	for (int i = 0; r == -EUCLEAN && i < 2; i++) {
 		db_close(take_ptr(s->db));
 		spool_mark_damaged(s);
 		r = spool_database_open(s, why, why_size);

@@ -14,6 +14,7 @@
 #include "daemon/spool_internal.h"
 
 #define DAMAGED_MARK "damaged"
+#define SUSPECT_AGAIN_MS (60 * 60 * 1000) /* later, a read that failed is a new suspicion */
 
 /* Is there anything in the folder? 1, 0, or negative errno. */
 static int has_entries(int dirfd)
@@ -108,8 +109,12 @@ int spool_mark(struct spool *s, const char *why)
 	return r;
 }
 
+/* There is damage that reading all of it does not find (SQLite 3.46 passes over the indexes of an empty table): a database
+ * that fails so soon after it would fail at every start. */
 int spool_mark_damaged(struct spool *s)
 {
+	if (s->verified && clock_boottime_ms(s->clock) - s->verified_boot_ms < SUSPECT_AGAIN_MS)
+		return spool_mark(s, "read as a whole it is sound, but in use it failed again");
 	return spool_mark(s, "");
 }
 
@@ -122,6 +127,7 @@ static int set_aside(struct spool *s, const char *why)
 	log_event(LOG_LEVEL_WARNING, MESSAGE_SPOOL_SET_ASIDE, NULL, 0,
 		"the spool's database is set aside, and made again from the page files: %s", why);
 	r = spool_mark(s, why);
+	s->verified = false;
 	STEP(SETASIDE_MARKED);
 	return r < 0 ? r : quarantine_database(s, why);
 }
@@ -166,6 +172,9 @@ static int open_suspect(struct spool *s, char *why, size_t why_size)
 	if (r >= 0) {
 		log_notice("the spool's database seemed damaged; read as a whole, it is sound");
 		r = unlink_durable(s->dirfd, DAMAGED_MARK);
+		/* Unless a read has just failed: that is no second time. */
+		s->verified = !db_damaged(s->db);
+		s->verified_boot_ms = clock_boottime_ms(s->clock);
 	}
 	if (r < 0)
 		db_close(take_ptr(s->db));

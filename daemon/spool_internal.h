@@ -66,6 +66,8 @@ struct spool {
 	int64_t beside_bytes; /* in beside/: counted after each start, then kept */
 	int64_t stamp_ms;    /* last trusted stamp in meta */
 	bool rebuilt;        /* the database was made anew beside page files */
+	bool verified;       /* it seemed damaged; read as a whole in this run, it was sound, */
+	int64_t verified_boot_ms; /* at this boottime */
 	char boot_id[40];
 	struct spool_job **jobs; /* loaded so far */
 	size_t n_jobs;
@@ -157,7 +159,8 @@ int spool_database_open(struct spool *s, char *why, size_t why_size);
 /* What the spool knows of itself; of a new database what it is, first. -EUCLEAN: the database is damaged after all. */
 int spool_meta_load(struct spool *s);
 int spool_meta_read(struct spool *s);
-/* Notes beside the database that it may be damaged: the next start reads all of it, and sets it aside if it is. */
+/* Notes beside the database that it may be damaged: the next start reads all of it, and sets it aside if it is.
+ * Soon after it was read so and found sound: the next start sets it aside. */
 int spool_mark_damaged(struct spool *s);
 int spool_mark(struct spool *s, const char *why); /* the same for another reason */
 

@@ -3,6 +3,7 @@
  * something else in its place; and each page of the database damaged. Then every page whose file is intact is there and
  * known, a new one is taken, and the next start finds nothing more to set aside.
  */
+#include <sqlite3.h>
 #include <stdarg.h>
 
 #include "daemon/delivery.h"
@@ -525,6 +526,80 @@ TEST(it_starts_when_the_schema_is_misspelt)
 		check_case(&d, sound, words[i]);
 		case_end(&d);
 	}
+	spoiled_end(&d);
+}
+
+/* ---- damage that reading all of it does not find ------------------------------------------------- */
+
+/* To SQLite a sqlite_sequence of three columns is damage, but only when it is needed: for a new page. */
+static void damage_sequence(const struct spoiled *d)
+{
+	static const char sql[] = "PRAGMA writable_schema = ON;"
+				  "UPDATE sqlite_master SET sql = 'CREATE TABLE sqlite_sequence(name,seq,x)' WHERE name = 'sqlite_sequence'";
+	char path[100];
+	sqlite3 *db;
+
+	str_format(path, sizeof(path), "%s/spool.db", d->folder);
+	CHECK_INT(sqlite3_open(path, &db), SQLITE_OK);
+	CHECK_INT(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	CHECK_INT(sqlite3_changes(db), 1);
+	CHECK_INT(sqlite3_close(db), SQLITE_OK);
+}
+
+/* A start, then after `wait_ms` a new page, at which the damage is met. */
+static void life_that_fails(struct spoiled *d, int64_t wait_ms)
+{
+	struct spool_meta m;
+	struct page_row p;
+
+	CHECK_INT(open_once(d), 0);
+	CHECK(!d->f.spool->rebuilt);
+	CHECK_INT(one_life(d), 0);
+	CHECK(!db_damaged(spool_db(d->f.spool)));
+	d->f.boot += wait_ms;
+	fixture_freeze(&d->f);
+	m = fixture_meta(&d->f);
+	CHECK_INT(fixture_try(&d->f, &m, &p), -EUCLEAN);
+	spool_close(take_ptr(d->f.spool));
+}
+
+TEST(damage_that_no_reading_finds_is_set_aside)
+{
+	const bool sound[PAGES] = {true, true, true, true};
+	struct spoiled d = {};
+
+	spoiled_begin(&d);
+	log_set_level((enum log_level)2);
+	case_begin(&d);
+	damage_sequence(&d);
+	life_that_fails(&d, 0);
+	life_that_fails(&d, 0); /* read as a whole before, and sound */
+	CHECK_INT(open_once(&d), 0);
+	CHECK(d.f.spool->rebuilt);
+	CHECK_INT(one_life(&d), 0);
+	check_pages(&d, sound, "set aside");
+	check_new_page(&d, sound, "set aside");
+	check_told_once(&d, "set aside");
+	case_end(&d);
+	spoiled_end(&d);
+}
+
+/* A disk that fails to read once in a while costs no ledger. */
+TEST(what_fails_long_after_it_was_found_sound_is_read_again)
+{
+	struct spoiled d = {};
+
+	spoiled_begin(&d);
+	log_set_level((enum log_level)2);
+	case_begin(&d);
+	damage_sequence(&d);
+	for (int i = 0; i < 3; i++)
+		life_that_fails(&d, 60 * 60 * 1000);
+	life_that_fails(&d, 60 * 60 * 1000 - 1);
+	CHECK_INT(open_once(&d), 0);
+	CHECK(d.f.spool->rebuilt);
+	spool_close(take_ptr(d.f.spool));
+	case_end(&d);
 	spoiled_end(&d);
 }
 
