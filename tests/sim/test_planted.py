@@ -42,7 +42,7 @@ def test_an_attempt_is_left_open():
 
 
 def test_delays_by_the_wall_clock():
-    caught("courier-wall-clock", "fine for hours", "not drained", first=13)
+    caught("courier-wall-clock", "fine for hours", "not drained", "which is down", first=13)
 
 
 def test_pages_age_by_the_wall_clock():

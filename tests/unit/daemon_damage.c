@@ -35,8 +35,11 @@ static void shell(const char *fmt, ...)
 
 static const char *scratch(char *out)
 {
-	strcpy(out, access("/dev/shm", W_OK) == 0 ? "/dev/shm/pageferry-damage.XXXXXX" : "/tmp/pageferry-damage.XXXXXX");
-	CHECK(mkdtemp(out));
+	strcpy(out, "/dev/shm/pageferry-damage.XXXXXX");
+	if (!mkdtemp(out)) {
+		strcpy(out, "/tmp/pageferry-damage.XXXXXX");
+		CHECK(mkdtemp(out));
+	}
 	return out;
 }
 
