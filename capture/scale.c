@@ -216,7 +216,7 @@ static int alloc_rows(struct scaler *s)
 	if (!s->mid || !s->out)
 		return -ENOMEM;
 	if (!s->keep_y) {
-		s->n_slots = (s->wy.taps + 1) / 2;
+		s->n_slots = MAX((s->wy.taps + 1) / 2, 1U);
 		s->ring = malloc(s->n_slots * 2 * s->stride);
 		s->upper = malloc(MAX(s->ax.in, 1U));
 		if (!s->ring || !s->upper)
