@@ -1,4 +1,4 @@
-/* Hashes, HMAC, hex, base64 and random bytes. The one file that includes mbedTLS. */
+/* Hashes, HMAC, hex, base64 and random bytes. With crypto_key.c the files that include mbedTLS. */
 #pragma once
 
 #include "base/buf.h"

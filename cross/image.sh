@@ -11,7 +11,7 @@ MIB=768
 # The system, what pageferry is linked with, what the tests use; cross/guest is laid over it.
 PACKAGES="base-files base-passwd bash coreutils util-linux mount passwd grep sed findutils hostname tar gzip procps kmod
 	systemd systemd-sysv udev libnss-systemd busybox-static linux-image-$arch
-	libcurl4t64 libmbedcrypto16 libcjson1 libjpeg62-turbo libpng16-16t64 libsystemd0 libsqlite3-0 libinih1 libtesseract5 libv4lconvert0t64
+	libcurl4t64 libmbedcrypto16 libmbedx509-7 libcjson1 libjpeg62-turbo libpng16-16t64 libsystemd0 libsqlite3-0 libinih1 libtesseract5 libv4lconvert0t64
 	tesseract-ocr-eng v4l-utils"
 # Modules of the kernel that are kept, with those that they need; the first ones find the root file system.
 BOOT_MODULES="virtio_blk ext4 crc32c_generic"
