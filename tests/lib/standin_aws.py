@@ -45,18 +45,18 @@ class Refused(Exception):
         self.status, self.kind, self.message = status, kind, message
 
 
-def make_ca(folder):
-    """A CA and a certificate for the Sydney host; returns their paths."""
+def make_ca(folder, names=("DNS:" + HOST,)):
+    """A CA and a certificate for these names; returns their paths."""
     def openssl(*args):
         subprocess.run(("openssl",) + args, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with open(os.path.join(folder, "x509.cnf"), "w", encoding="ascii") as f:
         f.write("[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n"
                 "[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n"
                 "[server]\nbasicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n"
-                "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\nsubjectAltName=DNS:%s\n" % HOST)
+                "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\nsubjectAltName=%s\n" % ",".join(names))
     ec = ("-config", "x509.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30")
     openssl("req", "-x509", *ec, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Stand-in CA")
-    openssl("req", *ec, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=" + HOST)
+    openssl("req", *ec, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=Stand-in")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "server.pem", "-days", "30",
             "-extfile", "x509.cnf", "-extensions", "server")
     return os.path.join(folder, "ca.pem"), os.path.join(folder, "server.pem"), os.path.join(folder, "server.key")
