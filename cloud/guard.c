@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "cloud/guard_internal.h"
-#include "cloud/url.h"
 
 void guard_say(const struct guard_why *w, const char *fmt, ...)
 {
@@ -24,34 +23,7 @@ bool guard_region_allowed(const struct guard_policy *p, const char *region)
 	return streq(region, "ap-southeast-2") || (!p->sydney_only && streq(region, "ap-southeast-4"));
 }
 
-/* ---- hosts of AWS ------------------------------------------------------------------------------------------------ */
-
-static bool host_is(const char *host, const char *service, const char *region, const char *suffix)
-{
-	char want[128];
-
-	return str_format(want, sizeof(want), "%s.%s.%s", service, region, suffix) > 0 && streq(host, want);
-}
-
-/* "vpce-" and one label, then the service's own name inside the region. */
-static bool host_is_vpce(const char *host, const char *region)
-{
-	const char *dot = strchr(host, '.');
-
-	return starts_with(host, "vpce-") && dot && dot - host > 5 &&
-	       host_is(dot + 1, "bedrock-runtime", region, "vpce.amazonaws.com");
-}
-
-static bool bedrock_host(const char *host, const char *region)
-{
-	return host_is(host, "bedrock-runtime", region, "amazonaws.com") ||
-	       host_is(host, "bedrock-runtime", region, "api.aws") || host_is_vpce(host, region);
-}
-
-/* ---- the URL of a model call ------------------------------------------------------------------------------------- */
-
-/* With Lab=yes the bytes end on this machine: in the URL itself, or by ConnectTo=. */
-static bool lab_ends_here(const struct guard_policy *p, const struct guard_question *q, const struct url *u)
+bool guard_lab_ends_here(const struct guard_policy *p, const struct guard_question *q, const struct url *u)
 {
 	struct url to;
 
@@ -62,86 +34,16 @@ static bool lab_ends_here(const struct guard_policy *p, const struct guard_quest
 	return url_is_loopback(u);
 }
 
-static enum guard_answer check_bedrock_url(
+bool guard_detour(
 	const struct guard_policy *p, const struct guard_question *q, const struct url *u, const struct guard_why *w)
 {
-	bool here = lab_ends_here(p, q, u);
-
-	if (q->connect_to && !here) {
-		guard_say(w,
-			p->lab ? "ConnectTo= %s is not a loopback address with a port, as 127.0.0.1:8443"
-			       : "ConnectTo= %s needs Lab=yes; without it the connection goes where the URL says",
-			q->connect_to);
-		return GUARD_DENY;
-	}
-	if (here)
-		return GUARD_ALLOW;
-	if (!u->https || u->port != 443) {
-		guard_say(w, "AWS is only spoken to by https on port 443; use https://bedrock-runtime.%s.amazonaws.com",
-			q->region);
-		return GUARD_DENY;
-	}
-	if (!bedrock_host(u->host, q->region)) {
-		guard_say(w, "host %s is not Bedrock in %s; use bedrock-runtime.%s.amazonaws.com", u->host, q->region,
-			q->region);
-		return GUARD_DENY;
-	}
-	return GUARD_ALLOW;
-}
-
-/* The model that the URL really names: /model/LABEL/ACTION, decoded once. It must be the model that was checked. */
-static bool path_names_model(const struct url *u, const char *model)
-{
-	static const char *const actions[] = {
-		"/invoke", "/converse", "/invoke-with-response-stream", "/converse-stream", "/count-tokens"};
-	_cleanup_buf_ struct buf label = BUF_MAX(4096);
-	const char *start, *slash;
-	size_t rest;
-
-	if (u->path_len <= 7 || memcmp(u->path, "/model/", 7) != 0 || u->query)
+	if (!q->connect_to || guard_lab_ends_here(p, q, u))
 		return false;
-	start = u->path + 7;
-	slash = memchr(start, '/', u->path_len - 7);
-	if (!slash || url_decode(start, (size_t)(slash - start), &label) < 0 || !streq(buf_str(&label), model))
-		return false;
-	rest = u->path_len - (size_t)(slash - u->path);
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
-		if (rest == strlen(actions[i]) && memcmp(slash, actions[i], rest) == 0)
-			return true;
-	}
-	return false;
-}
-
-static enum guard_answer check_bedrock(
-	const struct guard_policy *p, const struct guard_question *q, const struct guard_why *w)
-{
-	char problem[128];
-	enum guard_answer a;
-	struct url u;
-
-	if (q->unix_socket || !q->url || !q->model || !q->region) {
-		guard_say(w, "a Bedrock request needs a URL, a model and a region, and no socket");
-		return GUARD_DENY;
-	}
-	if (!guard_region_allowed(p, q->region)) {
-		guard_say(w, "region %s is not allowed; use ap-southeast-2 (Sydney)", q->region);
-		return GUARD_DENY;
-	}
-	if (url_split(q->url, &u, problem, sizeof(problem)) < 0) {
-		guard_say(w, "the URL is refused: %s", problem);
-		return GUARD_DENY;
-	}
-	a = check_bedrock_url(p, q, &u, w);
-	if (a != GUARD_ALLOW)
-		return a;
-	if (!path_names_model(&u, q->model)) {
-		guard_say(w, "the URL does not call the model %s that was asked about", q->model);
-		return GUARD_DENY;
-	}
-	a = guard_check_model(p, q->region, q->model, w);
-	if (a == GUARD_ALLOW && p->lab && lab_ends_here(p, q, &u))
-		guard_say(w, "lab: loopback stands in for AWS, nothing leaves this machine");
-	return a;
+	guard_say(w,
+		p->lab ? "ConnectTo= %s is not a loopback address with a port, as 127.0.0.1:8443"
+		       : "ConnectTo= %s needs Lab=yes; without it the connection goes where the URL says",
+		q->connect_to);
+	return true;
 }
 
 /* ---- local sinks ------------------------------------------------------------------------------------------------- */
@@ -234,6 +136,71 @@ static enum guard_answer check_local(const struct guard_question *q, const struc
 	return check_address(q, &u, w);
 }
 
+/* ---- what hands out credentials by plain http on this machine ---------------------------------------------------- */
+
+/* The addresses that the services document, and no other: a name, or another address, may be anybody. */
+static const struct {
+	enum guard_sink sink;
+	const char *host, *what;
+} metadata_hosts[] = {
+	{GUARD_IMDS, "169.254.169.254", "the instance metadata service"},
+	{GUARD_IMDS, "fd00:ec2::254", "the instance metadata service"},
+	{GUARD_CONTAINER, "169.254.170.2", "the container credential endpoint"},
+	{GUARD_CONTAINER, "169.254.170.23", "the container credential endpoint"},
+	{GUARD_CONTAINER, "fd00:ec2::23", "the container credential endpoint"},
+};
+
+static bool imds_path(const struct url *u)
+{
+	static const char *const paths[] = {"/latest/api/token", "/latest/meta-data/iam/security-credentials/"};
+
+	return !u->query && ((u->path_len == strlen(paths[0]) && memcmp(u->path, paths[0], u->path_len) == 0) ||
+				    (u->path_len >= strlen(paths[1]) && memcmp(u->path, paths[1], strlen(paths[1])) == 0));
+}
+
+static enum guard_answer check_metadata_host(const struct guard_question *q, const struct url *u, const struct guard_why *w)
+{
+	if (q->sink == GUARD_CONTAINER && url_is_loopback(u)) {
+		guard_say(w, "local: %s is this machine", u->host);
+		return GUARD_ALLOW;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(metadata_hosts); i++) {
+		if (q->sink != metadata_hosts[i].sink || !streq(u->host, metadata_hosts[i].host) || u->https || u->port != 80)
+			continue;
+		guard_say(w, "local: %s is %s", u->host, metadata_hosts[i].what);
+		return GUARD_ALLOW;
+	}
+	guard_say(w, q->sink == GUARD_IMDS
+			     ? "%s is not the instance metadata service; it is http://169.254.169.254 or http://[fd00:ec2::254]"
+			     : "%s is not a container credential endpoint; use a loopback address as http://127.0.0.1:PORT, "
+			       "http://169.254.170.2, http://169.254.170.23 or http://[fd00:ec2::23]",
+		u->host);
+	return GUARD_DENY;
+}
+
+static enum guard_answer check_metadata(
+	const struct guard_policy *p, const struct guard_question *q, const struct guard_why *w)
+{
+	char problem[128];
+	struct url u;
+
+	if (q->unix_socket || url_split(q->url, &u, problem, sizeof(problem)) < 0) {
+		guard_say(w, "the URL is refused: %s", q->unix_socket ? "a socket is no metadata service" : problem);
+		return GUARD_DENY;
+	}
+	if (q->sink == GUARD_IMDS && !imds_path(&u)) {
+		guard_say(w, "of the instance metadata service only the token and the role's credentials are asked for");
+		return GUARD_DENY;
+	}
+	if (guard_detour(p, q, &u, w))
+		return GUARD_DENY;
+	if (guard_lab_ends_here(p, q, &u)) {
+		guard_say(w, GUARD_LAB_SENTENCE);
+		return GUARD_ALLOW;
+	}
+	return check_metadata_host(q, &u, w);
+}
+
 enum guard_answer guard_check(const struct guard_policy *p, const struct guard_question *q, char *why, size_t why_size)
 {
 	const struct guard_why w = {why, why_size};
@@ -241,13 +208,20 @@ enum guard_answer guard_check(const struct guard_policy *p, const struct guard_q
 	guard_say(&w, "denied");
 	switch (q->sink) {
 	case GUARD_BEDROCK:
-		return check_bedrock(p, q, &w);
+	case GUARD_BEDROCK_CONTROL:
+	case GUARD_SAGEMAKER:
+	case GUARD_S3:
+	case GUARD_STS:
+	case GUARD_IOT_CREDENTIALS:
+	case GUARD_ROLES_ANYWHERE:
+	case GUARD_SSO:
+	case GUARD_SSO_OIDC:
+		return guard_check_aws(p, q, &w);
+	case GUARD_IMDS:
+	case GUARD_CONTAINER:
+		return check_metadata(p, q, &w);
 	case GUARD_LOCAL:
 		return check_local(q, &w);
-	case GUARD_CREDENTIALS:
-		guard_say(&w,
-			"no credential service is known to this version; use a systemd credential or a file");
-		return GUARD_DENY;
 	case GUARD_WEBHOOK:
 		guard_say(&w, "no network delivery is known to this version; results are files and the control socket");
 		return GUARD_DENY;

@@ -341,12 +341,166 @@ TEST(a_local_sink_has_no_region_and_no_detour)
 	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), D);
 }
 
-TEST(other_sinks_are_denied_until_they_are_known)
-{
-	struct guard_question q = {
-		.sink = GUARD_CREDENTIALS, .url = "https://sts.ap-southeast-2.amazonaws.com/", .region = SYD};
+/* ---- services that carry no page, and S3 and SageMaker ---------------------------------------------------------------- */
 
+static enum guard_answer ask_service(
+	const struct guard_policy *p, enum guard_sink sink, const char *url, const char *region, const char *model)
+{
+	struct guard_question q = {.sink = sink, .url = url, .region = region, .model = model};
+
+	why[0] = '\0';
+	return guard_check(p, &q, why, sizeof(why));
+}
+
+struct service_case {
+	enum guard_sink sink;
+	const char *url, *region, *model;
+	enum guard_answer strict, melbourne;
+};
+
+#define CRED "/role-aliases/pages/credentials"
+#define META "/latest/meta-data/iam/security-credentials/"
+
+static const struct service_case service_cases[] = {
+	{GUARD_STS, "https://sts.ap-southeast-2.amazonaws.com/", SYD, NULL, A, A},
+	{GUARD_STS, "https://sts.ap-southeast-2.amazonaws.com", SYD, NULL, A, A},
+	{GUARD_STS, "https://sts.ap-southeast-2.api.aws/", SYD, NULL, A, A},
+	{GUARD_STS, "https://vpce-0a-1b.sts.ap-southeast-2.vpce.amazonaws.com/", SYD, NULL, A, A},
+	{GUARD_STS, "https://sts.ap-southeast-4.amazonaws.com/", MEL, NULL, D, A},
+	{GUARD_STS, "https://sts.ap-southeast-4.amazonaws.com/", SYD, NULL, D, D},
+	{GUARD_STS, "https://sts.amazonaws.com/", SYD, NULL, D, D},
+	{GUARD_STS, "https://sts.us-east-1.amazonaws.com/", SYD, NULL, D, D},
+	{GUARD_STS, "https://sts.us-east-1.amazonaws.com/", "us-east-1", NULL, D, D},
+	{GUARD_STS, "https://sts-fips.ap-southeast-2.amazonaws.com/", SYD, NULL, D, D},
+	{GUARD_STS, "https://s3.ap-southeast-2.amazonaws.com/", SYD, NULL, D, D},
+	{GUARD_STS, "https://sts.ap-southeast-2.amazonaws.com.cn/", SYD, NULL, D, D},
+	{GUARD_STS, "https://sts.ap-southeast-2.amazonaws.com/x", SYD, NULL, D, D},
+	{GUARD_STS, "https://sts.ap-southeast-2.amazonaws.com/?Action=GetCallerIdentity", SYD, NULL, D, D},
+	{GUARD_STS, "http://sts.ap-southeast-2.amazonaws.com/", SYD, NULL, D, D},
+	{GUARD_STS, "https://127.0.0.1/", SYD, NULL, D, D},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock.ap-southeast-2.amazonaws.com/inference-profiles/abc", SYD, NULL, A, A},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock.ap-southeast-2.api.aws/inference-profiles?maxResults=100", SYD, NULL, A, A},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock.ap-southeast-2.amazonaws.com/foundation-models/" PRO, SYD, NULL, A, A},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock.ap-southeast-2.amazonaws.com/guardrails/g1?guardrailVersion=1", SYD, NULL, A, A},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock.ap-southeast-2.amazonaws.com/model-invocation-job", SYD, NULL, D, D},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock.ap-southeast-2.amazonaws.com/model/" PRO "/invoke", SYD, NULL, D, D},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock-runtime.ap-southeast-2.amazonaws.com/inference-profiles/abc", SYD, NULL, D, D},
+	{GUARD_BEDROCK_CONTROL, "https://bedrock.us-east-1.amazonaws.com/inference-profiles/abc", SYD, NULL, D, D},
+	{GUARD_SAGEMAKER, "https://runtime.sagemaker.ap-southeast-2.amazonaws.com/endpoints/mine/invocations", SYD, "mine", A, A},
+	{GUARD_SAGEMAKER, "https://runtime.sagemaker.ap-southeast-2.api.aws/endpoints/mine/async-invocations", SYD, "mine", A, A},
+	{GUARD_SAGEMAKER, "https://vpce-1-2.runtime.sagemaker.ap-southeast-2.vpce.amazonaws.com/endpoints/mine/invocations-response-stream",
+		SYD, "mine", A, A},
+	{GUARD_SAGEMAKER, "https://runtime.sagemaker.ap-southeast-2.amazonaws.com/endpoints/other/invocations", SYD, "mine", D, D},
+	{GUARD_SAGEMAKER, "https://runtime.sagemaker.ap-southeast-2.amazonaws.com/endpoints//invocations", SYD, NULL, D, D},
+	{GUARD_SAGEMAKER, "https://runtime.sagemaker.us-west-2.amazonaws.com/endpoints/mine/invocations", SYD, "mine", D, D},
+	{GUARD_SAGEMAKER, "https://sagemaker.ap-southeast-2.amazonaws.com/endpoints/mine/invocations", SYD, "mine", D, D},
+	{GUARD_S3, "https://pages-in.s3.ap-southeast-2.amazonaws.com/a/b", SYD, "pages-in", A, A},
+	{GUARD_S3, "https://pages-in.s3.dualstack.ap-southeast-2.amazonaws.com/a/b", SYD, "pages-in", A, A},
+	{GUARD_S3, "https://s3.ap-southeast-2.amazonaws.com/pages-in/a/b", SYD, "pages-in", A, A},
+	{GUARD_S3, "https://s3.dualstack.ap-southeast-2.amazonaws.com/pages-in/a", SYD, NULL, A, A},
+	{GUARD_S3, "https://bucket.vpce-1-2.s3.ap-southeast-2.vpce.amazonaws.com/pages-in/a", SYD, "pages-in", A, A},
+	{GUARD_S3, "https://s3.ap-southeast-2.amazonaws.com/other/a", SYD, "pages-in", D, D},
+	{GUARD_S3, "https://other.s3.ap-southeast-2.amazonaws.com/pages-in/a", SYD, "pages-in", D, D},
+	{GUARD_S3, "https://s3.amazonaws.com/pages-in/a", SYD, "pages-in", D, D},
+	{GUARD_S3, "https://pages-in.s3.amazonaws.com/a", SYD, "pages-in", D, D},
+	{GUARD_S3, "https://pages-in.s3-accelerate.amazonaws.com/a", SYD, "pages-in", D, D},
+	{GUARD_S3, "https://pages-in.s3.us-east-1.amazonaws.com/a", SYD, "pages-in", D, D},
+	{GUARD_S3, "https://pages-in.s3-ap-southeast-2.amazonaws.com/a", SYD, "pages-in", D, D},
+	{GUARD_S3, "https://pages.in.s3.ap-southeast-2.amazonaws.com/a", SYD, NULL, D, D},
+	{GUARD_S3, "https://mine-s3alias.s3.ap-southeast-2.amazonaws.com/a", SYD, NULL, D, D},
+	{GUARD_S3, "https://mine--ol-s3.s3.ap-southeast-2.amazonaws.com/a", SYD, NULL, D, D},
+	{GUARD_S3, "https://s3.ap-southeast-2.amazonaws.com/", SYD, NULL, D, D},
+	{GUARD_IOT_CREDENTIALS, "https://c2abc.credentials.iot.ap-southeast-2.amazonaws.com" CRED, SYD, "pages", A, A},
+	{GUARD_IOT_CREDENTIALS, "https://c2abc.credentials.iot.ap-southeast-2.amazonaws.com" CRED, SYD, "other", D, D},
+	{GUARD_IOT_CREDENTIALS, "https://credentials.iot.ap-southeast-2.amazonaws.com" CRED, SYD, NULL, D, D},
+	{GUARD_IOT_CREDENTIALS, "https://c2abc.credentials.iot.ap-southeast-4.amazonaws.com" CRED, MEL, NULL, D, D},
+	{GUARD_IOT_CREDENTIALS, "https://c2abc.credentials.iot.us-east-1.amazonaws.com" CRED, SYD, NULL, D, D},
+	{GUARD_IOT_CREDENTIALS, "https://a.b.credentials.iot.ap-southeast-2.amazonaws.com" CRED, SYD, NULL, D, D},
+	{GUARD_ROLES_ANYWHERE, "https://rolesanywhere.ap-southeast-2.amazonaws.com/sessions", SYD, NULL, A, A},
+	{GUARD_ROLES_ANYWHERE, "https://rolesanywhere.ap-southeast-4.amazonaws.com/sessions", MEL, NULL, D, A},
+	{GUARD_ROLES_ANYWHERE, "https://rolesanywhere.us-east-1.amazonaws.com/sessions", SYD, NULL, D, D},
+	{GUARD_ROLES_ANYWHERE, "https://rolesanywhere.ap-southeast-2.amazonaws.com/profiles", SYD, NULL, D, D},
+	{GUARD_SSO, "https://portal.sso.ap-southeast-2.amazonaws.com/federation/credentials?role_name=r&account_id=1", SYD, NULL, A, A},
+	{GUARD_SSO, "https://portal.sso.us-east-1.amazonaws.com/federation/credentials?role_name=r", "us-east-1", NULL, D, D},
+	{GUARD_SSO_OIDC, "https://oidc.ap-southeast-2.amazonaws.com/token", SYD, NULL, A, A},
+	{GUARD_SSO_OIDC, "https://oidc.eu-west-1.amazonaws.com/token", "eu-west-1", NULL, D, D},
+	{GUARD_IMDS, "http://169.254.169.254/latest/api/token", NULL, NULL, A, A},
+	{GUARD_IMDS, "http://169.254.169.254" META, NULL, NULL, A, A},
+	{GUARD_IMDS, "http://[fd00:ec2::254]" META "role", NULL, NULL, A, A},
+	{GUARD_IMDS, "http://169.254.169.254/latest/user-data", NULL, NULL, D, D},
+	{GUARD_IMDS, "http://169.254.169.254:8080" META, NULL, NULL, D, D},
+	{GUARD_IMDS, "https://169.254.169.254" META, NULL, NULL, D, D},
+	{GUARD_IMDS, "http://169.254.169.253" META, NULL, NULL, D, D},
+	{GUARD_IMDS, "http://127.0.0.1" META, NULL, NULL, D, D},
+	{GUARD_IMDS, "http://metadata.google.internal" META, NULL, NULL, D, D},
+	{GUARD_CONTAINER, "http://169.254.170.2/v2/credentials/x", NULL, NULL, A, A},
+	{GUARD_CONTAINER, "http://169.254.170.23/v1/credentials", NULL, NULL, A, A},
+	{GUARD_CONTAINER, "http://[fd00:ec2::23]/v1/credentials", NULL, NULL, A, A},
+	{GUARD_CONTAINER, "http://127.0.0.1:9911/", NULL, NULL, A, A},
+	{GUARD_CONTAINER, "https://[::1]:9911/creds?x=1", NULL, NULL, A, A},
+	{GUARD_CONTAINER, "http://169.254.170.3/", NULL, NULL, D, D},
+	{GUARD_CONTAINER, "http://169.254.170.2:81/", NULL, NULL, D, D},
+	{GUARD_CONTAINER, "http://localhost:9911/", NULL, NULL, D, D},
+	{GUARD_CONTAINER, "https://creds.example/", NULL, NULL, D, D},
+	{GUARD_CONTAINER, "http://192.168.1.1/", NULL, NULL, D, D},
+	{GUARD_CONTAINER, "http://169.254.169.254/", NULL, NULL, D, D},
+	{GUARD_WEBHOOK, "https://sts.ap-southeast-2.amazonaws.com/", SYD, NULL, D, D},
+};
+
+TEST(services)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(service_cases); i++) {
+		const struct service_case *c = &service_cases[i];
+
+		if (ask_service(&sydney, c->sink, c->url, c->region, c->model) != c->strict || !*why)
+			test_fail(__FILE__, __LINE__, "%s %s: %s", guard_sink_name(c->sink), c->url, why);
+		if (ask_service(&both, c->sink, c->url, c->region, c->model) != c->melbourne)
+			test_fail(__FILE__, __LINE__, "%s %s with Melbourne: %s", guard_sink_name(c->sink), c->url, why);
+	}
+}
+
+TEST(no_service_goes_without_region_or_over_a_socket)
+{
+	for (enum guard_sink s = GUARD_BEDROCK; s < GUARD_IMDS; s++) {
+		struct guard_question q = {.sink = s, .url = "https://sts.ap-southeast-2.amazonaws.com/", .model = PRO};
+
+		CHECK_INT(guard_check(&both, &q, why, sizeof(why)), D);
+		q.region = SYD;
+		q.unix_socket = "/run/x";
+		CHECK_INT(guard_check(&both, &q, why, sizeof(why)), D);
+	}
+}
+
+TEST(lab_stands_in_for_services)
+{
+	struct guard_question q = {.sink = GUARD_S3, .url = "https://127.0.0.1:8443/pages-in/a", .region = SYD, .model = "pages-in"};
+
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), A);
+	q.url = "https://pages-in.s3.ap-southeast-2.amazonaws.com/a";
+	q.connect_to = "127.0.0.1:8443";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), A);
+	q.model = "other";
 	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), D);
-	q.sink = GUARD_WEBHOOK;
+	q = (struct guard_question){.sink = GUARD_IMDS, .url = "http://127.0.0.1:1338/latest/api/token"};
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), A);
+	q.connect_to = "10.0.0.1:80";
 	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), D);
+}
+
+TEST(regions_and_arns_in_a_configuration)
+{
+	CHECK(guard_check_region(&sydney, SYD, why, sizeof(why)));
+	CHECK(!guard_check_region(&sydney, MEL, why, sizeof(why)) && strstr(why, "not allowed"));
+	CHECK(guard_check_region(&both, MEL, why, sizeof(why)));
+	CHECK(!guard_check_region(&both, "", why, sizeof(why)));
+	CHECK(!guard_check_region(&both, NULL, why, sizeof(why)));
+	CHECK(guard_check_arn(&sydney, "rolesanywhere", SYD, "arn:aws:rolesanywhere:" SYD ":" ACC ":profile/x", why, sizeof(why)));
+	CHECK(!guard_check_arn(&both, "rolesanywhere", SYD, "arn:aws:rolesanywhere:" MEL ":" ACC ":profile/x", why, sizeof(why)));
+	CHECK(!guard_check_arn(&both, "rolesanywhere", "us-east-1", "arn:aws:rolesanywhere:us-east-1:1:x", why, sizeof(why)));
+	CHECK(!guard_check_arn(&both, "rolesanywhere", SYD, "arn:aws-cn:rolesanywhere:" SYD ":" ACC ":profile/x", why, sizeof(why)));
+	CHECK(guard_check_arn(&sydney, "iam", NULL, "arn:aws:iam::" ACC ":role/pages", why, sizeof(why)));
+	CHECK(!guard_check_arn(&sydney, "iam", NULL, "arn:aws:iam:us-east-1:" ACC ":role/pages", why, sizeof(why)));
 }
