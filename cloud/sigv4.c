@@ -30,9 +30,9 @@ static const char *const never_signed[] = {
 	"x-amzn-trace-id",
 };
 
-/* What the signer itself adds; dropped first, so that a request can be signed again. */
-static const char *const own_headers[] = {
-	"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "authorization"};
+/* What the signers themselves add; dropped first, so that a request can be signed again. */
+static const char *const own_headers[] = {"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-x509",
+	"x-amz-x509-chain", "authorization"};
 
 int sigv4_encode_label(const char *s, struct buf *out)
 {
@@ -289,19 +289,20 @@ int sigv4_canonical_request(
 	return buf_addf(out, "\n%s\n%s", buf_str(ret_signed), hash);
 }
 
-static int string_to_sign(const char *date, const char *scope, const struct buf *canonical, struct buf *out)
+static int string_to_sign(
+	const char *algorithm, const char *date, const char *scope, const struct buf *canonical, struct buf *out)
 {
 	char hash[SHA256_HEX_SIZE];
 
 	sha256_hex_of(buf_str(canonical), canonical->len, hash);
-	return buf_addf(out, "AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, hash);
+	return buf_addf(out, "%s\n%s\n%s\n%s", algorithm, date, scope, hash);
 }
 
-/* 0 or -ENOMEM. */
-static int sign(const struct sigv4_params *p, const struct creds *c, const char *date, const struct buf *to_sign,
-	char out[static SHA256_HEX_SIZE])
+static int sign_hmac(const void *ud, const struct sigv4_params *p, const char *date, const struct buf *to_sign,
+	struct buf *out)
 {
-	char start[4 + sizeof(c->secret_key)];
+	const struct creds *c = ud;
+	char start[4 + sizeof(c->secret_key)], signature[SHA256_HEX_SIZE];
 	uint8_t key[2][SHA256_SIZE];
 	int r;
 
@@ -317,9 +318,9 @@ static int sign(const struct sigv4_params *p, const struct creds *c, const char 
 	if (r >= 0)
 		r = hmac_sha256(key[1], SHA256_SIZE, buf_str(to_sign), to_sign->len, key[0]);
 	if (r >= 0)
-		hex_encode(key[0], SHA256_SIZE, out);
+		hex_encode(key[0], SHA256_SIZE, signature);
 	wipe(key, sizeof(key));
-	return r;
+	return r < 0 ? r : buf_adds(out, signature);
 }
 
 /* ---- signing ----------------------------------------------------------------------------------------------------- */
@@ -341,7 +342,7 @@ static void drop_header(struct request *req, const char *name)
 	}
 }
 
-static void drop_own_headers(struct request *req)
+void sigv4_drop_headers(struct request *req)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(own_headers); i++)
 		drop_header(req, own_headers[i]);
@@ -361,12 +362,12 @@ static int add_own_headers(const struct sigv4_params *p, const struct creds *c, 
 	return r;
 }
 
-int sigv4_authorize(const struct sigv4_params *p, const struct creds *c, const char *date, const struct url *u,
-	struct request *req)
+int sigv4_authorize_by(const struct sigv4_params *p, const struct sigv4_signer *by, const char *date,
+	const struct url *u, struct request *req)
 {
 	_cleanup_(buf_wipe) struct buf canonical = BUF_MAX(CANONICAL_MAX); /* holds the session token */
 	_cleanup_buf_ struct buf names = BUF_MAX(4096), to_sign = BUF_MAX(4096), value = BUF_MAX(8192);
-	char scope[SCOPE_SIZE], signature[SHA256_HEX_SIZE];
+	char scope[SCOPE_SIZE];
 	int r;
 
 	r = str_format(scope, sizeof(scope), "%.8s/%s/%s/aws4_request", date, p->region, p->service);
@@ -375,14 +376,21 @@ int sigv4_authorize(const struct sigv4_params *p, const struct creds *c, const c
 	if (r >= 0)
 		r = sigv4_canonical_request(req, u, p->single_encode, &canonical, &names);
 	if (r >= 0)
-		r = string_to_sign(date, scope, &canonical, &to_sign);
+		r = string_to_sign(by->algorithm, date, scope, &canonical, &to_sign);
 	if (r >= 0)
-		r = sign(p, c, date, &to_sign, signature);
-	if (r < 0)
-		return r;
-	r = buf_addf(&value, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", c->access_key, scope,
-		buf_str(&names), signature);
+		r = buf_addf(&value, "%s Credential=%s/%s, SignedHeaders=%s, Signature=", by->algorithm, by->identity, scope,
+			buf_str(&names));
+	if (r >= 0)
+		r = by->sign(by->ud, p, date, &to_sign, &value);
 	return r < 0 ? r : request_add_header(req, "authorization", buf_str(&value));
+}
+
+int sigv4_authorize(const struct sigv4_params *p, const struct creds *c, const char *date, const struct url *u,
+	struct request *req)
+{
+	const struct sigv4_signer by = {"AWS4-HMAC-SHA256", c->access_key, sign_hmac, c};
+
+	return sigv4_authorize_by(p, &by, date, u, req);
 }
 
 int sigv4_sign(const struct sigv4_params *p, const struct creds *c, struct request *req)
@@ -397,11 +405,11 @@ int sigv4_sign(const struct sigv4_params *p, const struct creds *c, struct reque
 	r = sigv4_date(p->now, date);
 	if (r < 0)
 		return r;
-	drop_own_headers(req);
+	sigv4_drop_headers(req);
 	r = add_own_headers(p, c, date, req);
 	if (r >= 0)
 		r = sigv4_authorize(p, c, date, &u, req);
 	if (r < 0)
-		drop_own_headers(req);
+		sigv4_drop_headers(req);
 	return r == -EMSGSIZE || r == -E2BIG ? -ENOBUFS : MIN(r, 0);
 }
