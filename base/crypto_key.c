@@ -146,6 +146,116 @@ int signing_key_sign(struct signing_key *k, const uint8_t hash[static SHA256_SIZ
 	return r == MBEDTLS_ERR_MPI_ALLOC_FAILED || r == MBEDTLS_ERR_PK_ALLOC_FAILED ? -ENOMEM : r ? -EIO : 0;
 }
 
+/* ---- keys of our own, and the public half of them ----------------------------------------------------------------- */
+
+static int errno_of(int r)
+{
+	return r == 0 ? 0 : r == MBEDTLS_ERR_MPI_ALLOC_FAILED || r == MBEDTLS_ERR_PK_ALLOC_FAILED ? -ENOMEM : -EIO;
+}
+
+int signing_key_generate(struct signing_key **ret)
+{
+	struct signing_key *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	k->kind = KEY_EC_P256;
+	mbedtls_pk_init(&k->pk);
+	r = mbedtls_pk_setup(&k->pk, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY));
+	if (r == 0)
+		r = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(k->pk), rng, NULL);
+	if (r != 0) {
+		signing_key_free(k);
+		return errno_of(r);
+	}
+	*ret = k;
+	return 0;
+}
+
+int signing_key_print(struct signing_key *k, struct buf *out)
+{
+	unsigned char text[512]; /* a key on P-256 takes 227 */
+	int r = k->kind == KEY_EC_P256 ? errno_of(mbedtls_pk_write_key_pem(&k->pk, text, sizeof(text))) : -EINVAL;
+
+	if (r >= 0)
+		r = buf_adds(out, (const char *)text);
+	wipe(text, sizeof(text));
+	return r;
+}
+
+/* mbedTLS writes from the end of the buffer, which is full when it is a key on P-256. */
+static int write_public(mbedtls_pk_context *pk, uint8_t out[static PUBLIC_KEY_SIZE])
+{
+	uint8_t der[PUBLIC_KEY_SIZE];
+	int r = mbedtls_pk_write_pubkey_der(pk, der, sizeof(der));
+
+	if (r != PUBLIC_KEY_SIZE)
+		return r < 0 ? errno_of(r) : -EBADMSG;
+	memcpy(out, der, sizeof(der));
+	return 0;
+}
+
+int signing_key_public(struct signing_key *k, uint8_t out[static PUBLIC_KEY_SIZE])
+{
+	return k->kind == KEY_EC_P256 ? write_public(&k->pk, out) : -EINVAL;
+}
+
+/* `text`: PEM with its NUL counted, or DER. */
+static int read_public(mbedtls_pk_context *pk, const void *text, size_t len)
+{
+	int r = mbedtls_pk_parse_public_key(pk, text, len);
+
+	if (r != 0)
+		return errno_of(r) == -ENOMEM ? -ENOMEM : -EBADMSG;
+	return mbedtls_pk_get_type(pk) == MBEDTLS_PK_ECKEY && curve_of(pk) == MBEDTLS_ECP_DP_SECP256R1 ? 0 : -EBADMSG;
+}
+
+int public_key_parse(const char *pem, size_t len, uint8_t out[static PUBLIC_KEY_SIZE])
+{
+	mbedtls_pk_context pk;
+	int r;
+
+	if (strnlen(pem, len) != len || pem[len] != '\0')
+		return -EBADMSG;
+	mbedtls_pk_init(&pk);
+	r = read_public(&pk, pem, len + 1);
+	if (r >= 0)
+		r = write_public(&pk, out);
+	mbedtls_pk_free(&pk);
+	return r;
+}
+
+int public_key_print(const uint8_t key[static PUBLIC_KEY_SIZE], struct buf *out)
+{
+	unsigned char text[256]; /* one on P-256 takes 178 */
+	mbedtls_pk_context pk;
+	int r;
+
+	mbedtls_pk_init(&pk);
+	r = read_public(&pk, key, PUBLIC_KEY_SIZE);
+	if (r >= 0)
+		r = errno_of(mbedtls_pk_write_pubkey_pem(&pk, text, sizeof(text)));
+	mbedtls_pk_free(&pk);
+	return r < 0 ? r : buf_adds(out, (const char *)text);
+}
+
+int public_key_verify(
+	const uint8_t key[static PUBLIC_KEY_SIZE], const uint8_t hash[static SHA256_SIZE], const void *signature, size_t len)
+{
+	mbedtls_pk_context pk;
+	int r;
+
+	mbedtls_pk_init(&pk);
+	r = read_public(&pk, key, PUBLIC_KEY_SIZE);
+	if (r >= 0) {
+		r = mbedtls_pk_verify(&pk, MBEDTLS_MD_SHA256, hash, SHA256_SIZE, signature, len);
+		r = r == 0 ? 0 : errno_of(r) == -ENOMEM ? -ENOMEM : -EKEYREJECTED;
+	}
+	mbedtls_pk_free(&pk);
+	return r;
+}
+
 /* ---- certificates ------------------------------------------------------------------------------------------------ */
 
 static int64_t seconds_of(const mbedtls_x509_time *t)

@@ -19,6 +19,22 @@ enum key_kind signing_key_kind(const struct signing_key *k);
 int signing_key_sign(struct signing_key *k, const uint8_t hash[static SHA256_SIZE], uint8_t out[static KEY_SIGNATURE_MAX],
 	size_t *ret_len);
 
+/* A new EC key on P-256. 0, -ENOMEM or -EIO. */
+int signing_key_generate(struct signing_key **ret);
+/* Appends the private key as PEM (SEC 1); wipe the buffer (buf_wipe()). 0, -ENOMEM or -EIO. */
+int signing_key_print(struct signing_key *k, struct buf *out);
+
+/* A public EC key on P-256 as SubjectPublicKeyInfo (RFC 5480): what `openssl pkey -pubout -outform DER` writes. */
+#define PUBLIC_KEY_SIZE 91
+/* Of a private key. -EINVAL: it is RSA. */
+int signing_key_public(struct signing_key *k, uint8_t out[static PUBLIC_KEY_SIZE]);
+/* From PEM and back. -EBADMSG: not one public key on P-256. */
+int public_key_parse(const char *pem, size_t len, uint8_t out[static PUBLIC_KEY_SIZE]);
+int public_key_print(const uint8_t key[static PUBLIC_KEY_SIZE], struct buf *out);
+/* Is this (DER) the key's signature of the SHA-256? 0, -EKEYREJECTED: it is not; -EBADMSG: this is no key; -ENOMEM. */
+int public_key_verify(
+	const uint8_t key[static PUBLIC_KEY_SIZE], const uint8_t hash[static SHA256_SIZE], const void *signature, size_t len);
+
 #define CERTIFICATES_MAX 6 /* the device's own and those between it and the root */
 
 struct certificate {

@@ -199,3 +199,92 @@ TEST(certificate_files_that_are_refused)
 	CHECK_INT(certificates_parse(broken, strlen(broken), &c, why, sizeof(why)), -EBADMSG);
 	CHECK(strstr(why, "cannot be read"));
 }
+
+/* ---- keys of our own ---------------------------------------------------------------------------------------------- */
+
+TEST(a_new_key_signs_and_comes_back_from_its_text)
+{
+	uint8_t hash[SHA256_SIZE], sig[KEY_SIGNATURE_MAX], again[KEY_SIGNATURE_MAX], public[PUBLIC_KEY_SIZE], other[PUBLIC_KEY_SIZE];
+	_cleanup_(buf_wipe) struct buf pem = {};
+	struct signing_key *k = NULL, *second = NULL;
+	size_t len, len_again;
+
+	CHECK_INT(signing_key_generate(&k), 0);
+	CHECK_INT(signing_key_print(k, &pem), 0);
+	CHECK(starts_with(buf_str(&pem), "-----BEGIN EC PRIVATE KEY-----\n"));
+	CHECK_INT(signing_key_parse(buf_str(&pem), pem.len, &second, why, sizeof(why)), 0);
+	sha256_of("head", 4, hash);
+	CHECK_INT(signing_key_sign(k, hash, sig, &len), 0);
+	CHECK_INT(signing_key_sign(second, hash, again, &len_again), 0);
+	CHECK(len == len_again && memcmp(sig, again, len) == 0);
+	CHECK_INT(signing_key_public(second, public), 0);
+	CHECK_INT(public_key_verify(public, hash, sig, len), 0);
+	signing_key_free(second);
+	/* Another new one is another one. */
+	CHECK_INT(signing_key_generate(&second), 0);
+	CHECK_INT(signing_key_public(second, other), 0);
+	CHECK(memcmp(public, other, sizeof(other)) != 0);
+	CHECK_INT(public_key_verify(other, hash, sig, len), -EKEYREJECTED);
+	signing_key_free(second);
+	signing_key_free(k);
+}
+
+TEST(a_changed_hash_signature_or_key_is_refused)
+{
+	uint8_t hash[SHA256_SIZE], sig[KEY_SIGNATURE_MAX], public[PUBLIC_KEY_SIZE];
+	struct signing_key *k = load_key("ec.key");
+	size_t len;
+
+	sha256_of("sample", 6, hash);
+	CHECK_INT(signing_key_sign(k, hash, sig, &len), 0);
+	CHECK_INT(signing_key_public(k, public), 0);
+	signing_key_free(k);
+	CHECK_INT(public_key_verify(public, hash, sig, len), 0);
+	for (size_t i = 0; i < len; i++) {
+		sig[i] ^= 1;
+		CHECK_INT(public_key_verify(public, hash, sig, len), -EKEYREJECTED);
+		sig[i] ^= 1;
+	}
+	CHECK_INT(public_key_verify(public, hash, sig, len - 1), -EKEYREJECTED);
+	CHECK_INT(public_key_verify(public, hash, sig, len + 1), -EKEYREJECTED);
+	for (size_t i = 0; i < sizeof(hash); i++) {
+		hash[i] ^= 0x80;
+		CHECK_INT(public_key_verify(public, hash, sig, len), -EKEYREJECTED);
+		hash[i] ^= 0x80;
+	}
+	for (size_t i = 0; i < sizeof(public); i++) {
+		public[i] ^= 4;
+		CHECK(public_key_verify(public, hash, sig, len) < 0);
+		public[i] ^= 4;
+	}
+}
+
+TEST(public_keys_are_one_text_and_of_one_curve)
+{
+	static const char *const others[] = {"rsa.key", "p384.key", "ec.pem", "root.pem"};
+	uint8_t public[PUBLIC_KEY_SIZE], back[PUBLIC_KEY_SIZE];
+	_cleanup_buf_ struct buf text = {};
+	struct signing_key *k = load_key("ec.key");
+	char digest[SHA256_HEX_SIZE];
+
+	CHECK_INT(signing_key_public(k, public), 0);
+	signing_key_free(k);
+	/* openssl pkey -in ec.key -pubout -outform DER | sha256sum */
+	sha256_hex_of(public, sizeof(public), digest);
+	CHECK_STR(digest, "5a7a78cca4a0f420d9bc62bb669c3c2759e39f723d3ae10dcbe0f0815a07ecd4");
+	CHECK_INT(public_key_print(public, &text), 0);
+	CHECK(starts_with(buf_str(&text), "-----BEGIN PUBLIC KEY-----\n"));
+	CHECK_INT(public_key_parse(buf_str(&text), text.len, back), 0);
+	CHECK(memcmp(public, back, sizeof(back)) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		_cleanup_buf_ struct buf other = {};
+
+		load(others[i], &other);
+		CHECK_INT(public_key_parse(buf_str(&other), other.len, back), -EBADMSG);
+	}
+	k = load_key("rsa.key");
+	CHECK_INT(signing_key_public(k, back), -EINVAL);
+	buf_clear(&text);
+	CHECK_INT(signing_key_print(k, &text), -EINVAL);
+	signing_key_free(k);
+}
