@@ -510,6 +510,15 @@ static void peer_certificate(struct http_transfer *t, char out[static SHA256_HEX
 	http_peers_recall(&t->http->peers, connection, out);
 }
 
+/* Who was spoken to, whatever the name was taken to mean; a proxy's, if there is one. */
+static void peer_address(const struct http_transfer *t, char *out, size_t size)
+{
+	char *remote = NULL;
+
+	curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &remote);
+	str_copy(out, size, remote ? remote : "");
+}
+
 static int64_t server_date(const struct reply *r)
 {
 	const char *v = reply_header(r, "date");
@@ -552,6 +561,7 @@ static void finish(struct http_transfer *t, CURLcode code)
 	r.len = t->reply.len;
 	describe(t, code, status, &r);
 	peer_certificate(t, r.peer_sha256);
+	peer_address(t, r.address, sizeof(r.address));
 	if (t->https && code == CURLE_OK) /* VERIFYPEER and VERIFYHOST held */
 		r.date_ms = server_date(&r);
 	t->finishing = true;

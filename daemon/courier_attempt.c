@@ -295,6 +295,7 @@ static int reserve(struct attempt *a)
 		.region = a->req.region,
 		.host = a->req.unix_socket ? NULL : or_null(a->host),
 		.body_sha256 = a->body_hex,
+		.body_bytes = (int64_t)request_body_length(&a->req),
 		.reserved_pusd = a->price ? price_cost(a->price, a->req.max_input_tokens, a->req.max_output_tokens, 0) : 0,
 		.lab = a->courier->service->config.lab,
 	};

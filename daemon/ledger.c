@@ -38,6 +38,7 @@ static struct receipt receipt_of(const struct attempt_open *a, int64_t attempt, 
 		.page = a->page->id,
 		.content_sha256 = a->page->sha256,
 		.body_sha256 = a->body_sha256,
+		.bytes = a->body_bytes,
 		.backend = a->backend,
 		.host = a->host,
 		.region = a->region,
@@ -248,6 +249,7 @@ static int add_receipt(struct spool *s, const struct closing *k)
 	const struct verdict *v = c->verdict;
 	struct receipt p = receipt_of(c->open, k->attempt, "answered");
 
+	p.address = c->reply ? c->reply->address : NULL;
 	p.peer_sha256 = c->reply ? c->reply->peer_sha256 : NULL;
 	p.request_id = v->request_id;
 	p.outcome = page_outcome_name(v->page);
@@ -255,6 +257,7 @@ static int add_receipt(struct spool *s, const struct closing *k)
 	p.status = c->reply ? c->reply->status : 0;
 	p.tokens_input = v->usage.reported ? (int64_t)v->usage.input : -1;
 	p.tokens_output = v->usage.reported ? (int64_t)v->usage.output : -1;
+	p.tokens_cached = v->usage.reported ? (int64_t)v->usage.cached : -1;
 	p.cost_pusd = k->settled;
 	return receipt_add(s, &p);
 }

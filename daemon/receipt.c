@@ -60,11 +60,13 @@ static int add_members(struct buf *out, const struct member *m, size_t n)
 static int body_answered(const struct receipt *p, struct buf *out)
 {
 	const struct member members[] = {
+		text_member("address", p->address),
 		text_member("peer", p->peer_sha256),
 		number_member("status", p->status, p->status != 0),
 		text_member("request_id", p->request_id),
 		number_member("in", p->tokens_input, p->tokens_input >= 0),
 		number_member("out", p->tokens_output, p->tokens_output >= 0),
+		number_member("cached", p->tokens_cached, p->tokens_cached > 0),
 		text_member("outcome", p->outcome),
 		text_member("reason", p->reason),
 		number_member("pusd", p->cost_pusd, true),
@@ -82,6 +84,7 @@ static int body_print(struct spool *s, int64_t seq, const struct receipt *p, str
 		number_member("attempt", p->attempt, true),
 		text_member("content", p->content_sha256),
 		text_member("body", p->body_sha256),
+		number_member("bytes", p->bytes, p->bytes >= 0),
 		text_member("backend", p->backend),
 		text_member("host", p->host),
 		text_member("region", p->region),

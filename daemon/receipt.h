@@ -8,11 +8,13 @@ struct receipt {
 	int64_t attempt;
 	const char *page, *content_sha256, *body_sha256, *backend;
 	const char *host, *region, *model; /* may be NULL */
+	int64_t bytes; /* of the request's body; -1: not known */
 	bool lab;
 	/* "answered" only */
+	const char *address; /* may be NULL */
 	const char *peer_sha256, *request_id, *outcome, *reason; /* may be NULL */
 	int status;
-	int64_t tokens_input, tokens_output; /* -1: not reported */
+	int64_t tokens_input, tokens_output, tokens_cached; /* -1: not reported */
 	int64_t cost_pusd;
 };
 /* Adds a row inside the caller's transaction. 0 or negative errno. */

@@ -112,9 +112,9 @@ static int clean_tmp(struct spool *s, const char *name)
 /* ---- attempts that a crash cut off ----------------------------------------------------------- */
 
 struct cut_off {
-	int64_t id, page, reserved;
+	int64_t id, page, reserved, bytes;
 	char page_id[PAGE_ID_SIZE], sha256[SHA256_HEX_SIZE], backend[BACKEND_NAME_SIZE];
-	char model[128], region[32], host[256], body_sha256[SHA256_HEX_SIZE];
+	char model[256], region[32], host[256], body_sha256[SHA256_HEX_SIZE];
 	bool lab;
 };
 
@@ -133,7 +133,7 @@ static int cut_off_next(struct spool *s, struct cut_off *a)
 		r = stmt_next(st);
 	if (r <= 0)
 		return r;
-	*a = (struct cut_off){.id = stmt_i64(st, 0), .page = stmt_i64(st, 1), .reserved = stmt_i64(st, 2)};
+	*a = (struct cut_off){.id = stmt_i64(st, 0), .page = stmt_i64(st, 1), .reserved = stmt_i64(st, 2), .bytes = -1};
 	text_cut(a->page_id, sizeof(a->page_id), stmt_text(st, 3));
 	text_cut(a->sha256, sizeof(a->sha256), stmt_text(st, 4));
 	text_cut(a->backend, sizeof(a->backend), stmt_text(st, 5));
@@ -163,6 +163,8 @@ static int cut_off_sent(struct spool *s, struct cut_off *a)
 	text = json_get_string(j, "body");
 	if (text)
 		text_cut(a->body_sha256, sizeof(a->body_sha256), text);
+	if (json_get_i64(j, "bytes", &a->bytes) < 0)
+		a->bytes = -1;
 	a->lab = cJSON_IsTrue(json_get(j, "lab"));
 	return 0;
 }
@@ -175,6 +177,7 @@ static int crashed_receipt(struct spool *s, const struct cut_off *a)
 		.page = a->page_id,
 		.content_sha256 = a->sha256,
 		.body_sha256 = a->body_sha256,
+		.bytes = a->bytes,
 		.backend = a->backend,
 		.host = a->host,
 		.region = a->region,

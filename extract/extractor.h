@@ -111,6 +111,7 @@ struct reply {
 	int64_t date_ms;   /* the server's Date over verified TLS, 0 if none */
 	int64_t sent_ms, done_ms; /* boottime: first byte out, last byte in */
 	char peer_sha256[65]; /* of the peer's certificate, hex; "" without TLS */
+	char address[46];     /* the connection's other end, as an IP literal; "" when there was none */
 };
 const char *reply_header(const struct reply *r, const char *name);
 

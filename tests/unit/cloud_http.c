@@ -281,6 +281,7 @@ TEST(exactly_our_headers_and_body)
 	CHECK_STR(seen.x, "yes");
 	CHECK(*seen.date && seen.reply.date_ms == 0); /* not over verified TLS: not believed */
 	CHECK(!*seen.reply.peer_sha256 && !*seen.reply.detail);
+	CHECK_STR(seen.reply.address, "127.0.0.1");
 	CHECK(seen.reply.done_ms >= seen.reply.sent_ms && seen.reply.sent_ms > 0);
 	{
 		char want[400];

@@ -71,6 +71,8 @@ TEST(the_body_is_as_the_format_says)
 		.region = "r",
 		.model = "m",
 		.lab = true,
+		.bytes = 40,
+		.address = "203.0.113.7",
 		.peer_sha256 = "33",
 		.request_id = "q\"",
 		.outcome = "done",
@@ -78,6 +80,7 @@ TEST(the_body_is_as_the_format_says)
 		.status = 200,
 		.tokens_input = 0,
 		.tokens_output = 7,
+		.tokens_cached = 3,
 		.cost_pusd = 12};
 	struct stmt *st;
 	struct fixture f;
@@ -93,9 +96,9 @@ TEST(the_body_is_as_the_format_says)
 	str_format(want, sizeof(want),
 		"{\"v\":1,\"seq\":2,\"kind\":\"answered\",\"t\":%lld,\"trust\":\"plausible\",\"page\":\"P\","
 		"\"attempt\":1,"
-		"\"content\":\"11\",\"body\":\"22\",\"backend\":\"sydney\",\"host\":\"h\",\"region\":\"r\","
+		"\"content\":\"11\",\"body\":\"22\",\"bytes\":40,\"backend\":\"sydney\",\"host\":\"h\",\"region\":\"r\","
 		"\"model\":\"m\",\"lab\":true,"
-		"\"peer\":\"33\",\"status\":200,\"request_id\":\"q\\\"\",\"in\":0,\"out\":7,\"outcome\":"
+		"\"address\":\"203.0.113.7\",\"peer\":\"33\",\"status\":200,\"request_id\":\"q\\\"\",\"in\":0,\"out\":7,\"cached\":3,\"outcome\":"
 		"\"done\",\"pusd\":12}",
 		(long long)FIXTURE_NOW);
 	CHECK_STR(stmt_text(st, 0), want);
