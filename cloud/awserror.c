@@ -5,67 +5,67 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "cloud/awserror_internal.h"
 
 #define DELAY_MAX_MS (5 * 60 * 1000)
 #define MESSAGE_SIZE 160
+#define MOST_ONCE    2 /* attempts: the first, and one more */
 
-/* ---- transport --------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
-static int judge_silence(const struct reply *r, struct verdict *v)
+struct seen {
+	const struct reply *reply;
+	int status;
+	const char *type, *message; /* "" without */
+};
+
+static bool sent_matches(const struct aws_error_row *w, const struct reply *r)
 {
-	const char *reason = r->error == TRANSPORT_TIMEOUT ? "timeout" : "connection-lost";
+	return w->sent == SENT_ANY || (w->sent == SENT_WHOLE) == r->sent_all;
+}
 
-	/* only when the whole page was out can it be the reason: it has no part in a link that fails on the way */
-	if (r->sent_all)
-		return verdict_set(v, PAGE_RETRY, BACKEND_DOWN, reason, "no whole answer came: %s", r->detail);
-	return verdict_set(
-		v, PAGE_UNTOUCHED, BACKEND_DOWN, reason, "the connection failed while sending: %s", r->detail);
+static bool row_matches(const struct aws_error_row *w, const struct seen *s)
+{
+	if (w->error != s->reply->error || !sent_matches(w, s->reply))
+		return false;
+	if (w->status && (s->status < w->status || s->status > MAX(w->status, w->status_to)))
+		return false;
+	return (!w->type || strcasecmp(s->type, w->type) == 0) && (!w->said || strcasestr(s->message, w->said));
+}
+
+/* The last row takes every reply, and each transport error has one. */
+static const struct aws_error_row *find_row(const struct seen *s)
+{
+	size_t n;
+	const struct aws_error_row *rows = aws_error_rows(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (row_matches(&rows[i], s))
+			return &rows[i];
+	}
+	return &rows[n - 1];
+}
+
+static void take_row(const struct aws_error_row *w, const struct reply *r, struct verdict *v)
+{
+	v->billed = w->flags & ERROR_BILLED || (w->flags & ERROR_BILLED_SENT && r->sent);
+	v->clock_wrong = w->flags & ERROR_CLOCK;
+	v->creds_wrong = w->flags & ERROR_CREDS;
+	v->smaller = w->flags & ERROR_SMALLER;
+	v->most_tries = w->flags & ERROR_ONCE ? MOST_ONCE : 0;
+	v->wait = w->wait;
+	v->delay_ms = w->least_ms;
 }
 
 int transport_judge(const struct reply *r, struct verdict *ret)
 {
+	const struct aws_error_row *w;
+
 	if (r->error == TRANSPORT_OK)
 		return 0;
-	ret->billed = r->sent;
-	switch (r->error) {
-	case TRANSPORT_OK:
-		return 0;
-	case TRANSPORT_RESOLVE:
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "no-name",
-			"the server's name is not found (offline?): %s", r->detail);
-		break;
-	case TRANSPORT_CONNECT:
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "no-connection", "no connection to the server: %s",
-			r->detail);
-		break;
-	case TRANSPORT_TLS:
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "tls",
-			"the server could not be proved to be the right one: %s. Check the clock, and whether a "
-			"device on the network intercepts TLS",
-			r->detail);
-		break;
-	case TRANSPORT_TIMEOUT:
-	case TRANSPORT_BROKEN:
-		judge_silence(r, ret);
-		break;
-	case TRANSPORT_TOO_LARGE:
-		verdict_set(ret, PAGE_RETRY, BACKEND_OK, "reply-too-large", "%s", r->detail);
-		break;
-	case TRANSPORT_REDIRECT:
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "redirect",
-			"the server sends us elsewhere, which is never followed: %s. Check the URL", r->detail);
-		break;
-	case TRANSPORT_DENIED:
-		ret->billed = false;
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_DOWN, "residency", "nothing was sent: %s", r->detail);
-		break;
-	case TRANSPORT_LOCAL:
-		verdict_set(ret, PAGE_RETRY, BACKEND_OK, "local", "trouble on this machine: %s", r->detail);
-		break;
-	case TRANSPORT_CANCELLED:
-		verdict_set(ret, PAGE_UNTOUCHED, BACKEND_OK, "cancelled", "cancelled: %s", r->detail);
-		break;
-	}
+	w = find_row(&(struct seen){.reply = r, .type = "", .message = ""});
+	take_row(w, r, ret);
+	verdict_set(ret, w->page, w->backend, w->reason, "%s: %s", w->advice, r->detail);
 	return 1;
 }
 
@@ -83,17 +83,28 @@ static const char *first_string(const cJSON *j, const char *const names[])
 	return NULL;
 }
 
-/* Header x-amzn-errortype, else body code / Code / __type; cut at ':' and after '#'. "" if none. */
-static void parse_type(const struct reply *r, const cJSON *body, char *out, size_t size)
+/* The text of the first element of this name in a reply of XML, as STS and S3 send. "" if none. */
+static void xml_text(const struct reply *r, const char *name, char *out, size_t size)
 {
-	static const char *const names[] = {"code", "Code", "__type", NULL};
-	const char *t = reply_header(r, "x-amzn-errortype"), *hash;
+	char open[32], close[32];
+	const char *from, *to;
+
+	out[0] = '\0';
+	if (!r->body || str_format(open, sizeof(open), "<%s>", name) < 0 ||
+		str_format(close, sizeof(close), "</%s>", name) < 0)
+		return;
+	from = strstr(r->body, open);
+	to = from ? strstr(from, close) : NULL;
+	if (to)
+		snprintf(out, size, "%.*s", (int)MIN((size_t)(to - from) - strlen(open), size - 1), from + strlen(open));
+}
+
+/* "com.amazon.coral.service#Name:http://..." is Name. */
+static void bare_type(const char *t, char *out, size_t size)
+{
+	const char *hash;
 	size_t len;
 
-	if (!t || !*t)
-		t = first_string(body, names);
-	if (!t)
-		t = "";
 	len = strcspn(t, ":");       /* "Name:http://..." */
 	hash = memrchr(t, '#', len); /* "com.amazon.coral.service#Name" */
 	if (hash) {
@@ -101,158 +112,6 @@ static void parse_type(const struct reply *r, const cJSON *body, char *out, size
 		t = hash + 1;
 	}
 	snprintf(out, size, "%.*s", (int)MIN(len, size - 1), t);
-}
-
-/* ---- the table --------------------------------------------------------------------------------------------------- */
-
-enum flags {
-	BILLED = 1 << 0,
-	CLOCK = 1 << 1,
-	CREDS = 1 << 2,
-};
-
-struct row {
-	int status;          /* 0: any */
-	const char *type;    /* NULL: any */
-	const char *message; /* part of the message, case ignored; NULL: any */
-	enum page_outcome page;
-	enum backend_state backend;
-	unsigned int flags;
-	uint32_t delay_ms;
-	const char *reason, *advice;
-};
-
-#define MINUTES(n) ((n)*60 * 1000)
-#define UNTOUCHED  PAGE_UNTOUCHED
-#define DOWN       BACKEND_DOWN
-#define BUSY       BACKEND_BUSY
-#define OK         BACKEND_OK
-
-/*
- * First match wins. A broken or misconfigured backend leaves the page untouched; only what the reply says of this very
- * page charges it. 4xx other than 408 and 424 prove that no model ran.
- */
-static const struct row rows[] = {
-	/* throttling: slow down, the page waits */
-	{0, "ThrottlingException", NULL, UNTOUCHED, BUSY, 0, 1000, "throttled", "AWS asks to slow down"},
-	{0, "Throttling", NULL, UNTOUCHED, BUSY, 0, 1000, "throttled", "AWS asks to slow down"},
-	{0, "TooManyRequestsException", NULL, UNTOUCHED, BUSY, 0, 1000, "throttled", "AWS asks to slow down"},
-	{0, "RequestLimitExceeded", NULL, UNTOUCHED, BUSY, 0, 1000, "throttled", "AWS asks to slow down"},
-	{0, "SlowDown", NULL, UNTOUCHED, BUSY, 0, 1000, "throttled", "AWS asks to slow down"},
-	{0, "ModelNotReadyException", NULL, UNTOUCHED, BUSY, 0, 20000, "model-loading", "the model is being loaded"},
-	{0, "ServiceQuotaExceededException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "quota",
-		"the account's quota is used up; ask AWS for more, or wait"},
-
-	/* the model had the page */
-	{0, "ModelTimeoutException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-timeout",
-		"the model took too long for this page"},
-	{0, "ModelErrorException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-error", "the model failed on this page"},
-	{0, "ModelStreamErrorException", NULL, PAGE_RETRY, OK, BILLED, 0, "model-error",
-		"the model failed on this page"},
-
-	/* the clock */
-	{0, "InvalidSignatureException", "expired", UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is behind AWS's"},
-	{0, "InvalidSignatureException", "not yet current", UNTOUCHED, BUSY, CLOCK, 1000, "clock",
-		"our clock is ahead of AWS's"},
-	{0, "SignatureDoesNotMatch", "expired", UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is behind AWS's"},
-	{0, "SignatureDoesNotMatch", "not yet current", UNTOUCHED, BUSY, CLOCK, 1000, "clock",
-		"our clock is ahead of AWS's"},
-	{0, "RequestTimeTooSkewed", NULL, UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock and AWS's differ"},
-	{0, "RequestExpired", NULL, UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is behind AWS's"},
-	{0, "RequestInTheFuture", NULL, UNTOUCHED, BUSY, CLOCK, 1000, "clock", "our clock is ahead of AWS's"},
-
-	/* the credentials */
-	{0, "ExpiredTokenException", NULL, UNTOUCHED, DOWN, CREDS, 0, "expired-token",
-		"the AWS credentials have expired; renew them in their source"},
-	{0, "ExpiredToken", NULL, UNTOUCHED, DOWN, CREDS, 0, "expired-token",
-		"the AWS credentials have expired; renew them in their source"},
-	{0, "UnrecognizedClientException", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(1), "unknown-key",
-		"AWS does not know this access key (or its session token is missing); check the credentials"},
-	{0, "InvalidClientTokenId", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(1), "unknown-key",
-		"AWS does not know this access key (or its session token is missing); check the credentials"},
-	{0, "InvalidSignatureException", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature",
-		"AWS does not accept the signature; the secret key is probably not the one of this access key"},
-	{0, "SignatureDoesNotMatch", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature",
-		"AWS does not accept the signature; the secret key is probably not the one of this access key"},
-	{0, "MissingAuthenticationToken", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature",
-		"AWS saw no signature"},
-	{0, "MissingAuthenticationTokenException", NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "signature",
-		"AWS saw no signature"},
-	{0, "IncompleteSignature", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "signature", "AWS cannot read the signature"},
-	{0, "IncompleteSignatureException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "signature",
-		"AWS cannot read the signature"},
-
-	/* the account's settings */
-	{0, "AccessDeniedException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "model-access",
-		"AWS refuses this model to this account; allow bedrock:InvokeModel for it and grant model access"},
-	{0, "NotAuthorized", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "model-access", "AWS refuses this to this account"},
-	{0, "OptInRequired", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "model-access", "the account has not opted in"},
-	{0, "ResourceNotFoundException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "no-model",
-		"AWS does not know this model here; check Model= and Region="},
-	{0, "UnknownOperationException", NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "no-model",
-		"the endpoint does not know this operation; check Endpoint="},
-	{0, "ValidationException", "on-demand throughput", UNTOUCHED, DOWN, 0, MINUTES(5), "model-id",
-		"AWS wants another form of model id here; check Model="},
-	{0, "ValidationException", "model identifier", UNTOUCHED, DOWN, 0, MINUTES(5), "model-id",
-		"AWS does not know this model id here; check Model= and Region="},
-	{0, "ValidationException", "model id", UNTOUCHED, DOWN, 0, MINUTES(5), "model-id",
-		"AWS does not know this model id here; check Model= and Region="},
-	{0, "ValidationException", "not allowed from unsupported", UNTOUCHED, DOWN, 0, MINUTES(5), "model-access",
-		"AWS refuses this model to this account or country"},
-	{0, "ValidationException", "account is not", UNTOUCHED, DOWN, 0, MINUTES(5), "model-access",
-		"AWS refuses this to this account"},
-
-	/* this request */
-	{0, "ValidationException", "too long", PAGE_NEXT, OK, 0, 0, "too-large", "the page is too large for the model"},
-	{0, "ValidationException", "too large", PAGE_NEXT, OK, 0, 0, "too-large",
-		"the page is too large for the model"},
-	{0, "ValidationException", "image", PAGE_NEXT, OK, 0, 0, "bad-image", "the model refuses the page's image"},
-	{0, "ValidationException", NULL, PAGE_NEXT, OK, 0, 0, "bad-request", "AWS refuses the request for this page"},
-	{0, "ConflictException", NULL, UNTOUCHED, BUSY, 0, 5000, "conflict", "AWS is changing something"},
-
-	/* the service, by name, then by status alone (proxies and load balancers send no type) */
-	{0, "InternalServerException", NULL, UNTOUCHED, DOWN, BILLED, 0, "server-error", "AWS has an internal error"},
-	{0, "InternalFailure", NULL, UNTOUCHED, DOWN, BILLED, 0, "server-error", "AWS has an internal error"},
-	{0, "ServiceUnavailableException", NULL, UNTOUCHED, DOWN, BILLED, 0, "unavailable",
-		"the service is unavailable"},
-	{0, "ServiceUnavailable", NULL, UNTOUCHED, DOWN, BILLED, 0, "unavailable", "the service is unavailable"},
-	{0, "RequestTimeout", NULL, UNTOUCHED, BUSY, 0, 0, "slow-upload", "the page arrived too slowly"},
-	{0, "RequestTimeoutException", NULL, UNTOUCHED, BUSY, 0, 0, "slow-upload", "the page arrived too slowly"},
-	{408, NULL, NULL, PAGE_RETRY, OK, BILLED, 0, "model-timeout", "no answer in time for this page"},
-	{413, NULL, NULL, PAGE_NEXT, OK, 0, 0, "too-large", "the page is too large for the service"},
-	{424, NULL, NULL, PAGE_RETRY, OK, BILLED, 0, "model-error", "the model failed on this page"},
-	{429, NULL, NULL, UNTOUCHED, BUSY, 0, 1000, "throttled", "AWS asks to slow down"},
-	{401, NULL, NULL, UNTOUCHED, DOWN, CREDS, MINUTES(5), "refused",
-		"the service refuses us; check credentials and policies"},
-	{403, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "refused",
-		"the service refuses us; check credentials and policies"},
-	{404, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(5), "no-model",
-		"nothing is there; check Endpoint=, Model= and Region="},
-	{407, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(1), "proxy", "the proxy wants a password"},
-	{400, NULL, NULL, PAGE_NEXT, OK, 0, 0, "bad-request", "AWS refuses the request for this page"},
-	{503, NULL, NULL, UNTOUCHED, DOWN, BILLED, 0, "unavailable", "the service is unavailable"},
-};
-
-static const struct row other_4xx = {0, NULL, NULL, UNTOUCHED, DOWN, 0, MINUTES(1), "unexpected-status",
-	"the service gives an answer that is not known"};
-static const struct row other_5xx = {
-	0, NULL, NULL, UNTOUCHED, DOWN, BILLED, 0, "server-error", "the service has an error"};
-static const struct row other = {0, NULL, NULL, UNTOUCHED, DOWN, BILLED, MINUTES(1), "unexpected-status",
-	"the service gives an answer that is not known"};
-
-static bool row_matches(const struct row *w, int status, const char *type, const char *message)
-{
-	return (!w->status || w->status == status) && (!w->type || streq(w->type, type)) &&
-	       (!w->message || strcasestr(message, w->message));
-}
-
-static const struct row *find_row(int status, const char *type, const char *message)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (row_matches(&rows[i], status, type, message))
-			return &rows[i];
-	}
-	return status >= 500 ? &other_5xx : status >= 400 ? &other_4xx : &other;
 }
 
 /* ---- the server's hint ------------------------------------------------------------------------------------------- */
@@ -273,39 +132,76 @@ static uint32_t hinted_delay(const struct reply *r)
 	return 0;
 }
 
-/* ModelErrorException carries what the model's own server said: a 4xx there will be the same again. */
-static bool model_refused(const cJSON *body)
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
+
+/* A ModelErrorException carries what the model's own server said. */
+static const struct aws_error_row *refine(const struct aws_error_row *w, const cJSON *body)
 {
+	const struct aws_error_row *original = NULL;
 	int64_t status;
 
-	if (json_get_i64(body, "originalStatusCode", &status) < 0 &&
-		json_get_i64(body, "OriginalStatusCode", &status) < 0)
-		return false;
-	return status >= 400 && status < 500;
+	if (!streq(w->reason, "model-error"))
+		return w;
+	if (json_get_i64(body, "originalStatusCode", &status) == 0 ||
+		json_get_i64(body, "OriginalStatusCode", &status) == 0)
+		original = aws_error_original(status);
+	return original ? original : w;
+}
+
+static void judge(const struct seen *s, const cJSON *body, struct verdict *ret)
+{
+	const struct aws_error_row *w = refine(find_row(s), body);
+	char said[MESSAGE_SIZE];
+	uint32_t hint = hinted_delay(s->reply);
+
+	text_safe_copy(said, sizeof(said), s->message);
+	verdict_set(ret, w->page, w->backend, w->reason, "%s (%d%s%s%s%s)", w->advice, s->reply->status,
+		*s->type ? " " : "", s->type, *said ? ": " : "", said);
+	take_row(w, s->reply, ret);
+	ret->delay_ms = MAX(ret->delay_ms, hint);
+}
+
+static const char *message_of(const cJSON *body)
+{
+	static const char *const names[] = {"message", "Message", "errorMessage", NULL};
+
+	return first_string(body, names);
 }
 
 int aws_error_judge(const struct reply *r, struct verdict *ret)
 {
-	static const char *const names[] = {"message", "Message", NULL};
+	static const char *const names[] = {"code", "Code", "__type", NULL};
 	_cleanup_json_ cJSON *body = NULL;
-	char type[96], said[MESSAGE_SIZE];
-	const struct row *row;
-	const char *message;
+	char type[96], code[96], text[MESSAGE_SIZE];
+	const char *named = reply_header(r, "x-amzn-errortype"), *message;
 
 	if (json_parse(r->body ? r->body : "", r->len, &body, NULL) == -ENOMEM)
 		return -ENOMEM;
-	parse_type(r, body, type, sizeof(type));
-	message = first_string(body, names);
-	row = find_row(r->status, type, message ? message : "");
-	text_safe_copy(said, sizeof(said), message ? message : "");
-	verdict_set(ret, row->page, row->backend, row->reason, "%s (%d%s%s%s%s)", row->advice, r->status,
-		*type ? " " : "", type, *said ? ": " : "", said);
-	if (streq(row->reason, "model-error") && model_refused(body))
-		ret->page = PAGE_NEXT;
-	ret->billed = row->flags & BILLED;
-	ret->clock_wrong = row->flags & CLOCK;
-	ret->creds_wrong = row->flags & CREDS;
-	ret->delay_ms = hinted_delay(r);
-	ret->delay_ms = MAX(ret->delay_ms, row->delay_ms);
+	xml_text(r, "Code", code, sizeof(code));
+	xml_text(r, "Message", text, sizeof(text));
+	if (!named || !*named)
+		named = first_string(body, names);
+	bare_type(named ? named : code, type, sizeof(type));
+	message = message_of(body);
+	judge(&(struct seen){r, r->status, type, message ? message : text}, body, ret);
+	return 0;
+}
+
+int aws_error_judge_event(const struct reply *r, const char *type, const char *payload, size_t len,
+	struct verdict *ret)
+{
+	_cleanup_json_ cJSON *body = NULL;
+	const char *message, *code;
+	char name[96], said[MESSAGE_SIZE];
+
+	if (json_parse(payload ? payload : "", len, &body, NULL) == -ENOMEM)
+		return -ENOMEM;
+	bare_type(type ? type : "", name, sizeof(name));
+	message = message_of(body);
+	code = json_get_string(body, "ErrorCode"); /* SageMaker's */
+	snprintf(said, sizeof(said), "%s%s%s", code ? code : "", code && message ? ": " : "", message ? message : "");
+	judge(&(struct seen){r, r->status, name, said}, body, ret);
+	/* It began to answer: only a throttle or a refusal of the request says that no model ran. */
+	ret->billed |= ret->wait != WAIT_THROTTLED && ret->page != PAGE_NEXT;
 	return 0;
 }

@@ -122,6 +122,14 @@ static uint32_t random_word(void)
 	return x;
 }
 
+/* What is paused for minutes comes back at other times on each device: up to a quarter longer. */
+static int64_t least_wait(const struct verdict *v)
+{
+	if (v->wait != WAIT_PAUSE)
+		return v->delay_ms;
+	return v->delay_ms + ((int64_t)(v->delay_ms / 4) * random_word() >> 32);
+}
+
 /* A failure that may be the page's fault: it was taken, and then came a 5xx or nothing. */
 static bool ambiguous(const struct reply *r)
 {
@@ -138,7 +146,7 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 		.page = v ? v->page : PAGE_DONE,
 		.backend = v ? v->backend : BACKEND_OK,
 		.ambiguous = ambiguous(reply) && !(v && v->backend_fault),
-		.hint_ms = v ? v->delay_ms : 0,
+		.hint_ms = v ? least_wait(v) : 0,
 		.base_ms = b->config->backoff_ms,
 		.cap_ms = b->config->backoff_max_ms,
 		.random = BUG("courier-no-backoff") ? 0 : random_word(), /* planted: a backend that is down is asked again at once */

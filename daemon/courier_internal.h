@@ -33,7 +33,7 @@ struct backend {
 	int64_t last_seq[2];         /* by lane: probes by page go round */
 	/* what is told */
 	enum backend_state shown;
-	char reason[48], message[240];
+	char reason[48], message[sizeof(((struct verdict *)0)->message)];
 	/* the probe that is no page */
 	struct request probe;
 	struct http_transfer *probe_transfer;

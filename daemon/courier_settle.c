@@ -69,7 +69,7 @@ static bool exhausted(const struct attempt *a, const struct due_history *h)
 	if (BUG("courier-no-bound")) /* planted: a page that no model can read is paid for for ever */
 		return false;
 	if (a->verdict.page == PAGE_RETRY)
-		return h->tries + 1 >= tries;
+		return h->tries + 1 >= (a->verdict.most_tries ? MIN(tries, (int64_t)a->verdict.most_tries) : tries);
 	return a->verdict.page == PAGE_UNTOUCHED && a->verdict.billed && a->price && h->unproved + 1 >= tries * UNPROVED_TRIES;
 }
 

@@ -130,6 +130,17 @@ enum backend_state {
 	BACKEND_DOWN, /* breaker: probe later */
 };
 
+/* How long to wait after a failure: docs/architecture.md, "Waiting and trying again". */
+enum wait_class {
+	WAIT_BACKOFF,   /* the backend's or the page's Backoff=, nothing quicker */
+	WAIT_TRANSIENT, /* may pass in a moment: AWS's quick tries from 50 ms first */
+	WAIT_THROTTLED, /* the same from 1 s */
+	WAIT_LOADING,   /* the model is coming up: tens of seconds */
+	WAIT_PAUSE,     /* minutes: a person or a quota's period must change something first */
+	WAIT_AGAIN,     /* once at once, with what was learned (the time, new credentials); then as WAIT_BACKOFF */
+};
+const char *wait_class_name(enum wait_class w);
+
 struct usage {
 	uint64_t input, output, cached; /* tokens, as reported */
 	bool reported;
@@ -139,9 +150,12 @@ struct verdict {
 	enum page_outcome page;
 	enum backend_state backend;
 	bool billed;        /* may have been: when the reply does not prove otherwise, true */
-	uint32_t delay_ms;  /* server's hint or the table's; 0: the courier's own backoff */
+	enum wait_class wait;
+	uint32_t delay_ms;  /* wait at least so long; 0: the courier's own backoff */
+	bool smaller;       /* the page would do if it were smaller */
+	uint8_t most_tries; /* with PAGE_RETRY: no more attempts at this backend than these; 0: Tries= */
 	char reason[48];    /* stable, for scripts: "throttled", "model-access", "expired-token", "truncated" ... */
-	char message[240];  /* for people: what happened and what to do; safe text */
+	char message[400];  /* for people: what happened and what to do; safe text */
 	struct usage usage;
 	char request_id[80];
 	char stop[32];      /* stop reason as reported */
