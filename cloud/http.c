@@ -11,6 +11,7 @@
 #include "cloud/body.h"
 #include "cloud/http_head.h"
 #include "cloud/http_peer.h"
+#include "cloud/http_tls.h"
 #include "cloud/url.h"
 
 #define REPLY_DEFAULT ((size_t)1 << 20)
@@ -328,20 +329,6 @@ static int set_route(struct http_transfer *t, const struct url *u)
 	return 0;
 }
 
-static int set_tls(struct http_transfer *t)
-{
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_CERTINFO, 1L);
-	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a resumed session shows no certificate for the receipt */
-	if (t->req->ca_file) {
-		SET(CURLOPT_CAINFO, t->req->ca_file);
-		SET(CURLOPT_CAPATH, NULL); /* that authority and no other */
-	}
-	return 0;
-}
-
 static int set_options(struct http_transfer *t)
 {
 	const struct request *req = t->req;
@@ -390,7 +377,7 @@ static int set_up(struct http_transfer *t)
 		r = set_method(t);
 	if (r >= 0)
 		r = set_route(t, &u);
-	return r < 0 ? r : set_tls(t);
+	return r < 0 ? r : http_tls_set(t->easy, t->req);
 }
 
 int http_send(struct http *h, const struct request *req, http_done_fn done, void *ud, struct http_transfer **ret)

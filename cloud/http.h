@@ -1,6 +1,6 @@
 /*
  * The one HTTP transport: libcurl's multi interface, driven by the caller's loop. No redirects, no proxy unless
- * configured, TLS always verified, every timeout set, the reply capped. The one file that includes libcurl is http.c.
+ * configured, TLS always verified, every timeout set, the reply capped. http.c and http_tls.c alone include libcurl.
  */
 #pragma once
 

@@ -68,6 +68,7 @@ struct request {
 	const char *unix_socket; /* connect here instead of TCP; NULL: none */
 	const char *connect_to; /* "HOST:PORT", only with Lab=yes; NULL: none */
 	const char *ca_file;    /* extra trust, only with Lab=yes or for local backends; NULL: the system's */
+	const char *client_cert, *client_key; /* shown to the server: PEM texts, certificates and private key; NULL: none */
 	uint64_t max_input_tokens;  /* an upper bound, for the reservation; 0 when nothing is paid */
 	uint64_t max_output_tokens;
 };

@@ -15,7 +15,7 @@ MAY = {
 THIRD_PARTY = {
     r"systemd/sd-journal\.h": r"base/journal\.c", r"systemd/sd-daemon\.h": r"daemon/\w+\.c", r"systemd/sd-event\.h": r"daemon/\w+\.[ch]",
     r"ini\.h": r"base/ini\.c", r"mbedtls/.*": r"base/crypto(_key)?\.c", r"cjson/.*": r"base/json\.h",
-    r"curl/.*": r"cloud/http\.c", r"sqlite3\.h": r"daemon/db\.c",
+    r"curl/.*": r"cloud/http(_tls)?\.[ch]", r"sqlite3\.h": r"daemon/db\.c",
     r"(jpeglib|jerror)\.h": r"(capture/jpeg\w*|ocr/\w+)\.[ch]", r"png\.h": r"capture/png\w*\.c",
     r"linux/videodev2\.h": r"(capture/v4l2\w*\.[ch]|tests/.*)", r"(libv4lconvert|libv4l-plugin)\.h": r"capture/v4l2_convert\.c", r"(tesseract|leptonica)/.*": r"ocr/\w+\.c",
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """HTTPS on loopback for cloud_http.c: a self-signed certificate for bedrock.example in the folder argv[1].
+With argv[2], a CA, clients must show a certificate from it, and the answer is its subject and the name they asked for.
 Prints "PORT SHA256-OF-CERTIFICATE"; answers every request with the number of connections so far and a fixed Date."""
 import hashlib
 import os
@@ -18,6 +19,11 @@ with open(cert) as f:
     der = ssl.PEM_cert_to_DER_cert(f.read())
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(cert, key)
+asked = []
+if len(sys.argv) > 2:
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(sys.argv[2])
+    context.sni_callback = lambda s, name, c: asked.append(name)
 count = 0
 
 
@@ -27,6 +33,8 @@ def serve(plain):
         with context.wrap_socket(plain, server_side=True) as s:
             count += 1
             number = str(count)
+            if asked:
+                number = "%s %s %s" % (number, dict(p[0] for p in s.getpeercert()["subject"])["commonName"], asked[-1])
             data = b""
             while True:
                 while not data.endswith(b"{}"):
