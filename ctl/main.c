@@ -20,6 +20,7 @@ static const struct {
 	{VERB_RETRY, verb_change},
 	{VERB_DROP, verb_change},
 	{VERB_CONFIRM, verb_confirm},
+	{VERB_DOCTOR, verb_doctor},
 };
 
 static int help(const struct options *o)

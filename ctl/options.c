@@ -39,6 +39,9 @@ const struct verb verbs[] = {
 		"them go on.\n"
 		"Needs root or the group of those who manage.",
 		0, 0},
+	{VERB_DOCTOR, "doctor", "[AREA...]", "what is well, what is not, and what to do",
+		"Tells what the service finds of itself, its settings and those it speaks to; of the named areas, or of all.",
+		0, WORDS_MAX},
 	{VERB_SPOOL, "spool", "VERB...", "a stopped service's spool: fsck, ls, export, rebuild, quarantine",
 		"Runs \"pageferryd spool\" with the words that follow: looks at the spool of a stopped service, saves and "
 		"mends it.\nIts verbs and options: pageferryctl spool help.",
@@ -84,6 +87,10 @@ static const struct option {
 		"every page that waits (hold), is held (release, retry), or is there (drop)", {}},
 	{"why", "TEXT", VERB_HOLD | VERB_DROP, OPTION_TEXT, offsetof(struct options, why),
 		"the reason, which is kept; drop must have one", {}},
+	{"residency", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, residency),
+		"where pages would go, asked of AWS as it is now", {}},
+	{"ask", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, ask),
+		"with --residency: ask each model a question without any page (less than US$0.0001 each): is it served?", {}},
 	{"yes", NULL, VERB_DROP, OPTION_FLAG, offsetof(struct options, yes), "do not ask", {}},
 	{"timeout", "TIME", SPEAKING & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
 		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},
@@ -203,6 +210,10 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 			buf_addf(why, "%s has no option --%s", v->name, options[i].name);
 			return -EINVAL;
 		}
+	if (o->ask && !o->residency) {
+		buf_adds(why, "--ask goes with --residency");
+		return -EINVAL;
+	}
 	if (o->n_args > v->max_args)
 		return complain(why,
 			v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);

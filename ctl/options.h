@@ -17,7 +17,8 @@ enum verb_id {
 	VERB_RELEASE = 1 << 10,
 	VERB_DROP = 1 << 11,
 	VERB_CONFIRM = 1 << 12,
-	VERB_ALL = (1 << 13) - 1,
+	VERB_DOCTOR = 1 << 13,
+	VERB_ALL = (1 << 14) - 1,
 };
 
 struct options {
@@ -27,7 +28,7 @@ struct options {
 	const char *reason, *since, *until, *why;
 	int64_t limit;                            /* 0: not given */
 	int64_t timeout_ms;                       /* -1: none */
-	bool json, ascii, no_wait, authoritative, all, yes, help, version;
+	bool json, ascii, no_wait, authoritative, all, yes, help, version, residency, ask;
 	const char **args; /* owned array of borrowed words after the verb */
 	size_t n_args;
 };

@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "daemon/doctor.h"
 #include "daemon/methods.h"
 
 #define BACKLOG 32
@@ -100,6 +101,7 @@ void pending_free(struct control *c, struct pending *p)
 		}
 	varlink_set_userdata(p->conn, NULL);
 	change_free(p->change);
+	doctor_cancel(p->doctor);
 	cJSON_Delete(p->pages);
 	free(p);
 }
@@ -178,6 +180,14 @@ static const char *right_name(unsigned int right)
 				       : "manage";
 }
 
+bool control_require(struct varlink_conn *conn, unsigned int rights, unsigned int right)
+{
+	if (rights & right)
+		return true;
+	control_fail(conn, "NotAllowed", "right", right_name(right));
+	return false;
+}
+
 static bool is_strings(const cJSON *j)
 {
 	const cJSON *item;
@@ -206,6 +216,8 @@ static bool param_fits(const struct param *p, const cJSON *object)
 		return is_strings(j);
 	case PARAM_OBJECT:
 		return cJSON_IsObject(j);
+	case PARAM_BOOL:
+		return cJSON_IsBool(j);
 	}
 	return false;
 }
@@ -237,10 +249,8 @@ static void call_method(
 {
 	const char *problem;
 
-	if (m->right && !(control_rights(c, varlink_peer_of(conn)) & m->right)) {
-		control_fail(conn, "NotAllowed", "right", right_name(m->right));
+	if (m->right && !control_require(conn, control_rights(c, varlink_peer_of(conn)), m->right))
 		return;
-	}
 	if (call->upgrade) {
 		fail(conn, "org.varlink.service.MethodNotImplemented", "method", call->method);
 		return;

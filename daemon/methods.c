@@ -353,5 +353,7 @@ const struct method methods[] = {
 	{"Drop", RIGHT_MANAGE, false, method_drop,
 		{CHANGE_PARAMS, {"reason", PARAM_STRING, true}}},
 	{"Confirm", RIGHT_MANAGE, false, method_confirm, {}},
+	{"Doctor", RIGHT_LOOK, false, method_doctor,
+		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}, {"ask", PARAM_BOOL, false}}},
 	{},
 };

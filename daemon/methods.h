@@ -30,13 +30,14 @@ struct pending {
 	struct pending *next;
 	struct control *control; /* borrowed */
 	struct varlink_conn *conn;
-	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_CHANGE } kind;
+	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_CHANGE, PENDING_DOCTOR } kind;
 	bool more;
 	unsigned int rights;
 	uint64_t scan; /* PENDING_SCAN: whose events */
 	cJSON *pages;  /* owned, array of ids: the filter (NULL: all), or what was accepted */
 	uint64_t lost; /* PENDING_MONITOR: events that were not told since the last one that was */
 	struct change *change; /* owned; PENDING_CHANGE */
+	struct doctor *doctor; /* PENDING_DOCTOR: what examines for it */
 };
 
 struct control {
@@ -51,7 +52,7 @@ struct control {
 
 struct param {
 	const char *name; /* NULL ends a list */
-	enum { PARAM_STRING, PARAM_INT, PARAM_STRINGS, PARAM_OBJECT } kind;
+	enum { PARAM_STRING, PARAM_INT, PARAM_STRINGS, PARAM_OBJECT, PARAM_BOOL } kind;
 	bool required;
 };
 
@@ -66,6 +67,8 @@ extern const struct method methods[]; /* ends with a NULL name */
 
 /* ---- control.c */
 unsigned int control_rights(const struct control *c, const struct varlink_peer *p);
+/* Has the peer this right too? If not the call is answered with NotAllowed. */
+bool control_require(struct varlink_conn *conn, unsigned int rights, unsigned int right);
 /* Answers with what a function built: takes `parameters`. error < 0: storage failed, the peer is told;
  * -ENOMEM: it is dropped. */
 void control_reply_take(struct varlink_conn *conn, int error, cJSON *parameters);
@@ -125,6 +128,9 @@ int event_json(struct service *s, const struct event *e, cJSON **ret);
 int result_text(struct service *s, const struct page_row *p, struct buf *out);
 int json_add_safe(cJSON *obj, const char *name, const char *value);
 int json_add_money(cJSON *obj, const char *name, int64_t pusd); /* digits in a string */
+
+/* ---- doctor.c */
+void method_doctor(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
 
 /* ---- methods_submit.c */
 void method_scan(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);

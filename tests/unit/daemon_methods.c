@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/courier.h"
+#include "daemon/doctor.h"
 #include "daemon/intake.h"
 #include "daemon/scanner.h"
 #include "daemon/methods.h"
@@ -86,6 +87,33 @@ const char *event_kind_name(enum event_kind k)
 void service_event(struct service *s, const struct event *e)
 {
 	control_event(s->control, e);
+}
+
+/* A section that answers at once, and one that asks somebody first. */
+static struct doctor *asking;
+
+static void examine_now(struct doctor *d, struct service *s)
+{
+	doctor_add(d, "now", FINDING_OK, NULL, "all is %s", "well");
+	if (doctor_live(d))
+		doctor_add(d, "now", FINDING_NOTE, NULL, "live");
+	if (doctor_ask(d))
+		doctor_add(d, "now", FINDING_NOTE, NULL, "ask");
+}
+
+static void examine_later(struct doctor *d, struct service *s)
+{
+	asking = d;
+	doctor_hold(d);
+}
+
+const struct doctor_section doctor_sections[] = {{"now", examine_now}, {"later", examine_later}, {}};
+
+static void answer_later(void)
+{
+	doctor_add(asking, "later", FINDING_PROBLEM, "mend it", "it is broken");
+	doctor_release(asking);
+	asking = NULL;
 }
 
 /* ---- the world ----------------------------------------------------------------------------------------- */
@@ -1120,5 +1148,38 @@ TEST(a_stale_socket_is_replaced)
 	CHECK_INT(control_new(&w->service, &second, why, sizeof(why)), 0);
 	control_free(second);
 	CHECK(stat(a.sun_path, &st) < 0);
+	end(w);
+}
+
+/* ---- Doctor ---------------------------------------------------------------------------------------------- */
+
+#define DOCTOR(parameters) "{\"method\":\"io.pageferry.Doctor\",\"parameters\":{" parameters "}}"
+
+TEST(doctor)
+{
+	struct world *w = begin();
+
+	CHECK_STR(ask(w, DOCTOR("\"areas\":[\"now\"]")),
+		"{\"parameters\":{\"findings\":[{\"area\":\"now\",\"level\":\"ok\",\"what\":\"all is well\"}]}}|");
+	CHECK_HAS(ask(w, DOCTOR("\"areas\":[\"now\"],\"live\":true,\"ask\":true")), "\"what\":\"live\"},{\"area\":\"now\",\"level\":\"note\",\"what\":\"ask\"");
+	CHECK_HAS(ask(w, DOCTOR("\"areas\":[\"now\",\"liver\"]")), "InvalidParameter\",\"parameters\":{\"parameter\":\"areas\"}");
+	CHECK_HAS(ask(w, DOCTOR("\"live\":1")), "\"parameter\":\"live\"");
+	/* of all areas: waits for the one that has to ask, and so does the next call */
+	CHECK_STR(ask(w, DOCTOR("") ), "");
+	answer_later();
+	CHECK_HAS(answers(w), "{\"area\":\"later\",\"level\":\"problem\",\"what\":\"it is broken\",\"advice\":\"mend it\"}");
+	end(w);
+}
+
+TEST(the_peer_of_a_doctor_leaves)
+{
+	struct world *w = begin();
+
+	CHECK_STR(ask(w, DOCTOR("")), "");
+	close(w->fd);
+	connect_client(w);
+	CHECK_HAS(ask(w, DOCTOR("\"areas\":[\"now\"]")), "all is well");
+	answer_later(); /* nobody is told, and all is freed */
+	CHECK_STR(answers(w), "");
 	end(w);
 }

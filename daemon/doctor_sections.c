@@ -1,0 +1,12 @@
+#include "daemon/doctor.h"
+
+const struct doctor_section doctor_sections[] = {
+	{"clock", doctor_clock},
+	{"spool", doctor_spool},
+	{"configuration", doctor_configuration},
+	{"prices", doctor_prices},
+	{"helpers", doctor_helpers},
+	{"backends", doctor_backends},
+	{"residency", doctor_residency},
+	{},
+};
