@@ -1,42 +1,23 @@
-#include "cloud/bedrock.h"
-
-#include <stdio.h>
+#include "cloud/bedrock_internal.h"
 
 #include "base/parse.h"
 #include "base/text.h"
 #include "cloud/awserror.h"
 #include "cloud/sigv4.h"
-#include "cloud/toolschema.h"
 
-#define TOOL_NAME       "record_fields"
-#define REQUEST_MAX     UINT64_C(25000000) /* whole request, base64 included: Nova user guide, "Image understanding" */
-#define SIDE_MAX        8000               /* pixels, the same page */
-#define OUTPUT_MAX      5000               /* tokens that Nova v1 gives at most */
 #define OUTPUT_DEFAULT  4000
 #define REPLY_MAX       ((size_t)1 << 20)
 #define SCAFFOLD_TOKENS 2000 /* what the service adds around a tool */
-#define LITERAL_MAX     ((size_t)1 << 20)
 
 /* ---- the question ------------------------------------------------------------------------------------------------ */
 
-/*
- * Meant never to be less than what the model counts. Nova's published estimates are 1.5 to 2 tokens a thousand pixels
- * (900x450: 800, 1300x1300: 2600): two a thousand and a thousand more holds for all of them. Text: no tokenizer makes
- * more tokens than bytes.
- */
-static uint64_t image_tokens(const struct job_image *i)
-{
-	uint64_t w = i->width ? i->width : 2048, h = i->height ? i->height : 2048;
-
-	return w * h / 500 + 1000;
-}
-
-static uint64_t tokens_bound(const struct job *j, const struct request *r)
+/* Text: no tokenizer makes more tokens than bytes. */
+static uint64_t tokens_bound(const struct bedrock_model *m, const struct job *j, const struct request *r)
 {
 	uint64_t sum = SCAFFOLD_TOKENS;
 
 	for (size_t i = 0; i < j->n_images; i++)
-		sum += image_tokens(&j->images[i]);
+		sum += bedrock_image_tokens(m->family, &j->images[i]);
 	for (size_t i = 0; i < r->n_segments; i++) {
 		if (r->segments[i].kind == SEGMENT_LITERAL)
 			sum += r->segments[i].len;
@@ -44,91 +25,47 @@ static uint64_t tokens_bound(const struct job *j, const struct request *r)
 	return sum;
 }
 
-static int set_url(const struct bedrock_config *c, struct request *r)
+int bedrock_url(const struct bedrock_config *c, struct buf *out)
 {
-	_cleanup_buf_ struct buf b = BUF_MAX(8192);
+	struct bedrock_model m;
 	size_t len = strlen(c->endpoint);
 	int e;
 
+	bedrock_model_of(c, &m);
 	while (len && c->endpoint[len - 1] == '/')
 		len--;
 	if (len)
-		e = buf_addf(&b, "%.*s/model/", (int)len, c->endpoint);
+		e = buf_addf(out, "%.*s/model/", (int)len, c->endpoint);
 	else
-		e = buf_addf(&b, "https://bedrock-runtime.%s.amazonaws.com/model/", c->region);
+		e = buf_addf(out, "https://bedrock-runtime.%s.amazonaws.com/model/", c->region);
 	if (e >= 0)
-		e = sigv4_encode_label(c->model, &b);
-	if (e >= 0)
-		e = buf_adds(&b, "/invoke");
+		e = sigv4_encode_label(c->model, out);
+	return e < 0 ? e : buf_adds(out, m.api == BEDROCK_CONVERSE ? "/converse" : "/invoke");
+}
+
+static int set_url(const struct bedrock_config *c, struct request *r)
+{
+	_cleanup_buf_ struct buf b = BUF_MAX(8192);
+	int e = bedrock_url(c, &b);
+
 	if (e < 0)
 		return e;
 	r->url = buf_take(&b);
 	return r->url ? 0 : -ENOMEM;
 }
 
-/* ..."content":[ {"image":...BASE64...}, {"image":...}, {"text": */
-static int add_images(const struct job *j, struct request *r, struct buf *b)
-{
-	int e = 0;
-
-	for (size_t i = 0; e >= 0 && i < j->n_images; i++) {
-		e = buf_adds(b, "{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"");
-		if (e >= 0)
-			e = request_add_literal_take(r, b);
-		if (e >= 0)
-			e = request_add_file(r, SEGMENT_FILE_BASE64, j->images[i].fd, j->images[i].bytes);
-		if (e >= 0)
-			e = buf_adds(b, "\"}}},");
-	}
-	return e;
-}
-
-static int add_schema(const struct doctype *t, struct buf *b)
-{
-	_cleanup_json_ cJSON *schema = NULL;
-	int e = tool_schema_nova(t->schema, &schema);
-
-	return e < 0 ? e : json_print(schema, false, b);
-}
-
-static int add_body(const struct job *j, int64_t max_tokens, struct request *r)
-{
-	static const char head[] =
-		"{\"schemaVersion\":\"messages-v1\",\"system\":[{\"text\":\"You read scanned pages and record what "
-		"is printed on them with the tool.\"}],\"messages\":[{\"role\":\"user\",\"content\":[";
-	_cleanup_buf_ struct buf b = BUF_MAX(LITERAL_MAX);
-	const struct doctype *t = j->types->types[0];
-	int e = buf_adds(&b, head);
-
-	if (e >= 0)
-		e = add_images(j, r, &b);
-	if (e >= 0)
-		e = buf_adds(&b, "{\"text\":");
-	if (e >= 0)
-		e = json_quote(&b, t->prompt, strlen(t->prompt));
-	if (e >= 0)
-		e = buf_adds(&b,
-			"}]}],\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"" TOOL_NAME "\",\"description\":"
-			"\"Records the fields of the page.\",\"inputSchema\":{\"json\":");
-	if (e >= 0)
-		e = add_schema(t, &b);
-	if (e >= 0)
-		e = buf_addf(&b,
-			"}}}],\"toolChoice\":{\"tool\":{\"name\":\"" TOOL_NAME "\"}}},"
-			"\"inferenceConfig\":{\"maxTokens\":%lld,\"temperature\":0,\"topK\":1}}",
-			(long long)max_tokens);
-	return e < 0 ? e : request_add_literal_take(r, &b);
-}
-
-static int check_job(const struct bedrock_config *c, const struct job *j)
+static int check_job(const struct bedrock_config *c, const struct bedrock_model *m, const struct job *j)
 {
 	if (!j->n_images || !j->types->n_types || !*c->model || !*c->region)
 		return -EINVAL;
-	/* messages-v1 is Nova's; an ARN does not say its family, there the operator's word counts */
-	if (strstr(c->model, "anthropic."))
+	if (!bedrock_api_fits(c))
 		return -EOPNOTSUPP;
+	if (j->n_images > m->limits.images)
+		return -EMSGSIZE;
 	for (size_t i = 0; i < j->n_images; i++) {
-		if (j->images[i].width > SIDE_MAX || j->images[i].height > SIDE_MAX)
+		const struct job_image *k = &j->images[i];
+
+		if (k->width > m->limits.side || k->height > m->limits.side || k->bytes > m->limits.image_bytes)
 			return -EMSGSIZE;
 	}
 	return 0;
@@ -136,9 +73,13 @@ static int check_job(const struct bedrock_config *c, const struct job *j)
 
 static int fill_request(const struct bedrock_config *c, const struct job *j, struct request *r)
 {
-	int64_t max_tokens = c->max_output_tokens > 0 ? MIN(c->max_output_tokens, OUTPUT_MAX) : OUTPUT_DEFAULT;
-	int e = check_job(c, j);
+	int64_t max_tokens = c->max_output_tokens > 0 ? c->max_output_tokens : OUTPUT_DEFAULT;
+	struct bedrock_model m;
+	int e;
 
+	bedrock_model_of(c, &m);
+	max_tokens = MIN(max_tokens, m.limits.output_tokens);
+	e = check_job(c, &m, j);
 	if (e >= 0)
 		e = set_url(c, r);
 	if (e >= 0)
@@ -146,10 +87,10 @@ static int fill_request(const struct bedrock_config *c, const struct job *j, str
 	if (e >= 0)
 		e = request_add_header(r, "accept", "application/json");
 	if (e >= 0)
-		e = add_body(j, max_tokens, r);
+		e = bedrock_add_body(&m, j, max_tokens, r);
 	if (e < 0)
 		return e;
-	if (request_body_length(r) > REQUEST_MAX)
+	if (request_body_length(r) > m.limits.request_bytes)
 		return -EMSGSIZE;
 	r->method = "POST";
 	r->max_reply = REPLY_MAX;
@@ -159,7 +100,7 @@ static int fill_request(const struct bedrock_config *c, const struct job *j, str
 	r->region = c->region;
 	r->connect_to = *c->connect_to ? c->connect_to : NULL;
 	r->ca_file = *c->ca_file ? c->ca_file : NULL;
-	r->max_input_tokens = tokens_bound(j, r);
+	r->max_input_tokens = tokens_bound(&m, j, r);
 	r->max_output_tokens = (uint64_t)max_tokens;
 	return 0;
 }
@@ -213,14 +154,20 @@ static void read_usage(const struct reply *r, const cJSON *body, struct usage *u
 {
 	static const char *const in[] = {"inputTokens", "input_tokens", NULL};
 	static const char *const out[] = {"outputTokens", "output_tokens", NULL};
-	static const char *const cached[] = {"cacheReadInputTokens", "cacheReadInputTokenCount", NULL};
+	static const char *const cached[] = {"cacheReadInputTokens", "cacheReadInputTokenCount",
+		"cache_read_input_tokens", NULL};
+	static const char *const written[] = {"cacheWriteInputTokens", "cacheWriteInputTokenCount",
+		"cache_creation_input_tokens", NULL};
 	const cJSON *usage = json_get_object(body, "usage");
 	int64_t i = MAX(count(usage, in), header_count(r, "x-amzn-bedrock-input-token-count"));
 	int64_t o = MAX(count(usage, out), header_count(r, "x-amzn-bedrock-output-token-count"));
 	int64_t c = MAX(count(usage, cached), header_count(r, "x-amzn-bedrock-cache-read-input-token-count"));
 
+	int64_t w = MAX(count(usage, written), header_count(r, "x-amzn-bedrock-cache-write-input-token-count"));
+
 	u->reported = i >= 0 && o >= 0;
-	u->input = (uint64_t)MAX(i, 0);
+	/* we ask for no cache; should the service write one all the same, that is input which was paid for */
+	u->input = (uint64_t)MAX(i, 0) + (uint64_t)MAX(w, 0);
 	u->output = (uint64_t)MAX(o, 0);
 	u->cached = (uint64_t)MAX(c, 0);
 }
@@ -231,7 +178,8 @@ static const cJSON *find_input(const cJSON *content)
 	const cJSON *block;
 
 	cJSON_ArrayForEach (block, content) {
-		const cJSON *use = json_get_object(block, "toolUse");
+		const char *type = json_get_string(block, "type"); /* Claude's blocks have one, the others are named */
+		const cJSON *use = type && streq(type, "tool_use") ? block : json_get_object(block, "toolUse");
 		const cJSON *input = json_get_object(use, "input");
 
 		if (input && input->child)
@@ -286,15 +234,27 @@ static const struct {
 	{"malformed_model_output", PAGE_RETRY, PAGE_NEXT, "malformed", "the model did not keep to the form"},
 	{"guardrail_intervened", PAGE_NEXT, PAGE_NEXT, "guardrail", "a Bedrock guardrail stopped the answer"},
 	{"content_filtered", PAGE_NEXT, PAGE_NEXT, "filtered", "the service's content filter stopped the answer"},
+	{"refusal", PAGE_NEXT, PAGE_NEXT, "refused", "the model refused to read the page"},
 	{"model_context_window_exceeded", PAGE_NEXT, PAGE_NEXT, "too-large", "the page is too large for the model"},
 };
 
-static int decode_answer(const struct job *j, const struct reply *r, const cJSON *body, struct verdict *v)
+static int decode_answer(const struct bedrock_config *c, const struct job *j, const cJSON *body, struct verdict *v)
 {
-	const cJSON *message = json_get_object(json_get_object(body, "output"), "message");
-	const cJSON *content = json_get_array(message, "content");
-	const char *stop = json_get_string(body, "stopReason");
+	const char *stop, *guardrail = json_get_string(body, "amazon-bedrock-guardrailAction");
+	const cJSON *content;
+	struct bedrock_model m;
 
+	bedrock_model_of(c, &m);
+	if (m.api == BEDROCK_CLAUDE) {
+		content = json_get_array(body, "content");
+		stop = json_get_string(body, "stop_reason");
+	} else {
+		content = json_get_array(json_get_object(json_get_object(body, "output"), "message"), "content");
+		stop = json_get_string(body, "stopReason");
+	}
+	/* an account may enforce one; what it masked is not what is printed, whatever the model stopped with */
+	if (guardrail && streq(guardrail, "INTERVENED"))
+		stop = "guardrail_intervened";
 	text_safe_copy(v->stop, sizeof(v->stop), stop ? stop : "");
 	for (size_t i = 0; stop && i < ARRAY_SIZE(stops); i++) {
 		if (streq(stop, stops[i].stop))
@@ -332,7 +292,7 @@ static int bedrock_decode(const struct extractor *x, const struct job *j, const 
 				&v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but the reply is not JSON");
 		else if (e >= 0) {
 			read_usage(r, body, &v.usage);
-			e = decode_answer(j, r, body, &v);
+			e = decode_answer(x->config, j, body, &v);
 		}
 	}
 	if (e < 0) {

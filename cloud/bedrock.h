@@ -1,11 +1,14 @@
-/* Amazon Bedrock InvokeModel with Nova messages-v1: JSON forced through one tool. Source: Amazon Nova user guide,
- * "Complete request schema"; Bedrock API reference, InvokeModel. */
+/* Amazon Bedrock: InvokeModel with Nova's messages-v1 or Claude's Messages, and Converse for every other model that sees. JSON
+ * is asked for through one tool. Source: Bedrock API reference, InvokeModel and Converse. */
 #pragma once
 
 #include "extract/extractor.h"
 
+enum bedrock_api { BEDROCK_AUTO, BEDROCK_NOVA, BEDROCK_CLAUDE, BEDROCK_CONVERSE };
+
 struct bedrock_config {
-	char model[256];     /* "amazon.nova-pro-v1:0" (default), "amazon.nova-lite-v1:0", or an id by hand */
+	char model[256];     /* id, profile id or ARN: "amazon.nova-pro-v1:0" (default), "au.anthropic.claude-..." */
+	int api;             /* enum bedrock_api: the form of the question; AUTO: by the model */
 	char region[32];     /* "ap-southeast-2" */
 	char endpoint[256];  /* URL, "": https://bedrock-runtime.REGION.amazonaws.com */
 	int64_t max_output_tokens;
@@ -13,5 +16,10 @@ struct bedrock_config {
 	char connect_to[128]; /* lab only: HOST:PORT */
 	char ca_file[256];    /* lab only */
 };
+
+/* Is the form that is named one in which this model can be asked? */
+bool bedrock_api_fits(const struct bedrock_config *c);
+/* Where the question goes, appended. 0 or -EMSGSIZE / -ENOMEM. */
+int bedrock_url(const struct bedrock_config *c, struct buf *out);
 
 extern const struct extractor_ops bedrock_extractor;

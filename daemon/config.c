@@ -95,6 +95,7 @@ static const char *const then_names[] = {"move", "leave", NULL};
 static const char *const blank_names[] = {"send", "hold", "ignore", NULL};
 static const char *const lane_names[] = {"now", "backlog", NULL};
 static const char *const rotate_names[] = {"exif", "90", "180", "270", "0", NULL}; /* quarters, modulo 4 */
+static const char *const api_names[] = {"auto", "nova", "claude", "converse", NULL}; /* as enum bedrock_api */
 static const char *const schema_names[] = {"json_schema", "json_object", "none", NULL};
 
 #define RANGE(l, h)   (&(const struct ini_range){(l), (h)})
@@ -189,6 +190,9 @@ static const struct ini_key keys[] = {
 		"bedrock, openai or ocr; must be given, but for [Backend ocr]."},
 	{BACKEND, "Model", TEXT(backend_config, model), NULL,
 		"Model id. bedrock: amazon.nova-pro-v1:0 by default; openai: the server's own."},
+	{BACKEND, "Api",
+		ini_parse_choice, offsetof(struct backend_config, bedrock.api), CHOICE(api_names), "auto",
+		"bedrock: the form in which the model is asked: auto (by its id), nova, claude or converse."},
 	{BACKEND, "Region",
 		ini_parse_text, offsetof(struct backend_config, bedrock.region),
 		SIZE_OF(backend_config, bedrock.region), NULL,

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "cloud/sigv4.h"
 
 #define FOR(k) (1u << (k))
 
@@ -14,6 +13,7 @@ static const struct {
 	unsigned int kinds;
 } key_kinds[] = {
 	{"Model", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
+	{"Api", FOR(KIND_BEDROCK)},
 	{"Region", FOR(KIND_BEDROCK)},
 	{"Endpoint", FOR(KIND_BEDROCK)},
 	{"URL", FOR(KIND_OPENAI)},
@@ -124,10 +124,8 @@ static void check_residency(struct config_reading *rd, const struct backend_conf
 	}
 	switch (guard_check(&p, &q, why, sizeof(why))) {
 	case GUARD_ALLOW:
-		/* cloud/bedrock.c would refuse every page */
-		if (b->kind == KIND_BEDROCK && strstr(b->bedrock.model, "anthropic."))
-			problem(rd, b, title, "Model", "%s speaks another form than Nova; use amazon.nova-pro-v1:0 or "
-				"amazon.nova-lite-v1:0", b->bedrock.model);
+		if (b->kind == KIND_BEDROCK && !bedrock_api_fits(&b->bedrock))
+			problem(rd, b, title, "Api", "%s is not asked in this form; leave it out, or take converse", b->bedrock.model);
 		return;
 	case GUARD_NEEDS_RESOLVE:
 		problem(rd, b, title, "Model", "%s; it cannot be resolved here: name the model or an Australian profile itself", why);
@@ -326,20 +324,6 @@ int config_check(struct config_reading *rd)
 static const char *or_null(const char *s)
 {
 	return s[0] ? s : NULL;
-}
-
-/* The URL as the extractor makes it. */
-static int bedrock_url(const struct bedrock_config *b, struct buf *out)
-{
-	size_t len = strlen(b->endpoint);
-	int r;
-
-	while (len > 0 && b->endpoint[len - 1] == '/')
-		len--;
-	r = buf_addf(out, "%.*s/model/", (int)len, b->endpoint);
-	if (r >= 0)
-		r = sigv4_encode_label(b->model, out);
-	return r < 0 ? r : buf_adds(out, "/invoke");
 }
 
 int config_guard_question(const struct backend_config *b, struct guard_question *ret, struct buf *url)

@@ -93,8 +93,8 @@ TEST(the_body_is_novas)
 	CHECK_STR(text,
 		"{\"schemaVersion\":\"messages-v1\",\"system\":[{\"text\":\"You read scanned pages and record what is printed on them with the tool.\"}],"
 		"\"messages\":[{\"role\":\"user\",\"content\":["
-		"{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"/9j/IHBhZ2Ug/9k=\"}}},"
-		"{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"/9j/IHBhZ2Ug/9k=\"}}},"
+		"{\"text\":\"Page 1 of 2:\"},{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"/9j/IHBhZ2Ug/9k=\"}}},"
+		"{\"text\":\"Page 2 of 2:\"},{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"/9j/IHBhZ2Ug/9k=\"}}},"
 		"{\"text\":\"Read \\\"this\\\".\\nDates as YYYY-MM-DD.\"}]}],"
 		"\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"record_fields\",\"description\":\"Records the fields of the page.\","
 		"\"inputSchema\":{\"json\":{\"type\":\"object\",\"properties\":{\"no\":{\"type\":\"string\"},"
@@ -132,11 +132,166 @@ TEST(url_headers_and_limits)
 	CHECK_INT(x.ops->build(&x, &job, &r), 0);
 	CHECK_STR(r.url,
 		"https://127.0.0.1:8443/model/"
-		"arn%3Aaws%3Abedrock%3Aap-southeast-2%3A123456789012%3Aapplication-inference-profile%2Fa1/invoke");
+		"arn%3Aaws%3Abedrock%3Aap-southeast-2%3A123456789012%3Aapplication-inference-profile%2Fa1/converse");
 	CHECK_STR(r.connect_to, "127.0.0.1:8443");
 	CHECK_STR(r.ca_file, "/lab/ca.pem");
-	CHECK_INT(r.max_output_tokens, 5000);
+	CHECK_INT(r.max_output_tokens, 65536); /* nothing is known of this model */
 	request_free(&r);
+	tear_down();
+}
+
+static void check_form(const char *model, enum bedrock_api api, const char *url_end, uint64_t output)
+{
+	struct request r = {};
+
+	strcpy(config.model, model);
+	config.api = (int)api;
+	config.max_output_tokens = 100000;
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	if (strlen(r.url) < strlen(url_end) || !streq(r.url + strlen(r.url) - strlen(url_end), url_end))
+		test_fail(__FILE__, __LINE__, "%s: %s", model, r.url);
+	CHECK_INT(r.max_output_tokens, output);
+	request_free(&r);
+}
+
+TEST(the_model_says_the_form_unless_the_key_does)
+{
+	set_up();
+	check_form("amazon.nova-lite-v1:0", BEDROCK_AUTO, "/model/amazon.nova-lite-v1%3A0/invoke", 5000);
+	check_form("amazon.nova-lite-v1:0", BEDROCK_CONVERSE, "/model/amazon.nova-lite-v1%3A0/converse", 5000);
+	check_form("anthropic.claude-3-haiku-20240307-v1:0", BEDROCK_AUTO, "/model/anthropic.claude-3-haiku-20240307-v1%3A0/invoke", 4096);
+	check_form("anthropic.claude-3-5-sonnet-20241022-v2:0", BEDROCK_AUTO, "-v2%3A0/invoke", 8192);
+	check_form("au.anthropic.claude-haiku-4-5-20251001-v1:0", BEDROCK_AUTO, "/model/au.anthropic.claude-haiku-4-5-20251001-v1%3A0/invoke", 65536);
+	check_form("au.anthropic.claude-sonnet-4-6", BEDROCK_CONVERSE, "/model/au.anthropic.claude-sonnet-4-6/converse", 65536);
+	check_form("arn:aws:bedrock:ap-southeast-2::foundation-model/amazon.nova-pro-v1:0", BEDROCK_AUTO,
+		"arn%3Aaws%3Abedrock%3Aap-southeast-2%3A%3Afoundation-model%2Famazon.nova-pro-v1%3A0/invoke", 5000);
+	check_form("arn:aws:bedrock:ap-southeast-2:123456789012:inference-profile/au.anthropic.claude-sonnet-4-6", BEDROCK_AUTO,
+		"inference-profile%2Fau.anthropic.claude-sonnet-4-6/invoke", 65536);
+	check_form("arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl", BEDROCK_AUTO,
+		"provisioned-model%2Fabcdefghijkl/converse", 65536);
+	check_form("arn:aws:bedrock:ap-southeast-2:123456789012:custom-model-deployment/abcdefghijkl", BEDROCK_NOVA,
+		"custom-model-deployment%2Fabcdefghijkl/invoke", 5000);
+	check_form("arn:aws:bedrock:ap-southeast-2:123456789012:imported-model/abcdefghijkl", BEDROCK_CLAUDE, "abcdefghijkl/invoke", 65536);
+	check_form("arn:aws:sagemaker:ap-southeast-2:123456789012:endpoint/qwen", BEDROCK_AUTO, "endpoint%2Fqwen/converse", 65536);
+	strcpy(config.model, "amazon.nova-pro-v1:0");
+	config.api = BEDROCK_CLAUDE;
+	CHECK(!bedrock_api_fits(&config));
+	tear_down();
+}
+
+#define SLIP_SCHEMA                                                                                                            \
+	"{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"no\"],\"properties\":{"                             \
+	"\"no\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":40,\"pattern\":\"^[0-9]+$\"},"                                \
+	"\"day\":{\"type\":\"string\",\"format\":\"date\",\"maxLength\":10},"                                                    \
+	"\"lines\":{\"type\":\"array\",\"maxItems\":5,\"items\":{\"type\":\"object\",\"additionalProperties\":false,"            \
+	"\"properties\":{\"amount\":{\"type\":\"string\",\"pattern\":\"^[0-9]+$\",\"maxLength\":20}}}}}}"
+
+TEST(the_body_is_claudes)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct request r = {};
+
+	set_up();
+	job.n_images = 2;
+	strcpy(config.model, "au.anthropic.claude-haiku-4-5-20251001-v1:0");
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	j = body_of(&r);
+	text = print(j);
+	CHECK_STR(text,
+		"{\"anthropic_version\":\"bedrock-2023-05-31\",\"max_tokens\":900,\"temperature\":0,"
+		"\"system\":\"You read scanned pages and record what is printed on them with the tool.\","
+		"\"messages\":[{\"role\":\"user\",\"content\":["
+		"{\"type\":\"text\",\"text\":\"Page 1 of 2:\"},"
+		"{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"image/jpeg\",\"data\":\"/9j/IHBhZ2Ug/9k=\"}},"
+		"{\"type\":\"text\",\"text\":\"Page 2 of 2:\"},"
+		"{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"image/jpeg\",\"data\":\"/9j/IHBhZ2Ug/9k=\"}},"
+		"{\"type\":\"text\",\"text\":\"Read \\\"this\\\".\\nDates as YYYY-MM-DD.\"}]}],"
+		"\"tools\":[{\"name\":\"record_fields\",\"description\":\"Records the fields of the page.\",\"input_schema\":" SLIP_SCHEMA "}],"
+		"\"tool_choice\":{\"type\":\"tool\",\"name\":\"record_fields\"}}");
+	/* 1448x2048 is 3954 by pixels, 3848 by patches */
+	CHECK(r.max_input_tokens >= 2 * 3954 + strlen(types->types[0]->prompt));
+	request_free(&r);
+	tear_down();
+}
+
+TEST(the_body_is_converses)
+{
+	_cleanup_json_ cJSON *j = NULL, *k = NULL, *l = NULL;
+	_cleanup_free_ char *text = NULL, *claude = NULL, *nova = NULL;
+	struct request r = {};
+
+	set_up();
+	strcpy(config.model, "arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl");
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	j = body_of(&r);
+	text = print(j);
+	CHECK_STR(text,
+		"{\"system\":[{\"text\":\"You read scanned pages and record what is printed on them with the tool.\"}],"
+		"\"messages\":[{\"role\":\"user\",\"content\":["
+		"{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"/9j/IHBhZ2Ug/9k=\"}}},"
+		"{\"text\":\"Read \\\"this\\\".\\nDates as YYYY-MM-DD.\"}]}],"
+		"\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"record_fields\",\"description\":\"Records the fields of the page.\","
+		"\"inputSchema\":{\"json\":{\"type\":\"object\",\"properties\":{\"no\":{\"type\":\"string\"},"
+		"\"day\":{\"type\":\"string\",\"description\":\"YYYY-MM-DD\"},"
+		"\"lines\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"amount\":{\"type\":\"string\"}}}}},"
+		"\"required\":[\"no\"]}}}}]},\"inferenceConfig\":{\"maxTokens\":900,\"temperature\":0}}");
+	request_free(&r);
+	config.api = BEDROCK_CONVERSE;
+	strcpy(config.model, "au.anthropic.claude-sonnet-4-6");
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	k = body_of(&r);
+	claude = print(k);
+	CHECK(strstr(claude, "\"inputSchema\":{\"json\":" SLIP_SCHEMA "}}}],\"toolChoice\":{\"tool\":{\"name\":\"record_fields\"}}}"));
+	CHECK(!strstr(claude, "additionalModelRequestFields"));
+	request_free(&r);
+	strcpy(config.model, "amazon.nova-pro-v1:0");
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	l = body_of(&r);
+	nova = print(l);
+	CHECK(strstr(nova, ",\"additionalModelRequestFields\":{\"inferenceConfig\":{\"topK\":1}}}") && !strstr(nova, "schemaVersion"));
+	request_free(&r);
+	tear_down();
+}
+
+TEST(each_form_has_its_limits)
+{
+	static const struct {
+		const char *model;
+		int api;
+		uint64_t image; /* bytes that are just too many, of one */
+		size_t n;       /* as many of 3700000 bytes that are too many together */
+	} limits[] = {
+		{"amazon.nova-pro-v1:0", BEDROCK_AUTO, 18750000, 6},
+		{"amazon.nova-pro-v1:0", BEDROCK_CONVERSE, 3750001, 6},
+		{"anthropic.claude-3-haiku-20240307-v1:0", BEDROCK_AUTO, 3750001, 5},
+		{"arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl", BEDROCK_AUTO, 3750001, 5},
+	};
+	struct request r = {};
+
+	set_up();
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		strcpy(config.model, limits[i].model);
+		config.api = limits[i].api;
+		job.n_images = 1;
+		job.images[0].bytes = limits[i].image;
+		CHECK_INT(x.ops->build(&x, &job, &r), -EMSGSIZE);
+		for (size_t k = 0; k < JOB_IMAGES_MAX; k++)
+			job.images[k] = (struct job_image){page_fd, 3700000, 1448, 2048};
+		job.n_images = limits[i].n;
+		CHECK_INT(x.ops->build(&x, &job, &r), -EMSGSIZE);
+		job.n_images = limits[i].n - 1;
+		CHECK_INT(x.ops->build(&x, &job, &r), 0);
+		request_free(&r);
+		/* all that a job may have, when they are small */
+		for (size_t k = 0; k < JOB_IMAGES_MAX; k++)
+			job.images[k].bytes = 11;
+		job.n_images = JOB_IMAGES_MAX;
+		CHECK_INT(x.ops->build(&x, &job, &r), 0);
+		request_free(&r);
+		job.images[JOB_IMAGES_MAX - 1].height = 8001;
+		CHECK_INT(x.ops->build(&x, &job, &r), -EMSGSIZE);
+	}
 	tear_down();
 }
 
@@ -158,6 +313,7 @@ TEST(what_cannot_be_asked)
 	CHECK_INT(x.ops->build(&x, &job, &r), -EINVAL);
 	job.n_images = 1;
 	strcpy(config.model, "anthropic.claude-3-haiku-20240307-v1:0");
+	config.api = BEDROCK_NOVA;
 	CHECK_INT(x.ops->build(&x, &job, &r), -EOPNOTSUPP);
 	tear_down();
 }
@@ -303,6 +459,57 @@ TEST(stop_reasons)
 		decode(200, s[i].body, 1);
 		check(s[i].again, BACKEND_OK, s[i].reason, true);
 	}
+	tear_down();
+}
+
+#define CLAUDE(stop, content, usage)                                                                                           \
+	"{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[" content "],\"stop_reason\":\"" stop         \
+	"\",\"usage\":{" usage "}}"
+#define USE(input) "{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"record_fields\",\"input\":" input "}"
+
+TEST(claudes_replies)
+{
+	set_up();
+	strcpy(config.model, "anthropic.claude-3-haiku-20240307-v1:0");
+	decode(200, CLAUDE("tool_use", "{\"type\":\"text\",\"text\":\"so\"}," USE("{\"no\":\"7\"}"),
+		"\"input_tokens\":4000,\"output_tokens\":120,\"cache_read_input_tokens\":30,\"cache_creation_input_tokens\":10"), 0);
+	check(PAGE_DONE, BACKEND_OK, "answered", true);
+	CHECK_STR(v.answer, "{\"no\":\"7\"}");
+	CHECK_STR(v.stop, "tool_use");
+	CHECK(v.usage.reported && v.usage.input == 4010 && v.usage.output == 120 && v.usage.cached == 30);
+	decode(200, CLAUDE("end_turn", "{\"type\":\"text\",\"text\":\"no: 7\"}", ""), 0);
+	check(PAGE_DONE, BACKEND_OK, "answered", true);
+	CHECK_STR(v.answer, "no: 7");
+	decode(200, CLAUDE("refusal", "", ""), 0);
+	check(PAGE_NEXT, BACKEND_OK, "refused", true);
+	decode(200, CLAUDE("max_tokens", USE("{\"no\":\"7\"}"), ""), 0);
+	check(PAGE_RETRY, BACKEND_OK, "truncated", true);
+	decode(200, CLAUDE("max_tokens", USE("{\"no\":\"7\"}"), ""), 1);
+	check(PAGE_NEXT, BACKEND_OK, "truncated", true);
+	decode(200, CLAUDE("model_context_window_exceeded", "", ""), 0);
+	check(PAGE_NEXT, BACKEND_OK, "too-large", true);
+	decode(200, CLAUDE("pause_turn", USE("{\"no\":\"7\"}"), ""), 0);
+	check(PAGE_RETRY, BACKEND_OK, "unexpected-stop", true);
+	/* each form is read as itself only */
+	decode(200, REPLY("tool_use", TOOL("{\"no\":\"7\"}"), ""), 0);
+	check(PAGE_RETRY, BACKEND_OK, "not-an-answer", true);
+	strcpy(config.model, "amazon.nova-pro-v1:0");
+	decode(200, CLAUDE("tool_use", USE("{\"no\":\"7\"}"), ""), 0);
+	check(PAGE_RETRY, BACKEND_OK, "not-an-answer", true);
+	verdict_clear(&v);
+	tear_down();
+}
+
+TEST(what_a_guardrail_changed_is_no_answer)
+{
+	set_up();
+	decode(200, "{\"output\":{\"message\":{\"content\":[" TOOL("{\"no\":\"{NAME}\"}") "]}},\"stopReason\":\"tool_use\",\"usage\":{},"
+		    "\"amazon-bedrock-guardrailAction\":\"INTERVENED\"}", 0);
+	check(PAGE_NEXT, BACKEND_OK, "guardrail", true);
+	decode(200, "{\"output\":{\"message\":{\"content\":[" TOOL("{\"no\":\"7\"}") "]}},\"stopReason\":\"tool_use\",\"usage\":{},"
+		    "\"amazon-bedrock-guardrailAction\":\"NONE\"}", 0);
+	check(PAGE_DONE, BACKEND_OK, "answered", true);
+	verdict_clear(&v);
 	tear_down();
 }
 

@@ -175,9 +175,13 @@ TEST(residency_is_checked_before_anything_runs)
 	refused("[Backend x]\nKind=bedrock\nRegion=ap-southeast-4\n", 0, "[Backend x]");
 }
 
-TEST(claude_is_allowed_to_be_there_but_not_spoken_to)
+TEST(the_form_must_be_one_of_the_model)
 {
-	refused("[Backend x]\nKind=bedrock\nModel=anthropic.claude-3-haiku-20240307-v1:0\n", 3, "another form than Nova");
+	CHECK_INT(read_text("[Backend x]\nKind=bedrock\nModel=anthropic.claude-3-haiku-20240307-v1:0\n"), 0);
+	CHECK_INT(read_text("[Backend x]\nKind=bedrock\nApi=converse\n"), 0);
+	CHECK_INT(config.backends[1].bedrock.api, BEDROCK_CONVERSE);
+	refused("[Backend x]\nKind=bedrock\nModel=anthropic.claude-3-haiku-20240307-v1:0\nApi=nova\n", 4, "not asked in this form");
+	refused("[Backend x]\nKind=bedrock\nModel=amazon.nova-micro-v1:0\n", 0, "reads text only");
 }
 
 TEST(melbourne_is_a_choice)
