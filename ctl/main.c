@@ -21,6 +21,7 @@ static const struct {
 	{VERB_DROP, verb_change},
 	{VERB_CONFIRM, verb_confirm},
 	{VERB_DOCTOR, verb_doctor},
+	{VERB_AUDIT, verb_audit},
 };
 
 static int help(const struct options *o)

@@ -18,7 +18,8 @@ enum verb_id {
 	VERB_DROP = 1 << 11,
 	VERB_CONFIRM = 1 << 12,
 	VERB_DOCTOR = 1 << 13,
-	VERB_ALL = (1 << 14) - 1,
+	VERB_AUDIT = 1 << 14,
+	VERB_ALL = (1 << 15) - 1,
 };
 
 struct options {
@@ -28,7 +29,7 @@ struct options {
 	const char *reason, *since, *until, *why;
 	int64_t limit;                            /* 0: not given */
 	int64_t timeout_ms;                       /* -1: none */
-	bool json, ascii, no_wait, authoritative, all, yes, help, version, residency, ask;
+	bool json, ascii, no_wait, authoritative, all, yes, help, version, residency, ask, csv;
 	const char **args; /* owned array of borrowed words after the verb */
 	size_t n_args;
 };

@@ -7,6 +7,7 @@
 
 #define LIST_LIMIT_DEFAULT 50
 #define DAY_MS             86400000
+#define RECEIPTS_BYTES_MAX ((size_t)256 << 10) /* of lines: with their quoting an answer fits a queue */
 #define SHOW_BYTES_MAX     ((size_t)768 << 10) /* of attempts and of results together: an answer fits a queue */
 
 /* ---- Status -------------------------------------------------------------------------------------------- */
@@ -329,6 +330,39 @@ static void method_show(struct control *c, struct varlink_conn *conn, const stru
 	control_reply_take(conn, r, j);
 }
 
+/* ---- Receipts ------------------------------------------------------------------------------------------ */
+
+static int receipts_json(struct service *s, int64_t after, cJSON **ret)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	cJSON *lines = cJSON_AddArrayToObject(j, "lines");
+	bool more;
+	int r;
+
+	if (!lines)
+		return -ENOMEM;
+	r = receipt_lines(s->spool, after, RECEIPTS_BYTES_MAX, lines, &more);
+	if (r >= 0)
+		r = json_add_bool(j, "more", more);
+	if (r >= 0)
+		*ret = take_ptr(j);
+	return r;
+}
+
+static void method_receipts(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
+{
+	int64_t after = 0;
+	cJSON *j = NULL;
+	int r = json_get_i64(call->parameters, "after", &after);
+
+	if (r == -EBADMSG || after < 0) {
+		control_invalid(conn, "after");
+		return;
+	}
+	r = receipts_json(c->service, after, &j);
+	control_reply_take(conn, r, j);
+}
+
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
 #define CHANGE_PARAMS                                                                                        \
@@ -355,5 +389,6 @@ const struct method methods[] = {
 	{"Confirm", RIGHT_MANAGE, false, method_confirm, {}},
 	{"Doctor", RIGHT_LOOK, false, method_doctor,
 		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}, {"ask", PARAM_BOOL, false}}},
+	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}}},
 	{},
 };

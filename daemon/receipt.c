@@ -2,29 +2,10 @@
 
 #include <stdio.h>
 
-#include "base/json.h"
+#include "base/chain.h"
 #include "daemon/spool_internal.h"
 
-#define HASH_NONE "0000000000000000000000000000000000000000000000000000000000000000"
-
-/* hash = SHA-256(previous hash, newline, body) */
-static int chain_hash(const char *previous, const char *body, char out[static SHA256_HEX_SIZE])
-{
-	uint8_t digest[SHA256_SIZE];
-	struct sha256 *h;
-	int r;
-
-	r = sha256_new(&h);
-	if (r < 0)
-		return r;
-	sha256_update(h, previous, strlen(previous));
-	sha256_update(h, "\n", 1);
-	sha256_update(h, body, strlen(body));
-	sha256_final(h, digest);
-	sha256_free(h);
-	hex_encode(digest, sizeof(digest), out);
-	return 0;
-}
+#define LINES_MAX 512 /* of one call */
 
 /* A text, or a number when that is NULL; left out when it is absent. */
 struct member {
@@ -116,7 +97,7 @@ static int chain_end(struct spool *s, int64_t *ret_seq, char hash[static SHA256_
 	if (r < 0)
 		return r;
 	*ret_seq = r > 0 ? stmt_i64(st, 0) : 0;
-	text_cut(hash, SHA256_HEX_SIZE, r > 0 ? stmt_text(st, 1) : HASH_NONE);
+	text_cut(hash, SHA256_HEX_SIZE, r > 0 ? stmt_text(st, 1) : CHAIN_NOTHING);
 	stmt_done(st);
 	return 0;
 }
@@ -132,12 +113,36 @@ int receipt_add(struct spool *s, const struct receipt *p)
 	if (r >= 0)
 		r = body_print(s, last + 1, p, &body);
 	if (r >= 0)
-		r = chain_hash(previous, buf_str(&body), hash);
+		r = chain_hash(previous, buf_str(&body), body.len, hash);
 	if (r < 0)
 		return r;
 	return db_exec(spool_db(s),
 		"INSERT INTO receipts (seq, attempt, kind, body, hash) VALUES (?, ?, ?, ?, ?)", "iisss",
 		last + 1, p->attempt, p->kind, buf_str(&body), hash);
+}
+
+/* ---- as lines ---------------------------------------------------------------------------------- */
+
+int receipt_lines(struct spool *s, int64_t after, size_t max_bytes, cJSON *lines, bool *ret_more)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	size_t bytes = 0, n = 0;
+	int r;
+
+	r = db_query(spool_db(s), &st, "SELECT body, hash FROM receipts WHERE seq > ? ORDER BY seq", "i", after);
+	while (r >= 0 && (r = stmt_next(st)) > 0 && n < LINES_MAX && bytes < max_bytes) {
+		_cleanup_buf_ struct buf line = {};
+		cJSON *item = chain_line(&line, stmt_text(st, 0), stmt_text(st, 1)) < 0 ? NULL : cJSON_CreateString(buf_str(&line));
+
+		if (!item || !cJSON_AddItemToArray(lines, item))
+			return -ENOMEM;
+		bytes += line.len;
+		n++;
+	}
+	if (r < 0)
+		return r;
+	*ret_more = r > 0;
+	return 0;
 }
 
 /* ---- verifying ------------------------------------------------------------------------------- */
@@ -164,7 +169,7 @@ static int row_verify(struct stmt *st, int64_t want_seq, char hash[static SHA256
 	char want[SHA256_HEX_SIZE];
 	int r;
 
-	r = chain_hash(hash, body, want);
+	r = chain_hash(hash, body, strlen(body), want);
 	if (r < 0)
 		return r;
 	if (stmt_i64(st, 0) != want_seq || !streq(stmt_text(st, 4), want) || !columns_match(st, body))
@@ -190,7 +195,7 @@ static int end_verify(struct spool *s, int64_t n)
 
 int64_t receipt_verify(struct spool *s, int64_t *ret_bad)
 {
-	char hash[SHA256_HEX_SIZE] = HASH_NONE;
+	char hash[SHA256_HEX_SIZE] = CHAIN_NOTHING;
 	_cleanup_stmt_ struct stmt *st = NULL;
 	int64_t n = 0;
 	int r;
