@@ -7,6 +7,7 @@
 #include "build-date.h"
 
 /* A Date header has whole seconds and travelled a while: nearer than this, it confirms our clock. */
+#define DATE_NOISE_MS  2000
 #define CONFIRM_MAX_MS ((int64_t)60 * 1000)
 #define STAMP_MAX_MS   INT64_C(253402300799999) /* the end of 9999 */
 
@@ -96,6 +97,13 @@ void clock_learn_skew(struct clock *c, int64_t skew_ms)
 {
 	c->server_offset_ms = clock_realtime_ms(c) + skew_ms - clock_boottime_ms(c);
 	c->learned = true;
+}
+
+void clock_learn_date(struct clock *c, int64_t date_ms)
+{
+	int64_t skew = date_ms - clock_realtime_ms(c);
+
+	clock_learn_skew(c, skew > DATE_NOISE_MS || skew < -DATE_NOISE_MS ? skew : 0);
 }
 
 int64_t clock_skew_ms(const struct clock *c)

@@ -32,6 +32,8 @@ void clock_raise_floor(struct clock *c, int64_t realtime_ms);
 /* What a server's Date over verified TLS taught: server minus ours, in ms. Used for signing only. It is kept against
  * boottime: when realtime is stepped by N ms later, the skew is N ms less. Under a minute it also confirms our clock. */
 void clock_learn_skew(struct clock *c, int64_t skew_ms);
+/* The same from a Date as it was read: whole seconds, and a reply takes a while, so up to 2 s are none. */
+void clock_learn_date(struct clock *c, int64_t date_ms);
 int64_t clock_skew_ms(const struct clock *c);
 /* Realtime plus learned skew, for signatures: 0 and the seconds since 1970, or -ETIME when that is below the floor. */
 int clock_signing_time(const struct clock *c, int64_t *ret_seconds);

@@ -61,6 +61,21 @@ static int parse_type_name(const char *v, void *target, const void *string, char
 	return parse_name(v) < 0 ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
 }
 
+static int parse_section_name(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	str_format(allowed, n, "the name of a section");
+	return parse_name(v) < 0 ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
+}
+
+/* STS, AssumeRole: RoleSessionName. */
+static int parse_session_name(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_=,.@-";
+
+	str_format(allowed, n, "2 to 64 of A-Z, a-z, 0-9 and _=,.@-");
+	return strlen(v) < 2 || v[strspn(v, letters)] ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
+}
+
 /* The path part of a URL: it is put behind the base as it is. */
 static int parse_url_path(const char *v, void *target, const void *string, char *allowed, size_t n)
 {
@@ -112,6 +127,7 @@ static const char *const schema_names[] = {"json_schema", "json_object", "none",
 
 #define BACKEND CONFIG_BACKEND_SECTION
 #define WATCH   CONFIG_WATCH_SECTION
+#define CREDENTIALS CONFIG_CREDENTIALS_SECTION
 
 static const struct ini_key keys[] = {
 	{"Service", "ControlSocket", FILEPATH(config, control_socket), "/run/pageferry/control",
@@ -249,14 +265,43 @@ static const struct ini_key keys[] = {
 		"Longest wait, 10ms to 1d."},
 	{BACKEND, "FallbackAfter", TIME(backend_config, fallback_after_ms, 0, SECONDS(86400) * 365), "30s",
 		"When it has been down for this long, pages go to the next of the route."},
-	{BACKEND, "Credential", TEXT(backend_config, credential), "aws",
-		"bedrock: name of the systemd credential with AWS keys."},
-	{BACKEND, "CredentialFile", FILEPATH(backend_config, credential_file), NULL,
-		"bedrock: file with AWS keys, as the AWS command line writes it, or JSON."},
-	{BACKEND, "Profile", TEXT(backend_config, profile), NULL,
-		"bedrock: section of CredentialFile=; default by default."},
-	{BACKEND, "CredentialEnvironment", YESNO(backend_config, credential_environment), "no",
-		"bedrock: take AWS keys from the service's environment."},
+	{BACKEND, "Credentials", parse_section_name, offsetof(struct backend_config, credentials),
+		SIZE_OF(backend_config, credentials), "aws",
+		"bedrock: which [Credentials NAME] it uses; several backends may share one."},
+
+	{CREDENTIALS, "Source", ini_parse_choice, offsetof(struct creds_config, kind), CHOICE(creds_kind_names), NULL,
+		"Where they come from; must be given, but for [Credentials aws], which is systemd-credential."},
+	{CREDENTIALS, "Credential", TEXT(creds_config, credential), NULL,
+		"systemd-credential: name of the systemd credential; that of the section by default."},
+	{CREDENTIALS, "File", FILEPATH(creds_config, file), NULL,
+		"file: keys as the AWS command line writes them, or JSON."},
+	{CREDENTIALS, "Profile", TEXT(creds_config, profile), NULL,
+		"systemd-credential, file, profile: section of the file; default by default."},
+	{CREDENTIALS, "ConfigFile", FILEPATH(creds_config, config_file), NULL,
+		"profile: the AWS command line's config file; File= is its credentials file, which wins."},
+	{CREDENTIALS, "Command", TEXT(creds_config, command), NULL,
+		"process: program with its arguments, which prints keys as JSON of Version 1; no shell."},
+	{CREDENTIALS, "RoleArn", TEXT(creds_config, role_arn), NULL,
+		"assume-role, web-identity, roles-anywhere: ARN of the role."},
+	{CREDENTIALS, "SourceCredentials", parse_section_name, offsetof(struct creds_config, source_credentials),
+		SIZE_OF(creds_config, source_credentials), NULL, "assume-role: [Credentials NAME] that may assume the role."},
+	{CREDENTIALS, "ExternalId", TEXT(creds_config, external_id), NULL, "assume-role: external id that the role asks for."},
+	{CREDENTIALS, "SessionName", parse_session_name, offsetof(struct creds_config, session_name),
+		SIZE_OF(creds_config, session_name), NULL,
+		"assume-role, web-identity, profile, roles-anywhere: name of the session; pageferry by default."},
+	{CREDENTIALS, "Duration", TIME(creds_config, duration_ms, SECONDS(900), SECONDS(43200)), NULL,
+		"assume-role, web-identity, roles-anywhere: how long they are asked to last, 15min to 12h; 1h by default."},
+	{CREDENTIALS, "TokenFile", FILEPATH(creds_config, token_file), NULL,
+		"web-identity: file with the token, read each time."},
+	{CREDENTIALS, "Region", TEXT(creds_config, region), NULL,
+		"assume-role, web-identity, profile, iot, roles-anywhere: ap-southeast-2 by default."},
+	{CREDENTIALS, "Endpoint", TEXT(creds_config, endpoint), NULL,
+		"assume-role, web-identity, profile, roles-anywhere: by default the region's own; iot, container: must be given."},
+	{CREDENTIALS, "Timeout", TIME(creds_config, timeout_ms, 100, SECONDS(300)), "10s",
+		"One request or run of the program, 100ms to 5min."},
+	{CREDENTIALS, "ConnectTo", TEXT(creds_config, connect_to), NULL,
+		"Only with Lab=yes: HOST:PORT to connect to instead of the URL's."},
+	{CREDENTIALS, "CAFile", FILEPATH(creds_config, ca_file), NULL, "Only with Lab=yes: more trusted certificates."},
 
 	{WATCH, "Folder", FILEPATH(watch_config, folder), NULL,
 		"Image files that come into this folder are taken; must be given."},
@@ -308,6 +353,25 @@ static struct watch_config *watch_section(struct config_reading *rd, const char 
 	return w;
 }
 
+static struct creds_config *credentials_section(struct config_reading *rd, const char *name, char *why, size_t why_size)
+{
+	struct config *c = rd->config;
+	struct creds_config *x;
+
+	for (size_t i = 0; i < c->n_credentials; i++)
+		if (streq(c->credentials[i].name, name))
+			return &c->credentials[i];
+	if (c->n_credentials == CREDENTIALS_MAX) {
+		str_format(why, why_size, "more than %d sections of credentials", CREDENTIALS_MAX);
+		return NULL;
+	}
+	x = &c->credentials[c->n_credentials++];
+	str_copy(x->name, sizeof(x->name), name);
+	ini_defaults_named(&rd->table, CREDENTIALS, x);
+	x->kind = streq(name, "aws") ? CREDS_SYSTEMD : -1;
+	return x;
+}
+
 static void *find_section(void *ud, const char *section, const char *name, char *why, size_t why_size)
 {
 	struct config_reading *rd = ud;
@@ -320,6 +384,8 @@ static void *find_section(void *ud, const char *section, const char *name, char 
 	}
 	if (streq(section, WATCH))
 		return watch_section(rd, name, why, why_size);
+	if (streq(section, CREDENTIALS))
+		return credentials_section(rd, name, why, why_size);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		if (streq(rd->config->backends[i].name, name))
 			return &rd->config->backends[i];
@@ -359,7 +425,7 @@ int config_read(const char *file, bool optional, struct config *ret, struct buf 
 	rd->file = file;
 	rd->errors = errors;
 	ini_defaults(&rd->table);
-	if (!backend_make(rd, "ocr", why, sizeof(why)))
+	if (!backend_make(rd, "ocr", why, sizeof(why)) || !credentials_section(rd, "aws", why, sizeof(why)))
 		return -ENOSPC;
 	r = ini_read(&rd->table, file, optional, errors);
 	if (r < 0)
@@ -387,6 +453,14 @@ const struct backend_config *config_backend(const struct config *c, const char *
 	for (size_t i = 0; i < c->n_backends; i++)
 		if (streq(c->backends[i].name, name))
 			return &c->backends[i];
+	return NULL;
+}
+
+const struct creds_config *config_credentials(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_credentials; i++)
+		if (streq(c->credentials[i].name, name))
+			return &c->credentials[i];
 	return NULL;
 }
 

@@ -3,7 +3,7 @@
 
 #include "base/ini.h"
 #include "cloud/bedrock.h"
-#include "cloud/creds.h"
+#include "cloud/creds_source.h"
 #include "cloud/guard.h"
 #include "cloud/openai.h"
 #include "daemon/spool.h"
@@ -15,6 +15,7 @@
 #define PATH_SIZE       256
 #define URL_SIZE        256
 #define WATCH_FOLDERS_MAX 8
+#define CREDENTIALS_MAX 8
 
 enum backend_kind { KIND_BEDROCK, KIND_OPENAI, KIND_OCR };
 
@@ -30,8 +31,7 @@ struct backend_config {
 	char model[256], endpoint[URL_SIZE], connect_to[128], ca_file[PATH_SIZE];
 	int64_t max_output_tokens, timeout_ms, connect_timeout_ms;
 	/* where secrets come from; never the secrets */
-	char credential[64], credential_file[PATH_SIZE], profile[64];
-	bool credential_environment;
+	char credentials[33]; /* name of the section */
 	char api_key_credential[64], api_key_file[PATH_SIZE];
 	/* the one of its kind is used */
 	struct bedrock_config bedrock;
@@ -88,6 +88,9 @@ struct config {
 	/* [Backend ...]; "ocr" is always there */
 	struct backend_config backends[BACKENDS_MAX];
 	size_t n_backends;
+	/* [Credentials ...]; "aws" is always there */
+	struct creds_config credentials[CREDENTIALS_MAX];
+	size_t n_credentials;
 	/* [Watch ...] */
 	struct watch_config watches[WATCH_FOLDERS_MAX];
 	size_t n_watches;
@@ -98,6 +101,7 @@ struct config {
 int config_read(const char *file, bool optional, struct config *ret, struct buf *errors);
 int config_help(struct buf *out);
 const struct backend_config *config_backend(const struct config *c, const char *name);
+const struct creds_config *config_credentials(const struct config *c, const char *name);
 const char *backend_kind_name(enum backend_kind k);
 /* Reads the backend's API key from its credential or file, if it names one, into `out`. 0 (also when it names none, out is
  * ""), or negative errno with a sentence without the secret. */

@@ -6,6 +6,9 @@
 
 
 #define FOR(k) (1u << (k))
+/* Short in here. */
+#define problem   config_problem
+#define seen_find config_seen_find
 
 /* Keys that not every kind has. */
 static const struct {
@@ -29,14 +32,10 @@ static const struct {
 	{"CAFile", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
 	{"Language", FOR(KIND_OCR)},
 	{"MaxPixels", FOR(KIND_OCR)},
-	{"Credential", FOR(KIND_BEDROCK)},
-	{"CredentialFile", FOR(KIND_BEDROCK)},
-	{"Profile", FOR(KIND_BEDROCK)},
-	{"CredentialEnvironment", FOR(KIND_BEDROCK)},
+	{"Credentials", FOR(KIND_BEDROCK)},
 };
 
-/* The last place that set a key: the one in force. key NULL: the first line of the section. */
-static const struct config_seen *seen_find(const struct config_reading *rd, const void *section, const char *key)
+const struct config_seen *seen_find(const struct config_reading *rd, const void *section, const char *key)
 {
 	if (!key) {
 		for (size_t i = 0; i < rd->n_seen; i++)
@@ -50,8 +49,7 @@ static const struct config_seen *seen_find(const struct config_reading *rd, cons
 	return NULL;
 }
 
-_printf_(5, 6)
-static void problem(struct config_reading *rd, const void *section, const char *title, const char *key, const char *fmt, ...)
+void problem(struct config_reading *rd, const void *section, const char *title, const char *key, const char *fmt, ...)
 {
 	const struct config_seen *s = seen_find(rd, section, key);
 	char text[512];
@@ -154,6 +152,8 @@ static void complete_bedrock(struct config_reading *rd, struct backend_config *b
 
 	set_default(b->model, sizeof(b->model), "amazon.nova-pro-v1:0");
 	set_default(x->region, sizeof(x->region), "ap-southeast-2");
+	if (!config_credentials(rd->config, b->credentials))
+		problem(rd, b, title, "Credentials", "there is no [Credentials %s]", b->credentials);
 	if (!b->endpoint[0] &&
 		str_format(b->endpoint, sizeof(b->endpoint), "https://bedrock-runtime.%s.amazonaws.com", x->region) < 0)
 		problem(rd, b, title, "Region", "too long");
@@ -314,6 +314,7 @@ int config_check(struct config_reading *rd)
 {
 	check_route(rd);
 	check_keep(rd);
+	config_check_credentials(rd);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		check_backend(rd, &rd->config->backends[i]);
 	for (size_t i = 0; i < rd->config->n_watches; i++)

@@ -1,10 +1,11 @@
-/* Shared by config.c and config_check.c only: one reading of the configuration. */
+/* Shared by config*.c only: one reading of the configuration. */
 #pragma once
 
 #include "daemon/config.h"
 
 #define CONFIG_BACKEND_SECTION "Backend *"
 #define CONFIG_WATCH_SECTION   "Watch *"
+#define CONFIG_CREDENTIALS_SECTION "Credentials *"
 #define CONFIG_SEEN_MAX        512
 
 /* A value that a file set. */
@@ -27,3 +28,10 @@ struct config_reading {
 
 /* Completes each backend by its kind and checks across keys: 0 or -EINVAL with lines in rd->errors. */
 int config_check(struct config_reading *rd);
+/* The last place that set a key: the one in force. key NULL: the first line of the section. */
+const struct config_seen *config_seen_find(const struct config_reading *rd, const void *section, const char *key);
+/* Adds a line about `key` (NULL: the section as a whole). */
+void config_problem(struct config_reading *rd, const void *section, const char *title, const char *key, const char *fmt, ...)
+	_printf_(5, 6);
+/* config_credentials.c: completes and checks each [Credentials NAME]. */
+void config_check_credentials(struct config_reading *rd);

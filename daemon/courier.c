@@ -329,8 +329,11 @@ static int64_t health_wake(const struct courier *c)
 {
 	int64_t now = clock_boottime_ms(c->service->clock), wake = INT64_MAX;
 
-	for (size_t i = 0; i < c->n_backends; i++)
+	for (size_t i = 0; i < c->n_backends; i++) {
+		if (c->backends[i].no_credentials_ms && c->backends[i].no_credentials_ms + c->backends[i].config->fallback_after_ms > now)
+			wake = MIN(wake, c->backends[i].no_credentials_ms + c->backends[i].config->fallback_after_ms);
 		wake = MIN(wake, health_wake_ms(&c->backends[i].health, now, c->backends[i].config->fallback_after_ms));
+	}
 	return wake;
 }
 
@@ -390,6 +393,7 @@ static int on_turn(sd_event_source *source, void *ud)
 	for (size_t i = 0; i < c->n_backends; i++) {
 		if (lost >= 0)
 			backend_confirmed(&c->backends[i], lost > 0);
+		backend_has_credentials(&c->backends[i]);
 		backend_probe_if_due(&c->backends[i]);
 	}
 	/* One look has its time always: where all that comes before it is slow, too, pages go. */

@@ -214,27 +214,17 @@ static const char *or_null(const char *s)
 
 static bool have_credentials(struct attempt *a)
 {
-	const struct backend_config *b = a->backend->config;
-	struct clock *clock = a->courier->service->clock;
-	char why[320] = "";
+	struct backend *b = a->backend;
 	int r;
 
-	if (b->kind != KIND_BEDROCK)
+	if (!b->credentials)
 		return true;
-	r = creds_load(&(struct creds_options){
-		.credential = or_null(b->credential),
-		.file = or_null(b->credential_file),
-		.profile = or_null(b->profile),
-		.environment = b->credential_environment,
-	}, &a->creds, why, sizeof(why));
-	if (r < 0) {
-		backend_trouble(a->backend, r == -ENOKEY ? "no-credentials" : "bad-credentials", why[0] ? why : errno_text(r));
+	if (!backend_has_credentials(b))
 		return false;
-	}
-	if (creds_fresh(&a->creds, clock_realtime_ms(clock) + clock_skew_ms(clock)))
-		return true;
-	backend_trouble(a->backend, "expired-token", "the AWS credentials have expired; renew them in their source");
-	return false;
+	r = credentials_take(b->credentials, &a->creds, &a->creds_generation);
+	if (r < 0)
+		backend_trouble(b, "local", errno_text(r));
+	return r >= 0;
 }
 
 static bool can_sign_now(struct attempt *a, int64_t *ret_seconds)

@@ -40,6 +40,8 @@ int backend_init(struct courier *c, const struct backend_config *config)
 		b->extractor.config = &config->ocr;
 		break;
 	}
+	if (config->kind == KIND_BEDROCK)
+		b->credentials = credentials_find(c->service->credentials, config->credentials);
 	c->n_backends++;
 	return 0;
 }
@@ -73,12 +75,18 @@ enum rung_state backend_rung(const struct backend *b, int64_t seq)
 	/* Free ones further down the route go on, at once. */
 	if (b->unconfirmed)
 		return RUNG_DOWN;
+	if (b->no_credentials_ms && s == RUNG_READY)
+		return now_ms(b) - b->no_credentials_ms >= b->config->fallback_after_ms ? RUNG_DOWN : RUNG_WAIT;
 	return s == RUNG_READY && !health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency) ? RUNG_WAIT : s;
 }
 
 enum backend_state backend_state(const struct backend *b)
 {
-	return b->unconfirmed ? BACKEND_DOWN : health_state(&b->health, now_ms(b));
+	if (b->unconfirmed)
+		return BACKEND_DOWN;
+	if (b->no_credentials_ms)
+		return b->credentials_coming ? BACKEND_BUSY : BACKEND_DOWN;
+	return health_state(&b->health, now_ms(b));
 }
 
 /* Overloaded is no event of its own: it passes. */
@@ -159,7 +167,7 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 		b->answered++;
 	else if (v && (v->page != PAGE_UNTOUCHED || v->backend == BACKEND_DOWN))
 		b->failed++;
-	if (b->unconfirmed)
+	if (b->unconfirmed || b->no_credentials_ms)
 		; /* what was on its way before: that it waits was told */
 	else if (state == BACKEND_OK)
 		tell(b, state, "", "");
@@ -194,6 +202,45 @@ void backend_confirmed(struct backend *b, bool lost)
 			"`pageferryctl confirm` says that it may go on");
 	else
 		tell(b, health_state(&b->health, now_ms(b)), "", "");
+}
+
+/* Others than AWS refused: what was waited for has come. */
+static void other_credentials(struct backend *b)
+{
+	struct breaker *breaker = &b->health.breaker;
+
+	if (!b->refused_generation || !b->credentials || credentials_generation(b->credentials) == b->refused_generation)
+		return;
+	b->refused_generation = 0;
+	if (breaker->state == BREAKER_OPEN)
+		breaker->until_ms = MIN(breaker->until_ms, now_ms(b));
+}
+
+bool backend_has_credentials(struct backend *b)
+{
+	const char *reason = "credentials", *message = "its credentials are being got";
+	enum credentials_state s = b->credentials ? credentials_look(b->credentials, &reason, &message) : CREDENTIALS_READY;
+
+	b->credentials_coming = s == CREDENTIALS_COMING;
+	if (s == CREDENTIALS_READY) {
+		other_credentials(b);
+		if (!b->no_credentials_ms)
+			return true;
+		b->no_credentials_ms = 0;
+		if (!b->unconfirmed)
+			tell(b, health_state(&b->health, now_ms(b)), "", "");
+		return true;
+	}
+	if (!b->no_credentials_ms)
+		b->no_credentials_ms = MAX(now_ms(b), 1);
+	/* A second without is no news: it is told when they do not come. */
+	if (s == CREDENTIALS_FAILED && !b->unconfirmed)
+		tell(b, BACKEND_DOWN, reason, message);
+	else if (b->shown == BACKEND_OK) {
+		str_copy(b->reason, sizeof(b->reason), reason);
+		str_copy(b->message, sizeof(b->message), message);
+	}
+	return false;
 }
 
 /* ---- the probe that is no page ------------------------------------------------------------------------------------------ */

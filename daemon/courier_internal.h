@@ -13,6 +13,7 @@
 #include "daemon/courier_due.h"
 #include "daemon/courier_health.h"
 #include "daemon/courier_route.h"
+#include "daemon/credentials.h"
 #include "daemon/helper.h"
 #include "daemon/ledger.h"
 
@@ -27,6 +28,10 @@ struct backend {
 	struct health health;
 	size_t in_flight;
 	int64_t answered, failed;
+	struct provider *credentials; /* NULL: it needs none */
+	int64_t no_credentials_ms;   /* boottime since when there are none; 0: there are */
+	bool credentials_coming;     /* they are being got */
+	uint64_t refused_generation; /* those that AWS refused; 0: none */
 	bool unconfirmed;            /* it costs, the ledger was lost, and nobody has said yet that it may go on */
 	uint32_t picks;              /* for the backlog's share */
 	uint32_t picks_now;          /* of them of the lane of now */
@@ -52,6 +57,7 @@ struct attempt {
 	struct job job;
 	struct request req;
 	struct creds creds;
+	uint64_t creds_generation;
 	const struct price *price;   /* NULL: nothing is paid */
 	char host[256], body_hex[BODY_HEX_SIZE];
 	struct attempt_open open;
@@ -110,6 +116,8 @@ enum backend_state backend_state(const struct backend *b);
 void backend_begin(struct backend *b);
 /* Is the ledger lost and not confirmed? Then one that costs is down. */
 void backend_confirmed(struct backend *b, bool lost);
+/* Has it credentials? Until then it waits, and no page is begun. */
+bool backend_has_credentials(struct backend *b);
 /* Starts its own probe when the time has come. */
 void backend_probe_if_due(struct backend *b);
 /* Something is wrong on our side of this backend (credentials, price, guard): down, and said once. */

@@ -10,20 +10,14 @@
 
 #define SETTLE_AGAIN_MS 5000
 #define UNPROVED_TRIES  10   /* times Tries= */
-#define SKEW_NOISE_MS   2000 /* Date has whole seconds, and the reply took a while */
 
 /* ---- judging ---------------------------------------------------------------------------------------------------------------- */
 
 static void learn_skew(struct attempt *a, const struct reply *reply)
 {
-	struct clock *clock = a->courier->service->clock;
-	int64_t skew;
-
 	/* Only AWS teaches the clock that signs for AWS; a server in the house may be as wrong as we are. */
-	if (reply->date_ms <= 0 || !a->req.region)
-		return;
-	skew = reply->date_ms - clock_realtime_ms(clock);
-	clock_learn_skew(clock, skew > SKEW_NOISE_MS || skew < -SKEW_NOISE_MS ? skew : 0);
+	if (reply->date_ms > 0 && a->req.region)
+		clock_learn_date(a->courier->service->clock, reply->date_ms);
 }
 
 /* The answer's text to typed and checked fields; what cannot be read as fields changes the verdict. */
@@ -283,6 +277,12 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 		verdict_set(v, PAGE_RETRY, BACKEND_OK, "local", "the answer could not be taken in: %s", errno_text(r));
 		v->billed = v->billed || reply->sent;
 	}
+	if (b->credentials && v->creds_wrong) {
+		credentials_refused(b->credentials, a->creds_generation);
+		b->refused_generation = a->creds_generation;
+	}
+	if (b->credentials && v->backend == BACKEND_OK)
+		credentials_accepted(b->credentials, a->creds_generation);
 	v->page = backend_ended(b, a->row.seq, v, reply);
 	judged(a, reply);
 }

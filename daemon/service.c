@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "daemon/control.h"
 #include "daemon/courier.h"
+#include "daemon/credentials.h"
 #include "daemon/delivery.h"
 #include "daemon/intake.h"
 #include "daemon/scanner.h"
@@ -342,6 +343,8 @@ static const char *what_hangs(void *ud)
 	const struct service *s = ud;
 	const char *why = courier_hangs(s->courier);
 
+	if (!why)
+		why = credentials_hang(s->credentials);
 	return why ? why : intake_hangs(s->intake);
 }
 
@@ -349,6 +352,8 @@ static int open_parts(struct service *s, char *why, size_t why_size)
 {
 	int r = open_transport(s);
 
+	if (r >= 0)
+		r = credentials_new(s, &s->credentials);
 	if (r >= 0)
 		r = courier_new(s, &s->courier);
 	if (r >= 0)
@@ -404,6 +409,8 @@ void service_clear(struct service *s)
 	s->intake = NULL;
 	courier_free(s->courier);
 	s->courier = NULL;
+	credentials_free(s->credentials);
+	s->credentials = NULL;
 	control_free(s->control);
 	s->control = NULL;
 	loop_http_free(s->http);

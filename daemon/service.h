@@ -10,6 +10,7 @@
 #include "hal/lights.h"
 
 struct courier;
+struct credentials;
 struct intake;
 struct control;
 struct scanner;
@@ -51,6 +52,7 @@ struct service {
 	struct loop_http *http;
 	struct prices *prices;
 	struct typeset *types;       /* all installed document types, "universal" first */
+	struct credentials *credentials;
 	struct courier *courier;
 	struct intake *intake;
 	struct scanner *scanner;

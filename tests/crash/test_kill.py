@@ -36,8 +36,9 @@ class World:
 
     def service(self):
         return Service({"Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"},
+                        "Credentials aws": {"Source": "file", "File": self.secrets},
                         "Backend sydney": {"Kind": "bedrock", "ConnectTo": "127.0.0.1:%d" % self.aws.port, "CAFile": self.aws.ca_file,
-                                           "CredentialFile": self.secrets, "Backoff": "50ms", "BackoffMax": "100ms"}}, fault=True)
+                                           "Backoff": "50ms", "BackoffMax": "100ms"}}, fault=True)
 
 
 def submit_all(s, page, acknowledged):

@@ -24,9 +24,9 @@ class Setup:
                 f.write("aws_session_token = %s\n" % self.aws.credentials.token)
         os.chmod(secrets, 0o600)
         sections = {
-            "Service": {"Lab": "yes"}, "Route": {"Backends": route},
+            "Service": {"Lab": "yes"}, "Route": {"Backends": route}, "Credentials aws": {"Source": "file", "File": secrets},
             "Backend sydney": dict({"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
-                                    "CAFile": self.aws.ca_file, "CredentialFile": secrets, "Backoff": "100ms", "BackoffMax": "400ms",
+                                    "CAFile": self.aws.ca_file, "Backoff": "100ms", "BackoffMax": "400ms",
                                     "FallbackAfter": "0s", "Timeout": "20s"}, **backend),
         }
         for name, keys in (more or {}).items():

@@ -41,8 +41,9 @@ def sections(folder, aws, source):
         f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (aws.credentials.access_key, aws.credentials.secret_key))
     os.chmod(secrets, 0o600)
     return {"Service": {"Lab": "yes", "GroupLook": grp.getgrgid(100).gr_name}, "Route": {"Backends": "sydney"}, "Capture": {"Source": "replay:" + source},
+            "Credentials aws": {"Source": "file", "File": secrets},
             "Backend sydney": {"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % aws.port, "CAFile": aws.ca_file,
-                               "CredentialFile": secrets, "Concurrency": "1", "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "60s"}}
+                               "Concurrency": "1", "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "60s"}}
 
 
 def small_pages(folder, n):

@@ -85,7 +85,7 @@ static int read_config(const char *directory)
 	str_format(text, sizeof(text),
 		"[Spool]\nDirectory=%s\nFreeFloor=0\nInodeFloor=0\n"
 		"[Route]\nBackends=sydney\n"
-		"[Backend sydney]\nKind=bedrock\nCredentialFile=%s\nConcurrency=4\nTries=%lld\n"
+		"[Credentials aws]\nSource=file\nFile=%s\n[Backend sydney]\nKind=bedrock\nConcurrency=4\nTries=%lld\n"
 		"%s[Backend ocr]\nTries=3\n",
 		directory, keys, (long long)world->tries,
 		world->with_jetson ? "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nConcurrency=2\n" : "");
@@ -130,6 +130,8 @@ static int open_parts(const char *directory)
 		r = prices_read("configs/prices.conf", &sim_service.prices, &errors);
 	if (r >= 0)
 		r = open_spool(directory);
+	if (r >= 0)
+		r = credentials_new(&sim_service, &sim_service.credentials);
 	return r < 0 ? r : courier_new(&sim_service, &sim_service.courier);
 }
 
@@ -208,6 +210,7 @@ static int end_in_order(void)
 {
 	courier_stop(sim_service.courier);
 	courier_free(sim_service.courier);
+	credentials_free(sim_service.credentials);
 	sim_service.courier = NULL;
 	spool_close(sim_service.spool);
 	return LIFE_STOPPED;

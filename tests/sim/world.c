@@ -152,6 +152,7 @@ static void end_life(void)
 		hiccups_arm(true);
 		courier_stop(sim_service.courier);
 		courier_free(sim_service.courier);
+		credentials_free(sim_service.credentials);
 		hiccups_arm(false);
 		spool_close(sim_service.spool);
 		sim_exit(LIFE_STOPPED);

@@ -54,11 +54,13 @@ FreeFloor=1M
 InodeFloor=0
 [Route]
 Backends=sydney
+[Credentials aws]
+Source=file
+File=/app/credentials
 [Backend sydney]
 Kind=bedrock
 ConnectTo=127.0.0.1:%d
 CAFile=/app/ca.pem
-CredentialFile=/app/credentials
 Backoff=50ms
 BackoffMax=200ms
 """

@@ -3,13 +3,13 @@
 #include <sys/stat.h>
 
 #include "base/fileio.h"
-#include "cloud/creds.h"
+#include "cloud/creds_source.h"
 #include "tests/unit/test.h"
 
 #define KEY    "AKIDEXAMPLE00001"
 #define SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY="
 
-static char why[512];
+static char why[512], reason[64];
 
 static const char *write_file(const char *name, const char *text)
 {
@@ -24,17 +24,43 @@ static const char *write_file(const char *name, const char *text)
 	return path;
 }
 
-static int load_text(const char *text, const char *profile, struct creds *c)
+/* One retrieval of a source that needs nothing but its files. 0 with credentials, -1 with reason and message. */
+static int load(const struct creds_config *config, struct creds *c)
 {
-	struct creds_options o = {.file = write_file("aws", text), .profile = profile};
-	int r;
+	struct creds_source *s;
+	struct creds_step step;
 
 	memset(c, 0, sizeof(*c));
-	r = creds_load(&o, c, why, sizeof(why));
+	CHECK_INT(creds_source_new(config, &s), 0);
+	CHECK_INT(creds_source_next(s, &(struct creds_input){.now_ms = INT64_C(1795219200000)}, &step), 0);
+	creds_source_free(s);
+	CHECK(creds_source_ops((enum creds_kind)config->kind)->local);
+	if (step.action == CREDS_HAVE) {
+		CHECK(!*step.reason && !*step.message);
+		*c = step.creds;
+		return 0;
+	}
+	CHECK(step.action == CREDS_FAILED && *step.reason && !*step.creds.secret_key);
+	str_copy(reason, sizeof(reason), step.reason);
+	str_copy(why, sizeof(why), step.message);
+	CHECK(!strstr(why, "wJalr") && !strstr(why, "AKID") && !strstr(why, "TOKENTOKEN"));
+	creds_step_clear(&step);
+	return -1;
+}
+
+static int load_text(const char *text, const char *profile, struct creds *c)
+{
+	struct creds_config config = {.kind = CREDS_FILE};
+	int r;
+
+	str_copy(config.file, sizeof(config.file), write_file("aws", text));
+	if (profile)
+		str_copy(config.profile, sizeof(config.profile), profile);
+	r = load(&config, c);
 	if (r < 0) {
-		/* a message names the source and never a secret */
+		/* a message names the source */
 		CHECK(*why && strstr(why, "/aws"));
-		CHECK(!strstr(why, "wJalr") && !strstr(why, "AKID") && !strstr(why, "TOKENTOKEN"));
+		CHECK_STR(reason, "bad-credentials");
 	}
 	return r;
 }
@@ -71,7 +97,7 @@ TEST(ini_as_the_cli_writes_it)
 		load_text("[profile scanner]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET, "scanner", &c),
 		0);
 	creds_clear(&c);
-	CHECK_INT(load_text(text, "nobody", &c), -EBADMSG);
+	CHECK_INT(load_text(text, "nobody", &c), -1);
 	CHECK(strstr(why, "no profile [nobody]"));
 }
 
@@ -97,12 +123,12 @@ TEST(broken_ini)
 		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET
 		 "\naws_credential_expiration=soon\n",
 			"expiry"},
-		{"[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n", "not supported"},
+		{"[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n", "Source=profile"},
 	};
 	struct creds c;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		if (load_text(bad[i].text, NULL, &c) != -EBADMSG || !strstr(why, bad[i].why))
+		if (load_text(bad[i].text, NULL, &c) != -1 || !strstr(why, bad[i].why))
 			test_fail(__FILE__, __LINE__, "case %zu: %s", i, why);
 	}
 }
@@ -127,86 +153,112 @@ TEST(json)
 		0);
 	CHECK_STR(c.token, "TOKENTOKEN");
 	creds_clear(&c);
-	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\"}", NULL, &c), -EBADMSG);
-	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"\"}", NULL, &c), -EBADMSG);
-	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":5}", NULL, &c), -EBADMSG);
-	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",", NULL, &c), -EBADMSG);
+	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\"}", NULL, &c), -1);
+	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"\"}", NULL, &c), -1);
+	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":5}", NULL, &c), -1);
+	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",", NULL, &c), -1);
 	CHECK_INT(load_text("{\"AccessKeyId\":\"" KEY "\",\"SecretAccessKey\":\"" SECRET "\",\"Expiration\":\"x\"}",
 			  NULL, &c),
-		-EBADMSG);
+		-1);
 }
 
 TEST(environment)
 {
-	struct creds_options o = {.environment = true};
+	const struct creds_config config = {.kind = CREDS_ENVIRONMENT};
 	struct creds c = {};
 
 	clear_environment();
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -ENOKEY);
+	CHECK_INT(load(&config, &c), -1);
+	CHECK_STR(reason, "no-credentials");
 	CHECK(strstr(why, "environment"));
 	setenv("AWS_ACCESS_KEY_ID", KEY, 1);
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -EBADMSG);
+	CHECK_INT(load(&config, &c), -1);
+	CHECK_STR(reason, "bad-credentials");
 	CHECK(strstr(why, "environment: has an access key but no secret key") && !strstr(why, KEY));
 	setenv("AWS_SECRET_ACCESS_KEY", SECRET, 1);
 	setenv("AWS_CREDENTIAL_EXPIRATION", "2026-11-21T00:00:00Z", 1);
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), 0);
+	CHECK_INT(load(&config, &c), 0);
 	CHECK_STR(c.source, "environment");
 	CHECK(!c.token && c.expires_ms == INT64_C(1795219200000));
 	creds_clear(&c);
-	o.environment = false;
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -ENOKEY);
+	setenv("AWS_SECURITY_TOKEN", "OLDNAME", 1);
+	CHECK_INT(load(&config, &c), 0);
+	CHECK_STR(c.token, "OLDNAME");
+	creds_clear(&c);
+	setenv("AWS_SESSION_TOKEN", "NEWNAME", 1);
+	CHECK_INT(load(&config, &c), 0);
+	CHECK_STR(c.token, "NEWNAME");
+	creds_clear(&c);
 	clear_environment();
 }
 
-TEST(order_is_credential_file_environment)
+TEST(systemd_credential)
 {
-	char file[256];
-	struct creds_options o = {.credential = "aws", .file = file, .environment = true};
+	struct creds_config config = {.kind = CREDS_SYSTEMD, .credential = "aws"};
 	struct creds c;
 
 	clear_environment();
-	setenv("AWS_ACCESS_KEY_ID", "ENVKEY", 1);
-	setenv("AWS_SECRET_ACCESS_KEY", SECRET, 1);
+	CHECK_INT(load(&config, &c), -1);
+	CHECK_STR(reason, "no-credentials");
+	CHECK(strstr(why, "systemd credential aws") && strstr(why, "LoadCredential="));
 	setenv("CREDENTIALS_DIRECTORY", test_tmpdir(), 1);
-	CHECK(str_format(file, sizeof(file), "%s/file", test_tmpdir()) > 0);
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), 0);
-	CHECK_STR(c.access_key, "ENVKEY");
-	creds_clear(&c);
-	write_file("file", "[default]\naws_access_key_id=FILEKEY\naws_secret_access_key=" SECRET);
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), 0);
-	CHECK_STR(c.access_key, "FILEKEY");
-	creds_clear(&c);
+	CHECK_INT(load(&config, &c), -1);
+	CHECK_STR(reason, "no-credentials");
 	write_file("aws", "{\"AccessKeyId\":\"CREDKEY\",\"SecretAccessKey\":\"" SECRET "\"}");
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), 0);
+	CHECK_INT(load(&config, &c), 0);
 	CHECK_STR(c.access_key, "CREDKEY");
 	CHECK_STR(c.source, "systemd credential aws");
 	creds_clear(&c);
-	/* one that is there and broken is an error, not a reason to look further */
 	write_file("aws", "{");
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -EBADMSG);
-	o.credential = "../aws";
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -EBADMSG);
+	CHECK_INT(load(&config, &c), -1);
+	CHECK_STR(reason, "bad-credentials");
 	clear_environment();
 }
 
 TEST(odd_files)
 {
 	_cleanup_free_ char *big = malloc(70000);
-	char path[256];
-	struct creds_options o = {.file = path};
+	struct creds_config config = {.kind = CREDS_FILE};
 	struct creds c;
 
 	CHECK(big);
 	memset(big, 'x', 69999);
 	big[69999] = '\0';
-	CHECK_INT(load_text(big, NULL, &c), -EFBIG);
-	CHECK(str_format(path, sizeof(path), "%s/folder", test_tmpdir()) > 0);
-	CHECK(mkdir(path, 0700) == 0);
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -EINVAL);
-	CHECK(str_format(path, sizeof(path), "%s/fifo", test_tmpdir()) > 0);
-	CHECK(mkfifo(path, 0600) == 0);
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -EINVAL); /* and does not hang */
-	CHECK(str_format(path, sizeof(path), "%s/none", test_tmpdir()) > 0);
-	CHECK_INT(creds_load(&o, &c, why, sizeof(why)), -ENOKEY);
-	CHECK(strstr(why, path));
+	CHECK_INT(load_text(big, NULL, &c), -1);
+	CHECK(strstr(why, "larger than 64 KiB"));
+	CHECK(str_format(config.file, sizeof(config.file), "%s/folder", test_tmpdir()) > 0);
+	CHECK(mkdir(config.file, 0700) == 0);
+	CHECK_INT(load(&config, &c), -1);
+	CHECK(str_format(config.file, sizeof(config.file), "%s/fifo", test_tmpdir()) > 0);
+	CHECK(mkfifo(config.file, 0600) == 0);
+	CHECK_INT(load(&config, &c), -1); /* and does not hang */
+	CHECK(str_format(config.file, sizeof(config.file), "%s/none", test_tmpdir()) > 0);
+	CHECK_INT(load(&config, &c), -1);
+	CHECK_STR(reason, "no-credentials");
+	CHECK(strstr(why, config.file));
+}
+
+TEST(hint_tells_eight_characters_at_most)
+{
+	struct creds c = {.access_key = "AKIAIOSFODNN7EXAMPLE"};
+	char hint[CREDS_HINT_SIZE];
+
+	creds_hint(&c, hint);
+	CHECK_STR(hint, "AKIA...MPLE");
+	strcpy(c.access_key, "AKIDEXAMPLE");
+	creds_hint(&c, hint);
+	CHECK_STR(hint, "");
+}
+
+TEST(copy_is_its_own)
+{
+	struct creds c = {.access_key = "A", .secret_key = "S", .token = strdup("T"), .bearer = strdup("B"), .expires_ms = 5}, d;
+
+	CHECK_INT(creds_copy(&c, &d), 0);
+	CHECK(d.token != c.token && d.bearer != c.bearer);
+	creds_clear(&c);
+	CHECK_STR(d.token, "T");
+	CHECK_STR(d.bearer, "B");
+	CHECK_STR(d.secret_key, "S");
+	creds_clear(&d);
 }

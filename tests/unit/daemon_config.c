@@ -84,7 +84,9 @@ TEST(backends_take_the_defaults_of_their_kind)
 	CHECK_STR(b->bedrock.model, "amazon.nova-pro-v1:0");
 	CHECK_STR(b->bedrock.region, "ap-southeast-2");
 	CHECK_STR(b->bedrock.endpoint, "https://bedrock-runtime.ap-southeast-2.amazonaws.com");
-	CHECK_STR(b->credential, "aws");
+	CHECK_STR(b->credentials, "aws");
+	CHECK_INT(config_credentials(&config, "aws")->kind, CREDS_SYSTEMD);
+	CHECK_STR(config_credentials(&config, "aws")->credential, "aws");
 	CHECK_INT(b->bedrock.max_output_tokens, 4096);
 	CHECK_INT(b->tries, 5);
 	CHECK_INT(b->backoff_max_ms, 900000);
@@ -155,7 +157,25 @@ TEST(key_of_another_kind_is_an_error)
 {
 	refused("[Backend sydney]\nKind=bedrock\nURL=http://10.0.0.1\n", 3, "kind bedrock has no such key");
 	refused("[Backend ocr]\nModel=x\n", 2, "kind ocr has no such key");
-	refused("[Backend j]\nKind=openai\nURL=http://10.0.0.1:8080\nCredential=aws\n", 4, "kind openai has no such key");
+	refused("[Backend j]\nKind=openai\nURL=http://10.0.0.1:8080\nCredentials=aws\n", 4, "kind openai has no such key");
+}
+
+TEST(credentials_sections)
+{
+	CHECK_INT(read_text("[Backend sydney]\nKind=bedrock\nCredentials=keys\n[Backend other]\nKind=bedrock\nCredentials=keys\n"
+			    "[Credentials keys]\nSource=file\nFile=/etc/pageferry/keys\nProfile=scanner\n"), 0);
+	const struct creds_config *c = config_credentials(&config, config_backend(&config, "sydney")->credentials);
+
+	CHECK(c && c->kind == CREDS_FILE);
+	CHECK_STR(c->file, "/etc/pageferry/keys");
+	CHECK_STR(c->profile, "scanner");
+	CHECK(config_credentials(&config, config_backend(&config, "other")->credentials) == c);
+	refused("[Backend sydney]\nKind=bedrock\nCredentials=none\n", 3, "there is no [Credentials none]");
+	refused("[Credentials keys]\nFile=/x\n", 2, "Source= is missing");
+	refused("[Credentials keys]\nSource=magic\n", 2, "systemd-credential");
+	refused("[Credentials keys]\nSource=file\n", 2, "File= is missing");
+	refused("[Credentials keys]\nSource=environment\nFile=/x\n", 3, "source environment has no such key");
+	refused("[Credentials keys]\nSource=systemd-credential\nCredential=../x\n", 3, "has no '/'");
 }
 
 TEST(laboratory_keys_need_lab)

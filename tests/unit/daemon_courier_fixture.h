@@ -335,7 +335,7 @@ static bool rig_synchronised(void *ud)
 static const struct clock_ops rig_clock = {rig_boottime, rig_realtime, rig_synchronised};
 
 #define RIG_KEYS     "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=wJalrXUtnFEMI/K7MDENG\n"
-#define RIG_SYDNEY   "[Backend sydney]\nKind=bedrock\nCredentialFile=%s/keys\nBackoff=1s\nBackoffMax=1min\n"
+#define RIG_SYDNEY   "[Credentials aws]\nSource=file\nFile=%s/keys\n[Backend sydney]\nKind=bedrock\nBackoff=1s\nBackoffMax=1min\n"
 #define RIG_JETSON   "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\n"
 
 /* As the fixture's, and OCR finds the word. */
@@ -377,6 +377,7 @@ static inline void rig_open(const char *config)
 	CHECK_INT(prices_read("configs/prices.conf", &rig.s.prices, &errors), 0);
 	rig.s.spool = rig.f.spool;
 	rig.s.types = rig.f.types;
+	CHECK_INT(credentials_new(&rig.s, &rig.s.credentials), 0);
 }
 
 static inline struct courier *rig_begin(const char *config)
@@ -398,6 +399,7 @@ static inline void rig_end(void)
 	rig.sql = NULL;
 	rig.sql_steps = 0;
 	rig_stop();
+	credentials_free(take_ptr(rig.s.credentials));
 	CHECK(!rig.sources && !rig.out);
 	prices_free(rig.s.prices);
 	clock_free(rig.s.clock);

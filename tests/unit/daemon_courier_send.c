@@ -274,7 +274,7 @@ TEST(no_credentials)
 	begin(RIG_SYDNEY);
 	rig_page();
 	CHECK_INT(unlinkat(rig.f.spool->dirfd, "keys", 0), 0);
-	expect_trouble("no-credentials", "no AWS credentials");
+	expect_trouble("no-credentials", "there is no such file");
 	fixture_put("", "keys", RIG_KEYS, strlen(RIG_KEYS));
 	expect_sent();
 }

@@ -1,0 +1,82 @@
+/* What a row of the table cannot tell of [Credentials NAME]: which keys belong to which source, and which must be there. */
+#include "daemon/config_internal.h"
+
+#define FOR(k)   (1u << (k))
+#define STS      (FOR(CREDS_ASSUME_ROLE) | FOR(CREDS_WEB_IDENTITY))
+#define REGIONAL (STS | FOR(CREDS_PROFILE) | FOR(CREDS_IOT) | FOR(CREDS_ROLES_ANYWHERE))
+#define ASKED    (REGIONAL | FOR(CREDS_PROCESS) | FOR(CREDS_CONTAINER) | FOR(CREDS_IMDS))
+
+/* Keys by the sources that have them, and of those the ones without which a source is nothing. */
+static const struct {
+	const char *key;
+	unsigned int kinds, needed;
+} key_kinds[] = {
+	{"Credential", FOR(CREDS_SYSTEMD), 0},
+	{"File", FOR(CREDS_FILE) | FOR(CREDS_PROFILE), FOR(CREDS_FILE)},
+	{"Profile", FOR(CREDS_SYSTEMD) | FOR(CREDS_FILE) | FOR(CREDS_PROFILE), 0},
+	{"ConfigFile", FOR(CREDS_PROFILE), 0},
+	{"Command", FOR(CREDS_PROCESS), FOR(CREDS_PROCESS)},
+	{"RoleArn", STS | FOR(CREDS_ROLES_ANYWHERE), STS | FOR(CREDS_ROLES_ANYWHERE)},
+	{"SourceCredentials", FOR(CREDS_ASSUME_ROLE), FOR(CREDS_ASSUME_ROLE)},
+	{"ExternalId", FOR(CREDS_ASSUME_ROLE), 0},
+	{"SessionName", STS | FOR(CREDS_PROFILE) | FOR(CREDS_ROLES_ANYWHERE), 0},
+	{"Duration", STS | FOR(CREDS_ROLES_ANYWHERE), 0},
+	{"TokenFile", FOR(CREDS_WEB_IDENTITY), FOR(CREDS_WEB_IDENTITY)},
+	{"Region", REGIONAL, 0},
+	{"Endpoint", REGIONAL | FOR(CREDS_CONTAINER), FOR(CREDS_IOT) | FOR(CREDS_CONTAINER)},
+	{"Timeout", ASKED, 0},
+	{"ConnectTo", REGIONAL | FOR(CREDS_IMDS) | FOR(CREDS_CONTAINER), 0},
+	{"CAFile", REGIONAL | FOR(CREDS_CONTAINER), 0},
+};
+
+static void check_keys(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(key_kinds); i++) {
+		bool seen = config_seen_find(rd, c, key_kinds[i].key);
+
+		if (seen && !(key_kinds[i].kinds & FOR(c->kind)))
+			config_problem(rd, c, title, key_kinds[i].key, "source %s has no such key", creds_kind_names[c->kind]);
+		if (!seen && (key_kinds[i].needed & FOR(c->kind)))
+			config_problem(rd, c, title, NULL, "%s= is missing; source %s needs it", key_kinds[i].key,
+				creds_kind_names[c->kind]);
+	}
+}
+
+static void check_lab(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	if (rd->config->lab)
+		return;
+	if (c->connect_to[0])
+		config_problem(rd, c, title, "ConnectTo", "only with Lab=yes in [Service]");
+	if (c->ca_file[0])
+		config_problem(rd, c, title, "CAFile", "only with Lab=yes in [Service]");
+}
+
+static void complete(struct config_reading *rd, struct creds_config *c, const char *title)
+{
+	if (c->kind == CREDS_SYSTEMD && !c->credential[0])
+		str_copy(c->credential, sizeof(c->credential), c->name);
+	if ((REGIONAL & FOR(c->kind)) && !c->region[0])
+		str_copy(c->region, sizeof(c->region), "ap-southeast-2");
+	if (strchr(c->credential, '/') || c->credential[0] == '.')
+		config_problem(rd, c, title, "Credential", "the name of a credential has no '/' and does not begin with '.'");
+}
+
+void config_check_credentials(struct config_reading *rd)
+{
+	for (size_t i = 0; i < rd->config->n_credentials; i++) {
+		struct creds_config *c = &rd->config->credentials[i];
+		char title[sizeof(c->name) + 16];
+
+		str_format(title, sizeof(title), "Credentials %s", c->name);
+		if (c->kind < 0)
+			config_problem(rd, c, title, NULL, "Source= is missing");
+		else if (!creds_source_ops((enum creds_kind)c->kind))
+			config_problem(rd, c, title, "Source", "this version does not know %s", creds_kind_names[c->kind]);
+		else {
+			check_keys(rd, c, title);
+			complete(rd, c, title);
+			check_lab(rd, c, title);
+		}
+	}
+}
