@@ -241,6 +241,8 @@ int url_split(const char *text, struct url *ret, char *why, size_t why_size)
 	if (r < 0)
 		return r;
 	split_tail(&u, p + len);
+	if (strpbrk(u.path, "[]"))
+		return fail(why, why_size, "brackets belong around an IPv6 address only");
 	if (!segments_ok(u.path, u.path_len))
 		return fail(why, why_size, "the path has '.' or '..' segments");
 	*ret = u;

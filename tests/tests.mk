@@ -44,6 +44,14 @@ $(SIGN): $(O)/obj/tests/signer/sign.o $(foreach f,$(NEED_cloud),$(call lib,$(f))
 tests: $(SIGN)
 SIGNER_SUITES := tests/signer/test_botocore.py
 
+# The residency guard as a filter, for another judge.
+ASK := $(O)/guard/ask
+$(ASK): $(O)/obj/tests/guard/ask.o $(foreach f,$(NEED_cloud),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $(filter %.o,$^) $(FAULT_OBJ) $(call link_libs,cloud)
+tests: $(ASK)
+GUARD_SUITES := tests/guard/test_oracle.py
+
 # The courier over virtual time (tests/sim): one program.  What it defines comes before what libdaemon has of the same name.
 SIM := $(O)/sim/sim
 $(SIM): $(patsubst %.c,$(O)/obj/%.o,$(wildcard tests/sim/*.c)) $(FAULT_OBJ) $(foreach f,$(NEED_daemon),$(call lib,$(f)))
@@ -64,7 +72,7 @@ FULL_SUITES  := $(sort $(wildcard tests/full/test_*.py))
 check: all tests sim-program
 	$(Q)$(MAKE) --no-print-directory VARIANT=fault all sequence sim-program
 	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault build/$(ARCH)-fault/tests/sequence $(UNIT_TESTS) $(FUZZ_REPLAY) $(IT_SUITES) \
-		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) $(SIGNER_SUITES) tests/torture/test_volatile.py tests/tools/layering.py
+		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) $(SIGNER_SUITES) $(GUARD_SUITES) tests/torture/test_volatile.py tests/tools/layering.py
 
 # The unit tests and the corpora as compiled for another architecture, under emulation of its processor alone (cross/cross.mk).
 # Loops over very many cases: an hour of them is no check that people run.

@@ -147,3 +147,12 @@ TEST(decode_and_encode)
 	CHECK_INT(url_decode("%0", 2, &b), -EINVAL);
 	CHECK_INT(url_decode("%00", 3, &b), -EINVAL);
 }
+
+TEST(brackets_stand_around_an_address_only)
+{
+	struct url u;
+
+	CHECK_INT(url_split("http://[::1]/a", &u, NULL, 0), 0);
+	CHECK_INT(url_split("http://[::1]/a[", &u, NULL, 0), -EINVAL);
+	CHECK_INT(url_split("https://a.example/?a[]=1", &u, NULL, 0), -EINVAL);
+}
