@@ -24,6 +24,7 @@ struct backend_config {
 	char name[BACKEND_NAME_SIZE];
 	int kind; /* enum backend_kind */
 	int64_t concurrency;       /* requests in flight */
+	int64_t requests_per_minute, tokens_per_minute; /* 0: no limit */
 	int64_t tries;             /* attempts that count before the next backend is asked, or the page held */
 	int64_t backoff_ms, backoff_max_ms;
 	int64_t fallback_after_ms; /* a backend down for longer sends its pages down the route */

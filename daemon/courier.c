@@ -208,7 +208,7 @@ static bool somebody_ready(struct courier *c, const struct due_class *k, bool pr
 	if (spool_job_by_id(c->service->spool, k->job, &job) < 0)
 		return false;
 	for (size_t i = (size_t)k->rung; job && i < job->n_route; i++) {
-		const struct backend *b = backend_find(c, job->route[i]);
+		struct backend *b = backend_find(c, job->route[i]);
 
 		if (b && (!probe || is_probing(b)) && backend_rung(b, 0) == RUNG_READY)
 			return true;
@@ -325,13 +325,14 @@ static int send_picks(struct courier *c, struct picks *picks)
 	return n;
 }
 
-static int64_t health_wake(const struct courier *c)
+static int64_t health_wake(struct courier *c)
 {
 	int64_t now = clock_boottime_ms(c->service->clock), wake = INT64_MAX;
 
 	for (size_t i = 0; i < c->n_backends; i++) {
 		if (c->backends[i].no_credentials_ms && c->backends[i].no_credentials_ms + c->backends[i].config->fallback_after_ms > now)
 			wake = MIN(wake, c->backends[i].no_credentials_ms + c->backends[i].config->fallback_after_ms);
+		wake = MIN(wake, backend_rate_wake_ms(&c->backends[i]));
 		wake = MIN(wake, health_wake_ms(&c->backends[i].health, now, c->backends[i].config->fallback_after_ms));
 	}
 	return wake;

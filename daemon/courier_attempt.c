@@ -45,7 +45,7 @@ static int page_rungs(struct courier *c, const struct spool_job *job, const stru
 	int ret = 0;
 
 	for (size_t i = 0; i < job->n_route; i++) {
-		const struct backend *b = backend_find(c, job->route[i]);
+		struct backend *b = backend_find(c, job->route[i]);
 
 		rungs[i] = b ? backend_rung(b, p->seq) : RUNG_ABSENT;
 		/* Where it is down nobody is asked anyway: in an outage a look costs less. */
@@ -212,6 +212,13 @@ static const char *or_null(const char *s)
 	return s[0] ? s : NULL;
 }
 
+/* Of tokens as many as it may take at most: they are put right by the reply. Not so many now: the page waits, untouched. */
+static bool within_rate(struct attempt *a)
+{
+	a->tokens = (int64_t)MIN(a->req.max_input_tokens + a->req.max_output_tokens, (uint64_t)INT32_MAX);
+	return backend_has_tokens(a->backend, a->tokens);
+}
+
 static bool have_credentials(struct attempt *a)
 {
 	struct backend *b = a->backend;
@@ -265,7 +272,7 @@ static bool hashed(struct attempt *a)
 
 static bool prepare(struct attempt *a, int64_t *ret_signing_time)
 {
-	return open_page(a) && fill_job(a) && api_key_ready(a) && build(a) && guarded(a) && priced(a) && have_credentials(a) &&
+	return open_page(a) && fill_job(a) && api_key_ready(a) && build(a) && guarded(a) && priced(a) && within_rate(a) && have_credentials(a) &&
 		can_sign_now(a, ret_signing_time) && hashed(a);
 }
 
@@ -362,7 +369,8 @@ static void send_now(struct attempt *a, int64_t signing_time)
 	int r;
 
 	attempt_link(a);
-	backend_begin(a->backend);
+	a->began_ms = now;
+	backend_begin(a->backend, a->tokens);
 	a->deadline_ms = now + a->req.timeout_ms + TRANSFER_GRACE_MS;
 	log_event(LOG_LEVEL_DEBUG, NULL, fields, ARRAY_SIZE(fields), "page %s goes to %s (attempt %" PRIi64 ")", a->row.id,
 		a->backend->config->name, a->id);

@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "daemon/messages.h"
 
+#define RECALL_MAX 4096 /* attempts looked at */
+
 static int64_t now_ms(const struct backend *b)
 {
 	return clock_boottime_ms(b->courier->service->clock);
@@ -19,12 +21,36 @@ struct backend *backend_find(struct courier *c, const char *name)
 	return NULL;
 }
 
+/* What went out in the minute before this run began, as far as the ledger and the clock of the day tell; tokens that are not
+ * known there are taken for all that are allowed. */
+static void recall_rate(struct backend *b)
+{
+	struct service *s = b->courier->service;
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int64_t now = now_ms(b), real = clock_realtime_ms(s->clock);
+	int r;
+
+	if (b->limit.requests <= 0 && b->limit.tokens <= 0)
+		return;
+	r = db_query(spool_db(s->spool), &st,
+		"SELECT opened_ms, tokens_input + tokens_output FROM attempts WHERE id > (SELECT coalesce(max(id), 0) FROM attempts) - ?"
+		" AND backend = ? AND opened_ms BETWEEN ? AND ?", "isii", (int64_t)RECALL_MAX, b->config->name, real - RATE_SECONDS * 1000, real);
+	while (r >= 0 && (r = stmt_next(st)) > 0) {
+		int64_t tokens = stmt_i64(st, 1);
+
+		rate_count(&b->rate, now, now - (real - stmt_i64(st, 0)), tokens > 0 ? tokens : b->limit.tokens);
+	}
+	if (r < 0)
+		log_warning("backend %s: what it was sent in the last minute is not known: %s", b->config->name, errno_text(r));
+}
+
 int backend_init(struct courier *c, const struct backend_config *config)
 {
 	struct backend *b = &c->backends[c->n_backends];
 
 	*b = (struct backend){.courier = c, .config = config};
 	b->extractor.backend = config->name;
+	b->limit = (struct rate_limit){.requests = config->requests_per_minute, .tokens = config->tokens_per_minute};
 	switch ((enum backend_kind)config->kind) {
 	case KIND_BEDROCK:
 		b->extractor.ops = &bedrock_extractor;
@@ -42,6 +68,7 @@ int backend_init(struct courier *c, const struct backend_config *config)
 	}
 	if (config->kind == KIND_BEDROCK)
 		b->credentials = credentials_find(c->service->credentials, config->credentials);
+	recall_rate(b);
 	c->n_backends++;
 	return 0;
 }
@@ -66,7 +93,7 @@ static bool has_probe(const struct backend *b)
 	return b->extractor.ops->probe;
 }
 
-enum rung_state backend_rung(const struct backend *b, int64_t seq)
+enum rung_state backend_rung(struct backend *b, int64_t seq)
 {
 	enum rung_state s = health_rung(&b->health, seq, now_ms(b), b->config->fallback_after_ms, has_probe(b));
 
@@ -75,9 +102,13 @@ enum rung_state backend_rung(const struct backend *b, int64_t seq)
 	/* Free ones further down the route go on, at once. */
 	if (b->unconfirmed)
 		return RUNG_DOWN;
-	if (b->no_credentials_ms && s == RUNG_READY)
+	if (s != RUNG_READY)
+		return s;
+	if (b->no_credentials_ms)
 		return now_ms(b) - b->no_credentials_ms >= b->config->fallback_after_ms ? RUNG_DOWN : RUNG_WAIT;
-	return s == RUNG_READY && !health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency) ? RUNG_WAIT : s;
+	if (!health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency))
+		return RUNG_WAIT;
+	return rate_wait_ms(&b->rate, now_ms(b), &b->limit, b->need) > 0 ? RUNG_WAIT : RUNG_READY;
 }
 
 enum backend_state backend_state(const struct backend *b)
@@ -177,9 +208,32 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 	return page;
 }
 
-void backend_begin(struct backend *b)
+void backend_begin(struct backend *b, int64_t tokens)
 {
 	health_begin(&b->health, now_ms(b), random_word());
+	if (!BUG("courier-no-rate")) /* planted: nothing is counted */
+		rate_count(&b->rate, now_ms(b), now_ms(b), tokens);
+	b->need = 0;
+}
+
+bool backend_has_tokens(struct backend *b, int64_t tokens)
+{
+	if (rate_wait_ms(&b->rate, now_ms(b), &b->limit, tokens) == 0)
+		return true;
+	b->need = tokens;
+	return false;
+}
+
+int64_t backend_rate_wake_ms(struct backend *b)
+{
+	int64_t wait = rate_wait_ms(&b->rate, now_ms(b), &b->limit, b->need);
+
+	return wait > 0 ? now_ms(b) + wait : INT64_MAX;
+}
+
+void backend_tokens(struct backend *b, int64_t began_ms, int64_t counted, int64_t actual)
+{
+	rate_correct(&b->rate, now_ms(b), began_ms, counted, actual);
 }
 
 void backend_trouble(struct backend *b, const char *reason, const char *message)

@@ -16,6 +16,7 @@
 #include "daemon/credentials.h"
 #include "daemon/helper.h"
 #include "daemon/ledger.h"
+#include "daemon/rate.h"
 
 #define TRANSFER_GRACE_MS 30000 /* beyond its own deadline, before the watchdog is told */
 #define BODY_HEX_SIZE    SHA256_HEX_SIZE
@@ -26,6 +27,9 @@ struct backend {
 	struct openai_config openai; /* the configuration's with the API key */
 	struct extractor extractor;
 	struct health health;
+	struct rate rate;
+	struct rate_limit limit;
+	int64_t need;                /* tokens of a page that had no room */
 	size_t in_flight;
 	int64_t answered, failed;
 	struct provider *credentials; /* NULL: it needs none */
@@ -65,6 +69,7 @@ struct attempt {
 	struct http_transfer *transfer;
 	struct helper *helper;
 	int64_t deadline_ms;         /* boottime */
+	int64_t began_ms, tokens;    /* boottime; as counted for TokensPerMinute= */
 	/* after the reply, until the commit has succeeded */
 	bool answered;
 	bool decided;                /* what becomes of the page, in `close` */
@@ -110,10 +115,16 @@ struct backend *backend_find(struct courier *c, const char *name);
 int backend_init(struct courier *c, const struct backend_config *config);
 void backend_clear(struct backend *b);
 /* Its state for a page; no side effect. */
-enum rung_state backend_rung(const struct backend *b, int64_t seq);
+enum rung_state backend_rung(struct backend *b, int64_t seq);
 enum backend_state backend_state(const struct backend *b);
+/* May one of so many tokens start now? If not, the backend waits until it may. */
+bool backend_has_tokens(struct backend *b, int64_t tokens);
+/* When that changes by itself, boottime; INT64_MAX: it does not. */
+int64_t backend_rate_wake_ms(struct backend *b);
 /* A request of it starts. */
-void backend_begin(struct backend *b);
+void backend_begin(struct backend *b, int64_t tokens);
+/* One that began then has been answered, and took so many. */
+void backend_tokens(struct backend *b, int64_t began_ms, int64_t counted, int64_t actual);
 /* Is the ledger lost and not confirmed? Then one that costs is down. */
 void backend_confirmed(struct backend *b, bool lost);
 /* Has it credentials? Until then it waits, and no page is begun. */

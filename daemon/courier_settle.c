@@ -277,6 +277,8 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 		verdict_set(v, PAGE_RETRY, BACKEND_OK, "local", "the answer could not be taken in: %s", errno_text(r));
 		v->billed = v->billed || reply->sent;
 	}
+	if (v->usage.reported)
+		backend_tokens(b, a->began_ms, a->tokens, (int64_t)MIN(v->usage.input + v->usage.output, (uint64_t)INT32_MAX));
 	if (b->credentials && v->creds_wrong) {
 		credentials_refused(b->credentials, a->creds_generation);
 		b->refused_generation = a->creds_generation;

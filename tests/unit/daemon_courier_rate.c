@@ -1,0 +1,106 @@
+/* RequestsPerMinute= and TokensPerMinute=, as the courier keeps to them. */
+#include "tests/unit/daemon_courier_fixture.h"
+
+static void begin(const char *config)
+{
+	courier_start(rig_begin(config));
+	rig_turn();
+}
+
+/* Takes a page to sydney and answers it. */
+static void one_page(void)
+{
+	int sent = rig.sent;
+
+	rig_page();
+	courier_kick(rig.s.courier);
+	rig_turn();
+	CHECK_INT(rig.sent, sent + 1);
+	rig_reply_with(200, NOVA_HELLO);
+	rig_turn();
+}
+
+static void one_more_waits(void)
+{
+	int sent = rig.sent;
+
+	rig_page();
+	courier_kick(rig.s.courier);
+	rig_turn();
+	CHECK_INT(rig.sent, sent);
+	CHECK(backend_state(rig_backend("sydney")) == BACKEND_OK); /* nothing is wrong with it */
+}
+
+/* By its own timer. */
+static void sent_after(int64_t ms)
+{
+	int sent = rig.sent;
+
+	rig_wait(ms - 1000);
+	CHECK_INT(rig.sent, sent);
+	rig_wait(1000);
+	CHECK_INT(rig.sent, sent + 1);
+	rig_reply_with(200, NOVA_HELLO);
+	rig_end();
+}
+
+TEST(requests_a_minute)
+{
+	begin(RIG_SYDNEY "RequestsPerMinute=2\n");
+	one_page();
+	one_page();
+	one_more_waits();
+	sent_after(61000);
+}
+
+/* A page may take thousands of tokens more than the 2020 that it took: the second one finds them free again. */
+TEST(tokens_a_minute_are_put_right_by_the_reply)
+{
+	int64_t requests, tokens;
+	struct backend *b;
+
+	begin(RIG_SYDNEY);
+	b = rig_backend("sydney");
+	rig_page();
+	courier_kick(rig.s.courier);
+	rig_turn();
+	rate_sums(&b->rate, rig.f.boot, &requests, &tokens);
+	CHECK(requests == 1 && tokens > 4096);
+	rig_reply_with(200, NOVA_HELLO);
+	rig_turn();
+	b->limit.tokens = tokens + 2020;
+	rate_sums(&b->rate, rig.f.boot, &requests, &tokens);
+	CHECK_INT(tokens, 2020);
+	one_page();
+	one_more_waits();
+	sent_after(61000);
+}
+
+TEST(tokens_that_are_out_count_in_full)
+{
+	begin(RIG_SYDNEY "TokensPerMinute=6000\n");
+	rig_page();
+	courier_kick(rig.s.courier);
+	rig_turn();
+	rig_reply_with(500, "{}"); /* and nobody says what it took */
+	rig_turn();
+	one_more_waits();
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 1);
+	CHECK_INT(rig_row(2).tries, 0);
+	sent_after(61000);
+}
+
+TEST(a_restart_does_not_forget_what_was_sent)
+{
+	begin(RIG_SYDNEY "RequestsPerMinute=2\n");
+	one_page();
+	rig_wait(10000);
+	one_page();
+	rig_stop();
+	rig_wait(20000);
+	CHECK_INT(courier_new(&rig.s, &rig.s.courier), 0);
+	courier_start(rig.s.courier);
+	rig_turn();
+	one_more_waits();
+	sent_after(31000);
+}
