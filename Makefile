@@ -130,8 +130,9 @@ $(O)/obj/%.o: %.c Makefile VERSION | $(SYSROOT)
 $(patsubst %.c,$(O)/obj/%.o,$(wildcard capture/kernels_*.c)): FAST := -O3
 
 # Text files compiled in, one C string a line.
-GEN := $(O)/gen/schema.sql.h $(O)/gen/io.pageferry.varlink.h
+GEN := $(O)/gen/schema.sql.h $(O)/gen/migrate3.sql.h $(O)/gen/io.pageferry.varlink.h
 $(O)/gen/schema.sql.h: daemon/schema.sql
+$(O)/gen/migrate3.sql.h: daemon/migrate3.sql
 $(O)/gen/io.pageferry.varlink.h: configs/io.pageferry.varlink
 $(GEN):
 	$(call say,GEN,$@)

@@ -51,6 +51,9 @@
 	X(REBUILD_PAGE_INSERTED, "rebuild.page-inserted")                      \
 	X(REBUILD_PAGE_COMMITTED, "rebuild.page-committed")                    \
 	X(REBUILD_FINISHED, "rebuild.finished")                                \
+	/* an older database: daemon/db.c */                                   \
+	X(MIGRATE_CHANGED, "migrate.changed")                                  \
+	X(MIGRATE_COMMITTED, "migrate.committed")                              \
 	/* age out, drop: daemon/keep.c */                                     \
 	X(AGE_MARKED, "age.marked")                                            \
 	X(AGE_COMMITTED, "age.committed")                                      \

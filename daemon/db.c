@@ -13,12 +13,15 @@
 
 #define DB_FILE           "spool.db"
 #define DB_APPLICATION_ID 0x70666572 /* "pfer" */
-#define DB_VERSION        2
+#define DB_VERSION        3
 #define BUCKETS           64
 #define VALUE_MAX         (64 << 20) /* bytes of one row or text: no reply is larger */
 
 static const char schema[] = ""
 #include "schema.sql.h"
+	;
+static const char migrate3[] = ""
+#include "migrate3.sql.h"
 	;
 
 /* A prepared statement. The same text in use twice at a time has two. */
@@ -120,7 +123,35 @@ static int create(struct db *d)
 	return r;
 }
 
-/* Is it ours, of a version that we know, with its tables? 1: it is empty, and may become ours. Changes nothing. */
+/* One step: all of it or nothing. */
+static int migrate(struct db *d)
+{
+	int r = db_begin(d);
+
+	if (r < 0)
+		return r;
+	/* Planted: a kill between the two leaves what the step cannot begin with. */
+	if (BUG("migrate-two-commits"))
+		r = run_once(d, "ALTER TABLE attempts ADD COLUMN day INTEGER; COMMIT; BEGIN IMMEDIATE; ALTER TABLE attempts DROP COLUMN day");
+	if (r >= 0)
+		r = run_once(d, migrate3);
+	STEP(MIGRATE_CHANGED);
+	if (r < 0) {
+		db_rollback(d);
+		return r;
+	}
+	r = db_commit(d);
+	if (r < 0)
+		return r;
+	STEP(MIGRATE_COMMITTED);
+	log_notice("the spool's database was brought to version %d", DB_VERSION);
+	return 0;
+}
+
+enum identity { READY, EMPTY, OLDER };
+
+/* Is it ours, of a version that we know, with its tables? EMPTY: it may become ours; OLDER: it is to be brought up to date.
+ * Changes nothing. */
 static int identify(struct db *d, char *why, size_t why_size)
 {
 	int64_t application, version, tables;
@@ -134,7 +165,7 @@ static int identify(struct db *d, char *why, size_t why_size)
 	if (r < 0)
 		return r;
 	if (application == 0 && version == 0 && tables == 0)
-		return 1;
+		return EMPTY;
 	if (application != DB_APPLICATION_ID) {
 		str_format(why, why_size, DB_FILE " is a database of another program");
 		return -EMEDIUMTYPE;
@@ -145,16 +176,16 @@ static int identify(struct db *d, char *why, size_t why_size)
 		return -ENOTSUP;
 	}
 	/* Version 1 was never released: its pages are taken over like those of a lost database. */
-	if (version < DB_VERSION) {
+	if (version < 2) {
 		str_format(why, why_size, DB_FILE " is of development version %lld", (long long)version);
 		return -EUCLEAN;
 	}
-	/* Eleven of ours, and sqlite_sequence. */
-	if (tables < 12) {
+	/* Eleven of ours in version 2, and sqlite_sequence. */
+	if (tables < 12 + (version > 2)) {
 		str_format(why, why_size, DB_FILE " lacks some of its tables");
 		return -EUCLEAN;
 	}
-	return 0;
+	return version < DB_VERSION ? OLDER : READY;
 }
 
 /* Makes the file with our mode if it is missing; -wal and -shm take over the mode of the main file. */
@@ -180,7 +211,7 @@ static int make_file(const char *path, const char *file, char *why, size_t why_s
 static int open_writable(struct db *d, const char *path, bool alone, char *why, size_t why_size)
 {
 	char file[4096];
-	int r, empty;
+	int r, identity;
 
 	if (str_format(file, sizeof(file), "%s/" DB_FILE, path) < 0)
 		return -ENAMETOOLONG;
@@ -201,16 +232,18 @@ static int open_writable(struct db *d, const char *path, bool alone, char *why, 
 		r = settings(d);
 	if (r < 0)
 		return r;
-	empty = identify(d, why, why_size);
-	if (empty < 0)
-		return empty;
+	identity = identify(d, why, why_size);
+	if (identity < 0)
+		return identity;
 	/* What its header says of who may write is for a version of SQLite that is not there yet. */
 	if (sqlite3_db_readonly(d->handle, "main") && access(file, W_OK) == 0) {
 		str_format(why, why_size, DB_FILE " can only be read, by its header");
 		return -EUCLEAN;
 	}
 	r = settings_storage(d);
-	return r < 0 || !empty ? r : create(d);
+	if (r < 0 || identity == READY)
+		return r;
+	return identity == EMPTY ? create(d) : migrate(d);
 }
 
 #define PATH_SIZE 4096
@@ -260,7 +293,11 @@ static int open_readonly(struct db *d, const char *path, char *why, size_t why_s
 		r = run_once(d, "PRAGMA query_only = ON");
 	if (r >= 0)
 		r = identify(d, why, why_size);
-	return r > 0 ? -EUCLEAN : r;
+	if (r == OLDER) {
+		str_format(why, why_size, DB_FILE " is of an older version: the next start of the service brings it up to date");
+		return -ENOTSUP;
+	}
+	return r == EMPTY ? -EUCLEAN : r;
 }
 
 enum access { READ, WRITE, WRITE_ALONE };

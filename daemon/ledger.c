@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/step.h"
 #include "daemon/spool_internal.h"
+#include "daemon/usage.h"
 
 /* No request costs a million dollars: beyond, sums could pass 64 bits. */
 #define RESERVATION_MAX ((int64_t)1000000 * 1000000000000)
@@ -334,6 +335,8 @@ static int close_in_transaction(struct spool *s, struct closing *k, enum page_st
 		return r;
 	STEP(ANSWER_RESULT_INSERTED);
 	r = close_attempt(s, k);
+	if (r >= 0)
+		r = usage_add(s, k->attempt, k->c->answer ? k->c->answer->type->name : k->page.job->type);
 	if (r < 0)
 		return r;
 	STEP(ANSWER_ATTEMPT_CLOSED);

@@ -47,6 +47,12 @@ static const struct {
 		"SELECT 'attempt ' || id FROM attempts WHERE outcome = 'crashed' AND (settled_pusd IS NOT reserved_pusd"
 		" OR billed IS NOT CASE WHEN reserved_pusd > 0 THEN 'possibly' ELSE 'no' END)",
 		"a request that was cut off does not count as spent", keep_it, REMEDY_PERSON},
+	{"usage",
+		"SELECT 'day ' || date(day * 86400, 'unixepoch') || ' of ' || backend FROM (SELECT coalesce(day, closed_ms / 86400000) AS day,"
+		" backend, settled_pusd AS pusd, 1 AS n FROM attempts WHERE closed_ms IS NOT NULL"
+		" UNION ALL SELECT day, backend, -settled_pusd, -attempts FROM usage) GROUP BY day, backend"
+		" HAVING sum(pusd) <> 0 OR sum(n) <> 0",
+		"its cost is not the sum of its attempts", keep_it, REMEDY_PERSON},
 	{"attempt-receipts",
 		"SELECT 'attempt ' || id FROM attempts a WHERE (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND r.kind = 'sent') <> 1"
 		" OR (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND r.kind <> 'sent') <> (a.closed_ms IS NOT NULL)",

@@ -13,6 +13,7 @@
 #include "daemon/messages.h"
 #include "daemon/receipt.h"
 #include "daemon/spool_internal.h"
+#include "daemon/usage.h"
 
 #define CRASHES_MAX 3 /* attempts in a row that ended in a crash: the page may be what crashes us */
 
@@ -114,7 +115,7 @@ static int clean_tmp(struct spool *s, const char *name)
 struct cut_off {
 	int64_t id, page, reserved, bytes;
 	char page_id[PAGE_ID_SIZE], sha256[SHA256_HEX_SIZE], backend[BACKEND_NAME_SIZE];
-	char model[256], region[32], host[256], body_sha256[SHA256_HEX_SIZE];
+	char model[256], region[32], host[256], type[33], body_sha256[SHA256_HEX_SIZE];
 	bool lab;
 };
 
@@ -125,8 +126,9 @@ static int cut_off_next(struct spool *s, struct cut_off *a)
 	int r;
 
 	r = db_query(s->db, &st,
-		"SELECT a.id, a.page, a.reserved_pusd, p.page, p.sha256, a.backend, a.model, a.region, a.host"
-		" FROM attempts a JOIN pages p ON p.seq = a.page"
+		"SELECT a.id, a.page, a.reserved_pusd, p.page, p.sha256, a.backend, a.model, a.region, a.host,"
+		" CASE WHEN json_valid(j.json) THEN json_extract(j.json, '$.type') END"
+		" FROM attempts a JOIN pages p ON p.seq = a.page LEFT JOIN jobs j ON j.id = p.job"
 		" WHERE a.closed_ms IS NULL AND a.id > ? AND a.id <= ? ORDER BY a.id LIMIT 1",
 		"ii", s->reconcile.cursor, s->reconcile.attempt_max);
 	if (r >= 0)
@@ -140,6 +142,7 @@ static int cut_off_next(struct spool *s, struct cut_off *a)
 	text_cut(a->model, sizeof(a->model), stmt_text(st, 6));
 	text_cut(a->region, sizeof(a->region), stmt_text(st, 7));
 	text_cut(a->host, sizeof(a->host), stmt_text(st, 8));
+	text_cut(a->type, sizeof(a->type), stmt_text(st, 9));
 	stmt_done(st);
 	return 1;
 }
@@ -223,6 +226,8 @@ static int close_crashed(struct spool *s, const struct cut_off *a)
 		"reserved_pusd"
 		" WHERE id = ?",
 		"isi", clock_realtime_ms(s->clock), a->reserved > 0 ? "possibly" : "no", a->id);
+	if (r >= 0)
+		r = usage_add(s, a->id, a->type);
 	if (r >= 0 && BUG("start-two-commits")) {
 		/* Planted: a kill between the two leaves an attempt that is closed without its receipt. */
 		r = db_commit(s->db);

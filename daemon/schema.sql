@@ -1,7 +1,7 @@
--- The spool's database, version 2.  SQLite, WAL, synchronous=FULL.  Money is picodollars (1e-12 USD), time is
+-- The spool's database, version 3.  SQLite, WAL, synchronous=FULL.  Money is picodollars (1e-12 USD), time is
 -- milliseconds since 1970 with its trust beside it (untrusted, plausible, trusted).  Due times are computed, never stored.
 PRAGMA application_id = 0x70666572;	-- "pfer"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE meta (
 	-- spool_id, created_ms, stamp_ms (last trusted); rebuilt: page files without rows are of the lost database;
@@ -114,11 +114,31 @@ CREATE TABLE attempts (
 	request_id	TEXT,
 	http_status	INTEGER,
 	duration_ms	INTEGER,
+	day		INTEGER,	-- of its end, in days since 1970: its row in usage; NULL: open, or of version 2 (UTC, closed_ms)
+	type		TEXT,		-- of the document, as it counts in usage
 	CHECK ((closed_ms IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX attempts_page ON attempts (page);
 CREATE INDEX attempts_open ON attempts (id) WHERE closed_ms IS NULL;
 CREATE INDEX attempts_paid ON attempts (opened_ms, settled_pusd, billed) WHERE settled_pusd > 0;	-- a day's cost
+
+-- What attempts that have ended come to, by day; kept in the commits that close them, so that a day's cost takes as long with
+-- 100,000 pages as with ten.  It can be counted again from attempts.
+CREATE TABLE usage (
+	day		INTEGER NOT NULL,
+	backend		TEXT NOT NULL,
+	model		TEXT NOT NULL,		-- "" without one
+	type		TEXT NOT NULL,		-- as answered, else as asked; "" when that is not known
+	attempts	INTEGER NOT NULL,
+	answers		INTEGER NOT NULL,	-- attempts that gave a result
+	unreported	INTEGER NOT NULL,	-- attempts of which only the reservation is known
+	tokens_input	INTEGER NOT NULL,
+	tokens_output	INTEGER NOT NULL,
+	tokens_cached	INTEGER NOT NULL,
+	settled_pusd	INTEGER NOT NULL,
+	possibly_pusd	INTEGER NOT NULL,	-- of it only possibly billed
+	PRIMARY KEY (day, backend, model, type)
+) WITHOUT ROWID;
 
 -- Each version is written once; a later one supersedes it, both stay.
 CREATE TABLE results (

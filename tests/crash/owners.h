@@ -20,4 +20,5 @@
 	X("export.", "export")                 \
 	X("setaside.", "sequence")              \
 	X("rebuild.", "sequence")               \
+	X("migrate.", "sequence")               \
 	X("watch.", "watch")

@@ -156,7 +156,8 @@ static void prepare(const struct sequence *q, const struct fault *unused)
 
 	fixture_begin(&f);
 	q->prepare(&f, report);
-	report->attempts = q->forgets ? 0 : count_rows(&f, "SELECT count(*) FROM attempts");
+	if (f.spool)
+		report->attempts = q->forgets ? 0 : count_rows(&f, "SELECT count(*) FROM attempts");
 	if (q->crashed)
 		fault_die();
 	fixture_end(&f);

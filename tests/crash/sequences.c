@@ -5,6 +5,7 @@
 #include "daemon/maintain_internal.h"
 #include "daemon/taken.h"
 #include "tests/crash/sequence.h"
+#include "tests/unit/daemon_older.h"
 
 #define HASH    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define RESERVE 5000
@@ -254,7 +255,7 @@ static void supersede_verify(struct fixture *f, struct report *r)
 
 static const struct sequence answer = {
 	.name = "answer",
-	.bugs = {"answer-two-commits"},
+	.bugs = {"answer-two-commits", "usage-forgotten"},
 	.prepare = answer_prepare,
 	.ready = close_ready,
 	.run = close_run,
@@ -638,5 +639,43 @@ static const struct sequence rebuild = {
 	.held = 1,
 };
 
+/* ---- an older database ------------------------------------------------------------------------ */
+
+static void migrate_prepare(struct fixture *f, struct report *r)
+{
+	const char *data = getenv("TEST_DATA");
+
+	base_done(f, r);
+	base_answer(f, base_page(f, r), false);
+	base_attempt(f, 2);
+	spool_close(take_ptr(f->spool));
+	older_make_from(data ? data : "tests/data/");
+	r->attempts = 3;
+}
+
+static int migrate_run(struct fixture *f, struct report *r)
+{
+	return f->spool ? 0 : fixture_open_spool(f, 0);
+}
+
+static void migrate_verify(struct fixture *f, struct report *r)
+{
+	if (count_rows(f, "PRAGMA user_version") != 3)
+		problem(r, "it is not of version 3");
+	if (count_rows(f, "SELECT sum(attempts) FROM usage") != 3 || count_rows(f, "SELECT sum(settled_pusd) FROM usage") != RESERVE * 2)
+		problem(r, "what was spent before is not known");
+	if (fixture_files("quarantine") != 0)
+		problem(r, "it was set aside");
+}
+
+static const struct sequence migrate = {
+	.name = "migrate",
+	.bugs = {"migrate-two-commits"},
+	.prepare = migrate_prepare,
+	.run = migrate_run,
+	.verify = migrate_verify,
+	.opens = true,
+};
+
 const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop,
-	&start, &setaside_database, &rebuild, &export, &reads, &by_hand, &obstacles, &suspect, NULL};
+	&start, &setaside_database, &rebuild, &migrate, &export, &reads, &by_hand, &obstacles, &suspect, NULL};

@@ -43,7 +43,7 @@ TEST(a_new_database_is_set_up_to_be_safe)
 	CHECK_STR(text(d, "PRAGMA journal_mode", t), "wal");
 	CHECK_INT(number(d, "PRAGMA synchronous"), 2); /* FULL */
 	CHECK_INT(number(d, "PRAGMA foreign_keys"), 1);
-	CHECK_INT(number(d, "PRAGMA user_version"), 2);
+	CHECK_INT(number(d, "PRAGMA user_version"), 3);
 	CHECK_INT(number(d, "PRAGMA application_id"), 0x70666572);
 	CHECK_INT(number(d, "PRAGMA trusted_schema"), 0);
 	CHECK_INT(number(d, "PRAGMA cell_size_check"), 1);
@@ -303,7 +303,7 @@ TEST(other_databases_are_told_apart)
 {
 	struct db *d = open_db();
 
-	CHECK_INT(db_exec(d, "PRAGMA user_version = 3", ""), 0);
+	CHECK_INT(db_exec(d, "PRAGMA user_version = 4", ""), 0);
 	db_close(d);
 	CHECK_INT(open_error(), -ENOTSUP);
 }

@@ -26,7 +26,7 @@ TEST(open_refuses_a_newer_version)
 
 	fixture_begin(&f);
 	fixture_page(&f, &p);
-	CHECK_INT(db_exec(spool_db(f.spool), "PRAGMA user_version = 3", ""), 0);
+	CHECK_INT(db_exec(spool_db(f.spool), "PRAGMA user_version = 4", ""), 0);
 	spool_close(f.spool);
 	f.spool = NULL;
 	CHECK_INT(fixture_open_spool(&f, 0), -ENOTSUP);

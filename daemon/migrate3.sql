@@ -1,0 +1,32 @@
+-- From version 2 of the database to 3: all of it in one transaction, and small, whatever is there.
+ALTER TABLE attempts ADD COLUMN day INTEGER;
+ALTER TABLE attempts ADD COLUMN type TEXT;
+
+CREATE TABLE usage (
+	day		INTEGER NOT NULL,
+	backend		TEXT NOT NULL,
+	model		TEXT NOT NULL,		-- "" without one
+	type		TEXT NOT NULL,		-- as answered, else as asked; "" when that is not known
+	attempts	INTEGER NOT NULL,
+	answers		INTEGER NOT NULL,	-- attempts that gave a result
+	unreported	INTEGER NOT NULL,	-- attempts of which only the reservation is known
+	tokens_input	INTEGER NOT NULL,
+	tokens_output	INTEGER NOT NULL,
+	tokens_cached	INTEGER NOT NULL,
+	settled_pusd	INTEGER NOT NULL,
+	possibly_pusd	INTEGER NOT NULL,	-- of it only possibly billed
+	PRIMARY KEY (day, backend, model, type)
+) WITHOUT ROWID;
+
+-- The rows of attempts stay as they are: to write each of them anew would take as much room again.
+INSERT INTO usage
+	SELECT closed_ms / 86400000, backend, coalesce(model, ''),
+		coalesce((SELECT r.type FROM results r WHERE r.attempt = a.id),
+			(SELECT CASE WHEN json_valid(j.json) THEN json_extract(j.json, '$.type') END
+				FROM pages p JOIN jobs j ON j.id = p.job WHERE p.seq = a.page), '') AS t,
+		count(*), sum(outcome = 'done'), sum(billed = 'possibly'),
+		coalesce(sum(tokens_input), 0), coalesce(sum(tokens_output), 0), coalesce(sum(tokens_cached), 0),
+		coalesce(sum(settled_pusd), 0), coalesce(sum(settled_pusd * (billed = 'possibly')), 0)
+	FROM attempts a WHERE closed_ms IS NOT NULL GROUP BY 1, 2, 3, t;
+
+PRAGMA user_version = 3;

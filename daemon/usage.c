@@ -1,0 +1,24 @@
+#include "daemon/usage.h"
+
+#include "base/step.h"
+#include "daemon/spool_internal.h"
+
+#define DAY_MS INT64_C(86400000)
+
+int usage_add(struct spool *s, int64_t attempt, const char *type)
+{
+	int r = db_exec(s->db, "UPDATE attempts SET day = closed_ms / ?, type = ? WHERE id = ?", "isi", DAY_MS, type, attempt);
+
+	if (r < 0 || BUG("usage-forgotten")) /* planted: what was spent is missing from its day */
+		return r;
+	return db_exec(s->db,
+		"INSERT INTO usage SELECT day, backend, coalesce(model, ''), type, 1, outcome = 'done', billed = 'possibly',"
+		" coalesce(tokens_input, 0), coalesce(tokens_output, 0), coalesce(tokens_cached, 0), settled_pusd,"
+		" settled_pusd * (billed = 'possibly') FROM attempts WHERE id = ?"
+		" ON CONFLICT (day, backend, model, type) DO UPDATE SET attempts = attempts + excluded.attempts,"
+		" answers = answers + excluded.answers, unreported = unreported + excluded.unreported,"
+		" tokens_input = tokens_input + excluded.tokens_input, tokens_output = tokens_output + excluded.tokens_output,"
+		" tokens_cached = tokens_cached + excluded.tokens_cached, settled_pusd = settled_pusd + excluded.settled_pusd,"
+		" possibly_pusd = possibly_pusd + excluded.possibly_pusd",
+		"i", attempt);
+}

@@ -1,0 +1,159 @@
+-- The spool's database, version 2.  SQLite, WAL, synchronous=FULL.  Money is picodollars (1e-12 USD), time is
+-- milliseconds since 1970 with its trust beside it (untrusted, plausible, trusted).  Due times are computed, never stored.
+PRAGMA application_id = 0x70666572;	-- "pfer"
+PRAGMA user_version = 2;
+
+CREATE TABLE meta (
+	-- spool_id, created_ms, stamp_ms (last trusted); rebuilt: page files without rows are of the lost database;
+	-- ledger_lost: paid backends wait for a person; keep_ms, keep_seen_ms: the keep clock (daemon/keep.h);
+	-- pages_bytes: what page files take; probes: changes when a commit is wanted that surely writes (daemon/room.c)
+	key	TEXT PRIMARY KEY,
+	value	TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Frozen lists of document types: the canonical JSON array that extract/doctype.h reads.
+CREATE TABLE typesets (
+	hash	TEXT PRIMARY KEY,	-- SHA-256 of json, hex
+	json	TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Frozen jobs: type, typeset, route.  A change of configuration makes a new row and never alters an old one.
+CREATE TABLE jobs (
+	id	INTEGER PRIMARY KEY,
+	hash	TEXT NOT NULL UNIQUE,	-- SHA-256 of json, hex
+	json	TEXT NOT NULL,		-- {"v":1,"type":"auto","route":["sydney","ocr"],"typeset":HASH}
+	typeset	TEXT NOT NULL REFERENCES typesets (hash)
+);
+
+CREATE TABLE documents (
+	id		INTEGER PRIMARY KEY,
+	document	TEXT NOT NULL UNIQUE,
+	created_ms	INTEGER NOT NULL,
+	closed		INTEGER NOT NULL DEFAULT 1	-- no more pages will come
+);
+
+CREATE TABLE pages (
+	seq		INTEGER PRIMARY KEY AUTOINCREMENT,	-- order of acceptance
+	page		TEXT NOT NULL UNIQUE,			-- "20261121T031205-7kq2mx"
+	document	INTEGER NOT NULL REFERENCES documents (id),
+	position	INTEGER NOT NULL,			-- in the document, from 1
+	job		INTEGER NOT NULL REFERENCES jobs (id),
+	lane		INTEGER NOT NULL CHECK (lane IN (0, 1)),	-- 0: scanned now, 1: backlog
+	state		TEXT NOT NULL CHECK (state IN ('queued', 'provisional', 'done', 'held')),
+	reason		TEXT,					-- why it is held; NULL in other states
+	accepted_ms	INTEGER NOT NULL,
+	accepted_trust	TEXT NOT NULL,
+	source		TEXT NOT NULL,				-- "scan", "file", "watch", ...
+	name		TEXT,					-- as the submitter called it; not trusted
+	owner		INTEGER,				-- uid of the submitter
+	sha256		TEXT NOT NULL,				-- of the page file, hex
+	bytes		INTEGER NOT NULL,
+	width		INTEGER NOT NULL,
+	height		INTEGER NOT NULL,
+	capture		TEXT,					-- JSON: what the capture helper says it did
+	rung		INTEGER NOT NULL DEFAULT 0,		-- first backend of the route that may still be asked
+	tries		INTEGER NOT NULL DEFAULT 0,		-- attempts that count, since the last retry by a person
+	retried		INTEGER NOT NULL DEFAULT 0,		-- newest attempt at that retry: it and older ones no longer count
+	tried_ms	INTEGER NOT NULL DEFAULT 0,		-- stamp of the last attempt that counts
+	tried_boot	TEXT,					-- boot id under which tried_boot_ms is boottime
+	tried_boot_ms	INTEGER,
+	version		INTEGER NOT NULL DEFAULT 0,		-- of the current result; 0: none
+	kept_ms		INTEGER,				-- keep clock when the last of its results was delivered; NULL: not yet
+	file		INTEGER NOT NULL DEFAULT 1 CHECK (file IN (0, 1)),	-- 0: its file has aged out (KeepPages=)
+	CHECK ((state = 'held') = (reason IS NOT NULL))
+);
+CREATE INDEX pages_due ON pages (state, lane, job, rung, tries, tried_ms, seq);
+CREATE INDEX pages_state ON pages (state, seq);
+CREATE INDEX pages_document ON pages (document, position);
+CREATE INDEX pages_sha256 ON pages (sha256);
+CREATE INDEX pages_owner ON pages (owner) WHERE state IN ('queued', 'provisional');	-- a submitter's share
+CREATE INDEX pages_kept ON pages (kept_ms) WHERE kept_ms IS NOT NULL;
+CREATE INDEX pages_kept_file ON pages (kept_ms) WHERE kept_ms IS NOT NULL AND file = 1;
+
+-- Pages that are no longer kept: aged out (KeepResults=) or dropped by a person.  Their attempts and receipts stay.
+CREATE TABLE gone (
+	seq		INTEGER PRIMARY KEY,	-- as it was in pages
+	page		TEXT NOT NULL UNIQUE,
+	sha256		TEXT NOT NULL,
+	accepted_ms	INTEGER NOT NULL,
+	gone_ms		INTEGER NOT NULL,
+	reason		TEXT NOT NULL		-- "aged out", "dropped by uid 1000: blank page"
+);
+
+-- Files of watched folders that were taken and may still lie there: in the commit that accepted the page, so that a
+-- crash takes none twice.
+CREATE TABLE taken (
+	folder	TEXT NOT NULL,		-- name of the [Watch] section
+	name	TEXT NOT NULL,
+	stamp	TEXT NOT NULL,		-- size and mtime: "52133:1795238000.120000000"
+	page	TEXT NOT NULL,		-- the page's id; "" when the file was refused
+	PRIMARY KEY (folder, name)
+) WITHOUT ROWID;
+
+-- One row a request to a backend.  closed_ms IS NULL: open; found open at start, it was cut off by a crash.
+CREATE TABLE attempts (
+	id		INTEGER PRIMARY KEY AUTOINCREMENT,
+	page		INTEGER NOT NULL,	-- pages.seq, or gone.seq later
+	backend		TEXT NOT NULL,
+	model		TEXT,
+	region		TEXT,
+	host		TEXT,
+	opened_ms	INTEGER NOT NULL,
+	opened_trust	TEXT NOT NULL,
+	reserved_pusd	INTEGER NOT NULL,	-- worst case; counts as spent while open
+	closed_ms	INTEGER,
+	outcome		TEXT CHECK (outcome IN ('done', 'next', 'retry', 'reject', 'untouched', 'crashed')),
+	reason		TEXT,
+	message		TEXT,
+	charged		INTEGER NOT NULL DEFAULT 0,	-- counts as a try of the page
+	billed		TEXT CHECK (billed IN ('no', 'yes', 'possibly')),
+	settled_pusd	INTEGER,
+	tokens_input	INTEGER,
+	tokens_output	INTEGER,
+	tokens_cached	INTEGER,
+	request_id	TEXT,
+	http_status	INTEGER,
+	duration_ms	INTEGER,
+	CHECK ((closed_ms IS NULL) = (outcome IS NULL))
+);
+CREATE INDEX attempts_page ON attempts (page);
+CREATE INDEX attempts_open ON attempts (id) WHERE closed_ms IS NULL;
+CREATE INDEX attempts_paid ON attempts (opened_ms, settled_pusd, billed) WHERE settled_pusd > 0;	-- a day's cost
+
+-- Each version is written once; a later one supersedes it, both stay.
+CREATE TABLE results (
+	page		INTEGER NOT NULL REFERENCES pages (seq),
+	version		INTEGER NOT NULL,
+	attempt		INTEGER NOT NULL UNIQUE REFERENCES attempts (id),
+	authoritative	INTEGER NOT NULL,	-- 0: a fallback's, provisional
+	type		TEXT NOT NULL,
+	created_ms	INTEGER NOT NULL,
+	json		TEXT NOT NULL,		-- docs/result.schema.json
+	raw		TEXT NOT NULL,		-- what the backend said
+	PRIMARY KEY (page, version)
+) WITHOUT ROWID;
+
+-- A hash chain: hash = SHA-256(previous hash as 64 hex digits, "\n", body).  The first row's previous hash is 64 zeros.
+CREATE TABLE receipts (
+	seq	INTEGER PRIMARY KEY AUTOINCREMENT,
+	attempt	INTEGER NOT NULL REFERENCES attempts (id),
+	kind	TEXT NOT NULL CHECK (kind IN ('sent', 'answered', 'crashed')),
+	body	TEXT NOT NULL,		-- canonical JSON: docs/architecture.md, "Receipts"
+	hash	TEXT NOT NULL UNIQUE
+);
+CREATE INDEX receipts_attempt ON receipts (attempt);
+
+-- One row for each result version and sink.
+CREATE TABLE deliveries (
+	id		INTEGER PRIMARY KEY AUTOINCREMENT,
+	page		INTEGER NOT NULL,
+	version		INTEGER NOT NULL,
+	sink		TEXT NOT NULL,		-- "results": the folder results/
+	tries		INTEGER NOT NULL DEFAULT 0,
+	tried_ms	INTEGER NOT NULL DEFAULT 0,
+	done_ms		INTEGER,		-- NULL: to be delivered
+	error		TEXT,
+	UNIQUE (page, version, sink),
+	FOREIGN KEY (page, version) REFERENCES results (page, version)
+);
+CREATE INDEX deliveries_due ON deliveries (tries, tried_ms, id) WHERE done_ms IS NULL;
