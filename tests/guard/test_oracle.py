@@ -75,7 +75,7 @@ def allowed(sink, melbourne, url, region, model):
         return False
     if sink == IOT and region != "ap-southeast-2":
         return False
-    path = PATHS.get(sink, r"(?P<path>/[!-~]*)?")
+    path = PATHS.get(sink, r"(?P<path>[/?][!-~]*)?")
     m = re.fullmatch(r"https://%s(?::443)?%s" % (host(sink, region), path), url)
     if not m or "#" in url or "\n" in url:
         return False
