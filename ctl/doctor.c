@@ -69,8 +69,6 @@ int verb_doctor(struct ctl *c)
 
 	if (r >= 0 && c->options.residency)
 		r = json_add_bool(parameters, "live", true);
-	if (r >= 0 && c->options.ask)
-		r = json_add_bool(parameters, "ask", true);
 	if (r < 0) {
 		cJSON_Delete(parameters);
 		return EXIT_PAGE_FAILED;

@@ -96,8 +96,6 @@ static const struct option {
 		"the reason, which is kept; drop must have one", {}},
 	{"residency", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, residency),
 		"where pages would go, asked of AWS as it is now", {}},
-	{"ask", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, ask),
-		"with --residency: ask each model a question without any page (less than US$0.0001 each): is it served?", {}},
 	{"yes", NULL, VERB_DROP, OPTION_FLAG, offsetof(struct options, yes), "do not ask", {}},
 	{"timeout", "TIME", SPEAKING & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
 		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},
@@ -217,10 +215,6 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 			buf_addf(why, "%s has no option --%s", v->name, options[i].name);
 			return -EINVAL;
 		}
-	if (o->ask && !o->residency) {
-		buf_adds(why, "--ask goes with --residency");
-		return -EINVAL;
-	}
 	if (o->n_args > v->max_args)
 		return complain(why,
 			v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);

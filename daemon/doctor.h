@@ -28,9 +28,8 @@ extern const struct doctor_section doctor_sections[]; /* ends with a NULL area *
  * Never a secret. */
 void doctor_add(struct doctor *d, const char *area, enum finding_level level, const char *advice, const char *what_fmt, ...)
 	_printf_(5, 6);
-/* Live: may others be asked, at no cost? ask: may a model be asked, which costs a little? */
+/* May others be asked, at no cost? */
 bool doctor_live(const struct doctor *d);
-bool doctor_ask(const struct doctor *d);
 /* Between the two the examination goes on and `d` stays, also when its peer has left. doctor_release() may free it. */
 void doctor_hold(struct doctor *d);
 void doctor_release(struct doctor *d);
@@ -39,7 +38,7 @@ void doctor_release(struct doctor *d);
 typedef void (*doctor_done_fn)(void *ud, cJSON *findings);
 struct doctor_options {
 	const cJSON *areas; /* array of strings; NULL: all */
-	bool live, ask;
+	bool live;
 };
 /* Examines; done is called before it returns or later, never after doctor_cancel(). -EINVAL: no such area, in *ret_wrong
  * (borrowed from o->areas). */
@@ -57,3 +56,8 @@ void doctor_helpers(struct doctor *d, struct service *s);
 void doctor_backends(struct doctor *d, struct service *s);
 /* daemon/doctor_residency.c */
 void doctor_residency(struct doctor *d, struct service *s);
+/* daemon/doctor_bedrock.c: asks Bedrock's control plane whether the backend's model is served, or where its profile leads. */
+struct bedrock_look;
+void doctor_bedrock(struct doctor *d, struct service *s, const struct backend_config *b);
+/* What is on its way is cancelled, before the transport goes. */
+void doctor_bedrock_end(struct service *s);

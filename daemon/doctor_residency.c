@@ -22,6 +22,8 @@ static void examine_backend(struct doctor *d, struct service *s, const struct ba
 	a = guard_check(&p, &q, why, sizeof(why));
 	doctor_add(d, "residency", a == GUARD_ALLOW ? FINDING_OK : FINDING_PROBLEM,
 		a == GUARD_ALLOW ? NULL : "nothing is sent there; name what the sentence says instead", "backend %s: %s", b->name, why);
+	if (doctor_live(d) && b->kind == KIND_BEDROCK)
+		doctor_bedrock(d, s, b);
 }
 
 void doctor_residency(struct doctor *d, struct service *s)

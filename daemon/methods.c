@@ -388,7 +388,7 @@ const struct method methods[] = {
 		{CHANGE_PARAMS, {"reason", PARAM_STRING, true}}},
 	{"Confirm", RIGHT_MANAGE, false, method_confirm, {}},
 	{"Doctor", RIGHT_LOOK, false, method_doctor,
-		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}, {"ask", PARAM_BOOL, false}}},
+		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}}},
 	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}}},
 	{},
 };

@@ -9,6 +9,7 @@
 #include "daemon/courier.h"
 #include "daemon/credentials.h"
 #include "daemon/delivery.h"
+#include "daemon/doctor.h"
 #include "daemon/intake.h"
 #include "daemon/scanner.h"
 #include "daemon/messages.h"
@@ -413,6 +414,7 @@ void service_clear(struct service *s)
 	s->credentials = NULL;
 	control_free(s->control);
 	s->control = NULL;
+	doctor_bedrock_end(s);
 	loop_http_free(s->http);
 	spool_close(s->spool);
 	prices_free(s->prices);

@@ -11,6 +11,7 @@
 
 struct courier;
 struct credentials;
+struct bedrock_look;
 struct intake;
 struct control;
 struct scanner;
@@ -53,6 +54,7 @@ struct service {
 	struct prices *prices;
 	struct typeset *types;       /* all installed document types, "universal" first */
 	struct credentials *credentials;
+	struct bedrock_look *looks;  /* of the doctor, on their way */
 	struct courier *courier;
 	struct intake *intake;
 	struct scanner *scanner;

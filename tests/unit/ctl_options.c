@@ -69,7 +69,7 @@ TEST(wrong_use)
 		{"watch", "--timeout", "soon"}, {"watch", "--timeout", "-1"}, {"watch", "--js"},
 		{"status", "--socket="}, {"hold"}, {"release"}, {"hold", "a", "--all"}, {"hold", "a", "--source=scan"},
 		{"hold", "--why", "x"}, {"drop", "a"}, {"drop", "--all"}, {"drop", "--why", "x"},
-		{"hold", "a", "--yes"}, {"retry", "a", "--why=x"}, {"confirm", "a"}, {"hold", "--state", "odd"}, {"doctor", "--ask"}, {"status", "--residency"},
+		{"hold", "a", "--yes"}, {"retry", "a", "--why=x"}, {"confirm", "a"}, {"hold", "--state", "odd"}, {"status", "--residency"},
 		{"hold", "--reason="}};
 	struct options o;
 

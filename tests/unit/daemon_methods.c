@@ -97,8 +97,6 @@ static void examine_now(struct doctor *d, struct service *s)
 	doctor_add(d, "now", FINDING_OK, NULL, "all is %s", "well");
 	if (doctor_live(d))
 		doctor_add(d, "now", FINDING_NOTE, NULL, "live");
-	if (doctor_ask(d))
-		doctor_add(d, "now", FINDING_NOTE, NULL, "ask");
 }
 
 static void examine_later(struct doctor *d, struct service *s)
@@ -1161,7 +1159,7 @@ TEST(doctor)
 
 	CHECK_STR(ask(w, DOCTOR("\"areas\":[\"now\"]")),
 		"{\"parameters\":{\"findings\":[{\"area\":\"now\",\"level\":\"ok\",\"what\":\"all is well\"}]}}|");
-	CHECK_HAS(ask(w, DOCTOR("\"areas\":[\"now\"],\"live\":true,\"ask\":true")), "\"what\":\"live\"},{\"area\":\"now\",\"level\":\"note\",\"what\":\"ask\"");
+	CHECK_HAS(ask(w, DOCTOR("\"areas\":[\"now\"],\"live\":true")), "\"what\":\"live\"}");
 	CHECK_HAS(ask(w, DOCTOR("\"areas\":[\"now\",\"liver\"]")), "InvalidParameter\",\"parameters\":{\"parameter\":\"areas\"}");
 	CHECK_HAS(ask(w, DOCTOR("\"live\":1")), "\"parameter\":\"live\"");
 	/* of all areas: waits for the one that has to ask, and so does the next call */
