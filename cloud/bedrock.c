@@ -122,7 +122,7 @@ static int bedrock_sign(const struct extractor *x, const struct creds *c, int64_
 {
 	const struct bedrock_config *config = x->config;
 	struct sigv4_params p = {.region = config->region, .service = "bedrock", .now = now};
-	int r = c ? sigv4_sign(&p, c, req) : -EACCES;
+	int r = !c ? -EACCES : c->bearer ? sigv4_bearer(c, req) : sigv4_sign(&p, c, req);
 
 	return r == -EINVAL || r == -ENOBUFS ? -EACCES : r;
 }

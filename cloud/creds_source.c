@@ -37,6 +37,11 @@ const struct creds_source_ops *creds_source_ops(enum creds_kind k)
 		[CREDS_SYSTEMD] = &creds_source_systemd,
 		[CREDS_FILE] = &creds_source_file,
 		[CREDS_ENVIRONMENT] = &creds_source_environment,
+		[CREDS_CONTAINER] = &creds_source_container,
+		[CREDS_IMDS] = &creds_source_imds,
+		[CREDS_IOT] = &creds_source_iot,
+		[CREDS_ROLES_ANYWHERE] = &creds_source_roles_anywhere,
+		[CREDS_API_KEY] = &creds_source_api_key,
 	};
 
 	return (size_t)k < CREDS_KINDS ? all[k] : NULL;
@@ -105,7 +110,7 @@ int creds_fail(struct creds_step *s, const char *reason, const char *fmt, ...)
 	return 0;
 }
 
-int creds_read_text(const char *path, size_t max, char **ret, size_t *ret_len)
+static int read_file(const char *path, size_t max, mode_t refused, char **ret, size_t *ret_len)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
@@ -118,6 +123,8 @@ int creds_read_text(const char *path, size_t max, char **ret, size_t *ret_len)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
+	if (st.st_mode & refused)
+		return -EPERM;
 	text = calloc(1, max + 2);
 	if (!text)
 		return -ENOMEM;
@@ -133,6 +140,16 @@ int creds_read_text(const char *path, size_t max, char **ret, size_t *ret_len)
 	*ret = text;
 	*ret_len = (size_t)n;
 	return 0;
+}
+
+int creds_read_text(const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	return read_file(path, max, 0, ret, ret_len);
+}
+
+int creds_read_secret(const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	return read_file(path, max, S_IWGRP | S_IRWXO, ret, ret_len);
 }
 
 void creds_text_free(char *text, size_t max)

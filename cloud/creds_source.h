@@ -45,6 +45,10 @@ struct creds_config {
 	char external_id[1225], session_name[65];
 	int64_t duration_ms;                 /* asked for; 0: the service's own */
 	char token_file[CREDS_PATH_SIZE];
+	char certificate[CREDS_PATH_SIZE], key[CREDS_PATH_SIZE]; /* an absolute path, or the name of a systemd credential */
+	char role_alias[129], thing_name[129];
+	char trust_anchor_arn[256], profile_arn[256];
+	bool version_1;                      /* of the metadata service: also without a token */
 	char region[32], endpoint[256];
 	char connect_to[128], ca_file[CREDS_PATH_SIZE]; /* Lab=yes */
 	int64_t timeout_ms;                  /* of one request or run */
@@ -84,6 +88,7 @@ struct creds_input {
 
 struct creds_source_ops {
 	size_t state_size; /* of its state, which starts as zeroes; 0: it needs none */
+	bool stable;       /* what it gave serves beyond its end while it gives nothing newer, until it is refused */
 	bool local;        /* files and environment only: looked at again before use rather than kept */
 	/* 0 with the step filled, or negative errno (of this machine: no memory). First with an empty input but for the time. */
 	int (*next)(const struct creds_config *c, void *state, const struct creds_input *in, struct creds_step *ret);
@@ -101,8 +106,11 @@ int creds_source_next(struct creds_source *s, const struct creds_input *in, stru
 /* For the sources. A regular file's whole text, NUL-ended, in a block of max + 1 bytes: creds_text_free() it. Negative errno:
  * -EFBIG beyond `max`, -EINVAL for what is no regular file, -EBADMSG for one with NUL bytes. */
 int creds_read_text(const char *path, size_t max, char **ret, size_t *ret_len);
+/* The same for what only the service may read: -EPERM when others can read it, or the group can write it. */
+int creds_read_secret(const char *path, size_t max, char **ret, size_t *ret_len);
 void creds_text_free(char *text, size_t max); /* wipes; NULL is fine */
 /* "$CREDENTIALS_DIRECTORY/NAME" into `path`. 0, or -ENOKEY: the service was started without any. */
 int creds_systemd_path(const char *name, char *path, size_t size);
 
-extern const struct creds_source_ops creds_source_systemd, creds_source_file, creds_source_environment;
+extern const struct creds_source_ops creds_source_systemd, creds_source_file, creds_source_environment,
+	creds_source_container, creds_source_imds, creds_source_iot, creds_source_roles_anywhere, creds_source_api_key;

@@ -413,3 +413,16 @@ int sigv4_sign(const struct sigv4_params *p, const struct creds *c, struct reque
 		sigv4_drop_headers(req);
 	return r == -EMSGSIZE || r == -E2BIG ? -ENOBUFS : MIN(r, 0);
 }
+
+int sigv4_bearer(const struct creds *c, struct request *req)
+{
+	_cleanup_(buf_wipe) struct buf value = BUF_MAX((size_t)20 << 10);
+	int r = buf_reserve(&value, strlen(c->bearer) + 8, NULL); /* in one block */
+
+	sigv4_drop_headers(req);
+	if (r >= 0)
+		r = buf_addf(&value, "Bearer %s", c->bearer);
+	if (r >= 0)
+		r = request_add_header(req, "authorization", buf_str(&value));
+	return r == -EMSGSIZE || r == -E2BIG ? -ENOBUFS : MIN(r, 0);
+}

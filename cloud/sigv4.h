@@ -19,5 +19,7 @@ struct sigv4_params {
  * signed; every other header in req is signed but those AWS tells not to sign. req->body_sha256 must be filled.
  * 0, -EINVAL (a URL or header that cannot be signed), -ENOBUFS, -ENOMEM. */
 int sigv4_sign(const struct sigv4_params *p, const struct creds *c, struct request *req);
+/* No signature: the Bedrock API key of `c` as it is. 0 or -ENOMEM, -ENOBUFS. */
+int sigv4_bearer(const struct creds *c, struct request *req);
 /* Percent-encodes as one path label: everything but A-Z a-z 0-9 - . _ ~ (so ':' and '/' too), upper-case hex. */
 int sigv4_encode_label(const char *s, struct buf *out);

@@ -127,6 +127,29 @@ static const char *const schema_names[] = {"json_schema", "json_object", "none",
 
 #define BACKEND CONFIG_BACKEND_SECTION
 #define WATCH   CONFIG_WATCH_SECTION
+static int parse_letters(const char *v, const char *more, void *target, const void *string, char *allowed, size_t n)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+	const char *p = v;
+
+	str_format(allowed, n, "1 to 128 of A-Z, a-z, 0-9 and _-%s", more);
+	while (*p && (strchr(letters, *p) || strchr(more, *p)))
+		p++;
+	return *p || p == v ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
+}
+
+/* IoT, CreateRoleAlias: roleAlias. */
+static int parse_role_alias(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	return parse_letters(v, "=,@", target, string, allowed, n);
+}
+
+/* IoT, CreateThing: thingName. */
+static int parse_thing_name(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	return parse_letters(v, ":", target, string, allowed, n);
+}
+
 #define CREDENTIALS CONFIG_CREDENTIALS_SECTION
 
 static const struct ini_key keys[] = {
@@ -276,9 +299,9 @@ static const struct ini_key keys[] = {
 	{CREDENTIALS, "Source", ini_parse_choice, offsetof(struct creds_config, kind), CHOICE(creds_kind_names), NULL,
 		"Where they come from; must be given, but for [Credentials aws], which is systemd-credential."},
 	{CREDENTIALS, "Credential", TEXT(creds_config, credential), NULL,
-		"systemd-credential: name of the systemd credential; that of the section by default."},
+		"systemd-credential, api-key: name of the systemd credential; of the first that of the section by default."},
 	{CREDENTIALS, "File", FILEPATH(creds_config, file), NULL,
-		"file: keys as the AWS command line writes them, or JSON."},
+		"file: keys as the AWS command line writes them, or JSON; api-key: the key alone, mode 0600."},
 	{CREDENTIALS, "Profile", TEXT(creds_config, profile), NULL,
 		"systemd-credential, file, profile: section of the file; default by default."},
 	{CREDENTIALS, "ConfigFile", FILEPATH(creds_config, config_file), NULL,
@@ -296,11 +319,23 @@ static const struct ini_key keys[] = {
 	{CREDENTIALS, "Duration", TIME(creds_config, duration_ms, SECONDS(900), SECONDS(43200)), NULL,
 		"assume-role, web-identity, roles-anywhere: how long they are asked to last, 15min to 12h; 1h by default."},
 	{CREDENTIALS, "TokenFile", FILEPATH(creds_config, token_file), NULL,
-		"web-identity: file with the token, read each time."},
+		"web-identity, container: file with the token, read each time."},
+	{CREDENTIALS, "Certificate", TEXT(creds_config, certificate), NULL,
+		"iot, roles-anywhere: file with the device's certificate and those up to the root, PEM; or name of a systemd credential."},
+	{CREDENTIALS, "Key", TEXT(creds_config, key), NULL,
+		"iot, roles-anywhere: file with its private key, EC P-256 or RSA, PEM, mode 0600; or name of a systemd credential."},
+	{CREDENTIALS, "RoleAlias", parse_role_alias, offsetof(struct creds_config, role_alias),
+		SIZE_OF(creds_config, role_alias), NULL, "iot: name of the role alias."},
+	{CREDENTIALS, "ThingName", parse_thing_name, offsetof(struct creds_config, thing_name),
+		SIZE_OF(creds_config, thing_name), NULL, "iot: name of the thing that the certificate is attached to."},
+	{CREDENTIALS, "TrustAnchorArn", TEXT(creds_config, trust_anchor_arn), NULL, "roles-anywhere: ARN of the trust anchor."},
+	{CREDENTIALS, "ProfileArn", TEXT(creds_config, profile_arn), NULL, "roles-anywhere: ARN of the profile."},
+	{CREDENTIALS, "Version1", YESNO(creds_config, version_1), "no",
+		"imds: ask without a token where the service gives none."},
 	{CREDENTIALS, "Region", TEXT(creds_config, region), NULL,
-		"assume-role, web-identity, profile, iot, roles-anywhere: ap-southeast-2 by default."},
+		"assume-role, web-identity, profile, iot, roles-anywhere, api-key: ap-southeast-2 by default."},
 	{CREDENTIALS, "Endpoint", TEXT(creds_config, endpoint), NULL,
-		"assume-role, web-identity, profile, roles-anywhere: by default the region's own; iot, container: must be given."},
+		"URL. assume-role, web-identity, profile, roles-anywhere: by default the region's own; imds: by IPv4; container: of the environment; iot: must be given."},
 	{CREDENTIALS, "Timeout", TIME(creds_config, timeout_ms, 100, SECONDS(300)), "10s",
 		"One request or run of the program, 100ms to 5min."},
 	{CREDENTIALS, "ConnectTo", TEXT(creds_config, connect_to), NULL,

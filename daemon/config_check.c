@@ -314,9 +314,9 @@ int config_check(struct config_reading *rd)
 {
 	check_route(rd);
 	check_keep(rd);
-	config_check_credentials(rd);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		check_backend(rd, &rd->config->backends[i]);
+	config_check_credentials(rd);
 	for (size_t i = 0; i < rd->config->n_watches; i++)
 		check_watch(rd, &rd->config->watches[i]);
 	return rd->n_problems > 0 ? -EINVAL : 0;

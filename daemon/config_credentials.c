@@ -3,16 +3,18 @@
 
 #define FOR(k)   (1u << (k))
 #define STS      (FOR(CREDS_ASSUME_ROLE) | FOR(CREDS_WEB_IDENTITY))
-#define REGIONAL (STS | FOR(CREDS_PROFILE) | FOR(CREDS_IOT) | FOR(CREDS_ROLES_ANYWHERE))
-#define ASKED    (REGIONAL | FOR(CREDS_PROCESS) | FOR(CREDS_CONTAINER) | FOR(CREDS_IMDS))
+#define DEVICE   (FOR(CREDS_IOT) | FOR(CREDS_ROLES_ANYWHERE))
+#define REGIONAL (STS | DEVICE | FOR(CREDS_PROFILE) | FOR(CREDS_API_KEY))
+#define SENDS    (REGIONAL & ~FOR(CREDS_API_KEY))
+#define ASKED    (SENDS | FOR(CREDS_PROCESS) | FOR(CREDS_CONTAINER) | FOR(CREDS_IMDS))
 
 /* Keys by the sources that have them, and of those the ones without which a source is nothing. */
 static const struct {
 	const char *key;
 	unsigned int kinds, needed;
 } key_kinds[] = {
-	{"Credential", FOR(CREDS_SYSTEMD), 0},
-	{"File", FOR(CREDS_FILE) | FOR(CREDS_PROFILE), FOR(CREDS_FILE)},
+	{"Credential", FOR(CREDS_SYSTEMD) | FOR(CREDS_API_KEY), 0},
+	{"File", FOR(CREDS_FILE) | FOR(CREDS_PROFILE) | FOR(CREDS_API_KEY), FOR(CREDS_FILE)},
 	{"Profile", FOR(CREDS_SYSTEMD) | FOR(CREDS_FILE) | FOR(CREDS_PROFILE), 0},
 	{"ConfigFile", FOR(CREDS_PROFILE), 0},
 	{"Command", FOR(CREDS_PROCESS), FOR(CREDS_PROCESS)},
@@ -21,12 +23,19 @@ static const struct {
 	{"ExternalId", FOR(CREDS_ASSUME_ROLE), 0},
 	{"SessionName", STS | FOR(CREDS_PROFILE) | FOR(CREDS_ROLES_ANYWHERE), 0},
 	{"Duration", STS | FOR(CREDS_ROLES_ANYWHERE), 0},
-	{"TokenFile", FOR(CREDS_WEB_IDENTITY), FOR(CREDS_WEB_IDENTITY)},
+	{"TokenFile", FOR(CREDS_WEB_IDENTITY) | FOR(CREDS_CONTAINER), FOR(CREDS_WEB_IDENTITY)},
+	{"Certificate", DEVICE, DEVICE},
+	{"Key", DEVICE, DEVICE},
+	{"RoleAlias", FOR(CREDS_IOT), FOR(CREDS_IOT)},
+	{"ThingName", FOR(CREDS_IOT), 0},
+	{"TrustAnchorArn", FOR(CREDS_ROLES_ANYWHERE), FOR(CREDS_ROLES_ANYWHERE)},
+	{"ProfileArn", FOR(CREDS_ROLES_ANYWHERE), FOR(CREDS_ROLES_ANYWHERE)},
+	{"Version1", FOR(CREDS_IMDS), 0},
 	{"Region", REGIONAL, 0},
-	{"Endpoint", REGIONAL | FOR(CREDS_CONTAINER), FOR(CREDS_IOT) | FOR(CREDS_CONTAINER)},
+	{"Endpoint", SENDS | FOR(CREDS_CONTAINER) | FOR(CREDS_IMDS), FOR(CREDS_IOT)},
 	{"Timeout", ASKED, 0},
-	{"ConnectTo", REGIONAL | FOR(CREDS_IMDS) | FOR(CREDS_CONTAINER), 0},
-	{"CAFile", REGIONAL | FOR(CREDS_CONTAINER), 0},
+	{"ConnectTo", SENDS | FOR(CREDS_IMDS) | FOR(CREDS_CONTAINER), 0},
+	{"CAFile", SENDS | FOR(CREDS_CONTAINER), 0},
 };
 
 static void check_keys(struct config_reading *rd, const struct creds_config *c, const char *title)
@@ -62,6 +71,45 @@ static void complete(struct config_reading *rd, struct creds_config *c, const ch
 		config_problem(rd, c, title, "Credential", "the name of a credential has no '/' and does not begin with '.'");
 }
 
+/* Where the parts of IAM Roles Anywhere are is told by their ARNs. */
+static void check_arns(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	const struct {
+		const char *key, *service, *region, *arn;
+	} arns[] = {
+		{"TrustAnchorArn", "rolesanywhere", c->region, c->trust_anchor_arn},
+		{"ProfileArn", "rolesanywhere", c->region, c->profile_arn},
+		{"RoleArn", "iam", NULL, c->role_arn},
+	};
+	struct guard_policy policy;
+	char why[320];
+
+	if (c->kind != CREDS_ROLES_ANYWHERE)
+		return;
+	config_guard_policy(rd->config, &policy);
+	for (size_t i = 0; i < ARRAY_SIZE(arns); i++) {
+		if (arns[i].arn[0] && !guard_check_arn(&policy, arns[i].service, arns[i].region, arns[i].arn, why, sizeof(why)))
+			config_problem(rd, c, title, arns[i].key, "%s", why);
+	}
+}
+
+/* A Bedrock API key works for Bedrock alone, and a short-term one where it was made. */
+static void check_api_key(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	for (size_t i = 0; c->kind == CREDS_API_KEY && i < rd->config->n_backends; i++) {
+		const struct backend_config *b = &rd->config->backends[i];
+
+		if (b->kind == KIND_BEDROCK && streq(b->credentials, c->name) && !streq(b->bedrock.region, c->region))
+			config_problem(rd, c, title, "Region", "is not the one of backend %s, which uses this key", b->name);
+	}
+	for (size_t i = 0; c->kind == CREDS_API_KEY && i < rd->config->n_credentials; i++) {
+		const struct creds_config *other = &rd->config->credentials[i];
+
+		if (streq(other->source_credentials, c->name))
+			config_problem(rd, other, title, "SourceCredentials", "%s is a Bedrock API key, which STS does not take", c->name);
+	}
+}
+
 void config_check_credentials(struct config_reading *rd)
 {
 	for (size_t i = 0; i < rd->config->n_credentials; i++) {
@@ -77,6 +125,8 @@ void config_check_credentials(struct config_reading *rd)
 			check_keys(rd, c, title);
 			complete(rd, c, title);
 			check_lab(rd, c, title);
+			check_arns(rd, c, title);
+			check_api_key(rd, c, title);
 		}
 	}
 }

@@ -26,7 +26,7 @@
 struct provider {
 	struct credentials *all;
 	const struct creds_config *config;
-	bool local;
+	bool local, stable; /* of its source */
 	/* what is there */
 	bool have;
 	struct creds creds;
@@ -144,7 +144,7 @@ static bool believed(const struct provider *p)
 
 static bool usable(const struct provider *p)
 {
-	return p->have && (!believed(p) || creds_fresh(&p->creds, now_ms(p)));
+	return p->have && (!believed(p) || p->stable || creds_fresh(&p->creds, now_ms(p)));
 }
 
 static void failed(struct provider *p, const char *reason, const char *message)
@@ -244,6 +244,7 @@ static void send_request(struct provider *p)
 		.url = req->unix_socket ? NULL : req->url,
 		.unix_socket = req->unix_socket,
 		.connect_to = req->connect_to,
+		.model = req->model,
 		.region = req->region,
 		.interface = req->interface,
 	};
@@ -459,6 +460,7 @@ int credentials_new(struct service *s, struct credentials **ret)
 			.all = c,
 			.config = config,
 			.local = creds_source_ops((enum creds_kind)config->kind)->local,
+			.stable = creds_source_ops((enum creds_kind)config->kind)->stable,
 		};
 	}
 	*ret = c;

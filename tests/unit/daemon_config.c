@@ -178,6 +178,29 @@ TEST(credentials_sections)
 	refused("[Credentials keys]\nSource=systemd-credential\nCredential=../x\n", 3, "has no '/'");
 }
 
+#define IOT      "[Credentials d]\nSource=iot\nCertificate=/etc/pageferry/c.pem\nKey=device-key\nRoleAlias=scan\n" \
+		 "Endpoint=https://c1.credentials.iot.ap-southeast-2.amazonaws.com\n"
+#define ANYWHERE "[Credentials d]\nSource=roles-anywhere\nCertificate=cert\nKey=key\nRoleArn=arn:aws:iam::1:role/r\n"
+
+TEST(credentials_of_devices)
+{
+	CHECK_INT(read_text(IOT "ThingName=scanner:1\n"), 0);
+	CHECK_STR(config_credentials(&config, "d")->region, "ap-southeast-2");
+	CHECK_STR(config_credentials(&config, "d")->key, "device-key");
+	refused(IOT "ThingName=a b\n", 7, "1 to 128");
+	refused(IOT "Version1=yes\n", 7, "source iot has no such key");
+	refused("[Credentials d]\nSource=iot\n", 2, "RoleAlias= is missing");
+	refused(ANYWHERE "ProfileArn=arn:aws:rolesanywhere:us-east-1:111122223333:profile/p\n"
+			 "TrustAnchorArn=arn:aws:rolesanywhere:ap-southeast-2:111122223333:trust-anchor/t\n", 6, "us-east-1");
+	CHECK_INT(read_text("[Credentials d]\nSource=imds\nVersion1=yes\nEndpoint=http://[fd00:ec2::254]\n"), 0);
+	CHECK_INT(read_text("[Credentials d]\nSource=container\nTokenFile=/run/token\n"), 0);
+	CHECK_INT(read_text("[Backend s]\nKind=bedrock\nCredentials=d\n[Credentials d]\nSource=api-key\nFile=/x\n"), 0);
+	refused("[Backend s]\nKind=bedrock\nCredentials=d\n[Credentials d]\nSource=api-key\nRegion=ap-southeast-4\n", 6,
+		"backend s");
+	refused("[Credentials d]\nSource=api-key\n[Credentials r]\nSource=assume-role\nRoleArn=x\nSourceCredentials=d\n", 6,
+		"Bedrock API key");
+}
+
 TEST(laboratory_keys_need_lab)
 {
 	refused("[Backend sydney]\nKind=bedrock\nConnectTo=127.0.0.1:8443\n", 3, "Lab=yes");
