@@ -158,6 +158,7 @@ install: all
 	install -D -m755 $(O)/pageferryctl $(DESTDIR)$(PREFIX)/bin/pageferryctl
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/pageferry/documents configs/documents/*.json
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/pageferry configs/prices.conf configs/io.pageferry.varlink
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/pageferry/iam configs/iam/*.json
 	install -D -m644 configs/pageferry.conf $(DESTDIR)/etc/pageferry/pageferry.conf
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
 	install -D -m644 systemd/pageferry.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/pageferry.conf
