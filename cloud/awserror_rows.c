@@ -228,6 +228,9 @@ static const struct aws_error_row rows[] = {
 		"AWS does not know this guardrail or version here: Bedrock console > Guardrails, in this region"},
 	{BY_SAID("ValidationException", "service tier"), PAUSE, 0, "service-tier",
 		"the model is not offered in this service tier here; change the tier in the configuration"},
+	{BY_SAID("ValidationError", "no capacity"), BUSY(WAIT_LOADING, SECONDS(10)), 0, "model-loading",
+		"an instance of the endpoint is being started; it takes minutes"},
+	{BY_SAID("ValidationError", "6291456"), NEXT, ERROR_SMALLER, "too-large", TOO_LARGE},
 	{BY_SAID("ValidationError", "not found"), PAUSE, 0, "no-model",
 		"the endpoint is not there or not in service: SageMaker console > Inference > Endpoints, in this "
 		"region"},
@@ -248,7 +251,10 @@ static const struct aws_error_row rows[] = {
 	{BY_SAID("ValidationError", "too large"), NEXT, ERROR_SMALLER, "too-large", TOO_LARGE},
 	{BY_SAID("ValidationError", "exceed"), NEXT, ERROR_SMALLER, "too-large", TOO_LARGE},
 	{BY_SAID("ValidationError", "image"), NEXT, 0, "bad-image", "the model refuses the page's image"},
-	{BY_TYPE("ValidationError"), NEXT, 0, "bad-request", "AWS refuses the request for this page"},
+	/* SageMaker does not look at the body: it speaks of the endpoint and of how that is called */
+	{BY_TYPE("ValidationError"), PAUSE, 0, "no-model",
+		"SageMaker does not call the endpoint like this; compare EndpointName=, InferenceComponent= and the "
+		"others with SageMaker console > Inference > Endpoints"},
 	{BY_TYPE("RequestEntityTooLargeException"), NEXT, ERROR_SMALLER, "too-large", TOO_LARGE},
 	{BY_TYPE("PayloadTooLargeException"), NEXT, ERROR_SMALLER, "too-large", TOO_LARGE},
 	{BY_TYPE("EntityTooLarge"), NEXT, ERROR_SMALLER, "too-large", TOO_LARGE},

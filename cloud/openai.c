@@ -110,7 +110,7 @@ static int add_start(const struct openai_config *c, struct buf *b)
 			       "with one JSON object.\"},{\"role\":\"user\",\"content\":[");
 }
 
-static int add_body(const struct openai_config *c, const struct job *j, int64_t max_tokens, struct request *r)
+int openai_add_body(const struct openai_config *c, const struct job *j, int64_t max_tokens, struct request *r)
 {
 	_cleanup_buf_ struct buf b = BUF_MAX(LITERAL_MAX);
 	const struct doctype *t = j->types->types[0];
@@ -124,9 +124,8 @@ static int add_body(const struct openai_config *c, const struct job *j, int64_t 
 		e = json_quote(&b, t->prompt, strlen(t->prompt));
 	if (e >= 0)
 		e = buf_addf(&b,
-			"}]}],\"max_tokens\":%lld,\"temperature\":0,\"seed\":%llu,"
-			"\"stream\":false,\"cache_prompt\":true",
-			(long long)max_tokens, 1ULL + j->tries);
+			"}]}],\"max_tokens\":%lld,\"temperature\":0,\"seed\":%llu,\"stream\":false%s",
+			(long long)max_tokens, 1ULL + j->tries, c->standard ? "" : ",\"cache_prompt\":true");
 	if (e >= 0)
 		e = add_format(c, t, &b);
 	if (e >= 0)
@@ -148,7 +147,7 @@ static int fill_request(const struct openai_config *c, const struct job *j, stru
 	if (e >= 0)
 		e = add_key(c, r);
 	if (e >= 0)
-		e = add_body(c, j, max_tokens, r);
+		e = openai_add_body(c, j, max_tokens, r);
 	if (e < 0)
 		return e;
 	if (request_body_length(r) > REQUEST_MAX)
@@ -267,7 +266,7 @@ static int judge_status(const struct reply *r, const cJSON *body, struct verdict
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-static void read_usage(const cJSON *body, struct usage *u)
+void openai_read_usage(const cJSON *body, struct usage *u)
 {
 	const cJSON *usage = json_get_object(body, "usage");
 	int64_t in, out, cached;
@@ -282,7 +281,7 @@ static void read_usage(const cJSON *body, struct usage *u)
 		u->cached = (uint64_t)cached;
 }
 
-static int decode_answer(const struct job *j, const cJSON *body, struct verdict *v)
+int openai_read_answer(const struct job *j, const cJSON *body, struct verdict *v)
 {
 	const cJSON *choice = cJSON_GetArrayItem(json_get_array(body, "choices"), 0);
 	const char *content = json_get_string(json_get_object(choice, "message"), "content");
@@ -290,7 +289,7 @@ static int decode_answer(const struct job *j, const cJSON *body, struct verdict 
 
 	text_safe_copy(v->stop, sizeof(v->stop), stop ? stop : "");
 	text_safe_copy(v->request_id, sizeof(v->request_id), id ? id : "");
-	read_usage(body, &v->usage);
+	openai_read_usage(body, &v->usage);
 	if (!stop)
 		return verdict_set(
 			v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but no answer of a model in it");
@@ -329,7 +328,7 @@ static int openai_decode(const struct extractor *x, const struct job *j, const s
 	else if (e == -EBADMSG)
 		e = verdict_set(&v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but the reply is not JSON");
 	else if (e >= 0)
-		e = decode_answer(j, body, &v);
+		e = openai_read_answer(j, body, &v);
 	if (e < 0) {
 		verdict_clear(&v);
 		return e;

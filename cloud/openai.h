@@ -14,8 +14,15 @@ struct openai_config {
 	char interface[16];   /* "": none */
 	char ca_file[256];
 	int schema_mode;      /* enum openai_schema_mode */
+	bool standard;        /* without the members that llama-server alone knows */
 	int64_t max_output_tokens;
 	int64_t timeout_ms, connect_timeout_ms;
 };
 
 extern const struct extractor_ops openai_extractor;
+/* The same body and answer inside another service's request (cloud/sagemaker.c); of the configuration model,
+ * schema_mode and standard count. 0 or negative errno. */
+int openai_add_body(const struct openai_config *c, const struct job *j, int64_t max_tokens, struct request *r);
+int openai_read_answer(const struct job *j, const cJSON *body, struct verdict *v);
+/* usage.prompt_tokens and completion_tokens, where both are there. */
+void openai_read_usage(const cJSON *body, struct usage *u);

@@ -98,7 +98,48 @@ static int parse_keep(const char *v, void *target, const void *range, char *allo
 	return r;
 }
 
-static const char *const kind_names[] = {"bedrock", "openai", "ocr", NULL};
+static const char *const kind_names[] = {"bedrock", "sagemaker", "openai", "ocr", NULL};
+static const char *const form_names[] = {"plain", "openai", NULL}; /* as enum sagemaker_form */
+/* USD with up to 12 decimals, in picodollars. */
+static int parse_usd(const char *v, void *target, const void *unused, char *allowed, size_t n)
+{
+	int64_t pusd;
+
+	str_format(allowed, n, "USD, 0 to 1000, 0 for an endpoint that is paid by the hour");
+	if (parse_decimal(v, 12, &pusd) < 0 || pusd < 0 || pusd > INT64_C(1000) * 1000000000000)
+		return -EINVAL;
+	*(int64_t *)target = pusd;
+	return 0;
+}
+
+static bool is_alnum(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* SageMaker's rule for names of endpoints, variants and components. */
+static int parse_endpoint_name(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	size_t len = strlen(v);
+
+	str_format(allowed, n, "1 to 63 letters, digits and -, which is not at an end");
+	for (size_t i = 0; i < len; i++)
+		if (!is_alnum(v[i]) && (v[i] != '-' || i == 0 || i == len - 1))
+			return -EINVAL;
+	return len == 0 || len > 63 ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
+}
+
+/* It goes into a header. */
+static int parse_printable(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	for (const char *p = v; *p; p++)
+		if (*p < 0x20 || *p > 0x7e) {
+			str_format(allowed, n, "printable ASCII");
+			return -EINVAL;
+		}
+	return ini_parse_text(v, target, string, allowed, n);
+}
+
 /* A folder inside the watched one: its name, no path. */
 static int parse_folder_name(const char *v, void *target, const void *string, char *allowed, size_t n)
 {
@@ -226,18 +267,46 @@ static const struct ini_key keys[] = {
 	{"Residency", "Regions", parse_regions, 0, NULL, "sydney", "Where pages may go: sydney, or sydney melbourne."},
 
 	{BACKEND, "Kind", ini_parse_choice, offsetof(struct backend_config, kind), CHOICE(kind_names), NULL,
-		"bedrock, openai or ocr; must be given, but for [Backend ocr]."},
+		"bedrock, sagemaker, openai or ocr; must be given, but for [Backend ocr]."},
 	{BACKEND, "Model", TEXT(backend_config, model), NULL,
-		"Model id. bedrock: amazon.nova-pro-v1:0 by default; openai: the server's own."},
+		"Model id. bedrock: amazon.nova-pro-v1:0 by default; sagemaker: of prices and receipts; openai: the server's own."},
 	{BACKEND, "Api",
 		ini_parse_choice, offsetof(struct backend_config, bedrock.api), CHOICE(api_names), "auto",
 		"bedrock: the form in which the model is asked: auto (by its id), nova, claude or converse."},
-	{BACKEND, "Region",
-		ini_parse_text, offsetof(struct backend_config, bedrock.region),
-		SIZE_OF(backend_config, bedrock.region), NULL,
-		"bedrock: ap-southeast-2 by default."},
+	{BACKEND, "Region", TEXT(backend_config, region), NULL, "bedrock, sagemaker: ap-southeast-2 by default."},
 	{BACKEND, "Endpoint", TEXT(backend_config, endpoint), NULL,
-		"bedrock: URL of the endpoint; by default the region's own."},
+		"bedrock, sagemaker: URL of the service; by default the region's own."},
+	{BACKEND, "EndpointName",
+		parse_endpoint_name, offsetof(struct backend_config, sagemaker.endpoint_name),
+		SIZE_OF(backend_config, sagemaker.endpoint_name), NULL,
+		"sagemaker: name of the endpoint; must be given."},
+	{BACKEND, "Form",
+		ini_parse_choice, offsetof(struct backend_config, sagemaker.form), CHOICE(form_names), "plain",
+		"sagemaker: plain (image, prompt, max_new_tokens to generated_text) or openai (chat completions, as vLLM)."},
+	{BACKEND, "InferenceComponent",
+		parse_endpoint_name, offsetof(struct backend_config, sagemaker.component),
+		SIZE_OF(backend_config, sagemaker.component), NULL,
+		"sagemaker: the component that is called, where an endpoint has several."},
+	{BACKEND, "TargetVariant",
+		parse_endpoint_name, offsetof(struct backend_config, sagemaker.variant),
+		SIZE_OF(backend_config, sagemaker.variant), NULL,
+		"sagemaker: the production variant that is called."},
+	{BACKEND, "TargetModel",
+		parse_printable, offsetof(struct backend_config, sagemaker.target_model),
+		SIZE_OF(backend_config, sagemaker.target_model), NULL,
+		"sagemaker: the model of a multi-model endpoint."},
+	{BACKEND, "CustomAttributes",
+		parse_printable, offsetof(struct backend_config, sagemaker.attributes),
+		SIZE_OF(backend_config, sagemaker.attributes), NULL,
+		"sagemaker: sent to the container as they are, at most 1024 bytes."},
+	{BACKEND, "PricePerRequest", parse_usd, offsetof(struct backend_config, price_per_request_pusd), NULL, NULL,
+		"sagemaker: USD a request, 0 for an endpoint paid by the hour; without it prices.conf must have the model."},
+	{BACKEND, "ColdTimeout",
+		ini_parse_duration_ms, offsetof(struct backend_config, sagemaker.cold_timeout_ms),
+		RANGE(SECONDS(1), SECONDS(3600)), "15min",
+		"sagemaker: as Timeout=, when it has not answered for five minutes; 1s to 1h."},
+	{BACKEND, "StartPatience", TIME(backend_config, start_patience_ms, 0, SECONDS(86400)), "15min",
+		"sagemaker: a model that is still starting after so long counts as down; 0 to 1d."},
 	{BACKEND, "URL",
 		ini_parse_text, offsetof(struct backend_config, openai.base_url),
 		SIZE_OF(backend_config, openai.base_url), NULL,
@@ -257,20 +326,20 @@ static const struct ini_key keys[] = {
 	{BACKEND, "SchemaMode",
 		ini_parse_choice, offsetof(struct backend_config, openai.schema_mode),
 		CHOICE(schema_names), "json_schema",
-		"openai: how the answer's form is asked for: json_schema, json_object or none."},
+		"openai, and sagemaker of that form: how the answer's form is asked for: json_schema, json_object or none."},
 	{BACKEND, "APIKeyCredential", TEXT(backend_config, api_key_credential), NULL,
 		"openai: name of the systemd credential that holds the API key."},
 	{BACKEND, "APIKeyFile", FILEPATH(backend_config, api_key_file), NULL, "openai: file that holds the API key."},
 	{BACKEND, "MaxOutputTokens", NUMBER(backend_config, max_output_tokens, 64, 65536), NULL,
-		"bedrock, openai: cap of the answer, 64 to 65536; 4096 by default."},
+		"bedrock, sagemaker, openai: cap of the answer, 64 to 65536; 4096 by default."},
 	{BACKEND, "Timeout", TIME(backend_config, timeout_ms, SECONDS(1), SECONDS(3600)), NULL,
-		"One page, 1s to 1h; by default 2min for bedrock and ocr, 5min for openai."},
+		"One page, 1s to 1h; by default 2min for bedrock and ocr, 70s for sagemaker, 5min for openai."},
 	{BACKEND, "ConnectTimeout", TIME(backend_config, connect_timeout_ms, 100, SECONDS(120)), NULL,
-		"bedrock, openai: 100ms to 2min; 10s by default."},
+		"bedrock, sagemaker, openai: 100ms to 2min; 10s by default."},
 	{BACKEND, "ConnectTo", TEXT(backend_config, connect_to), NULL,
-		"bedrock, only with Lab=yes: HOST:PORT to connect to instead of the URL's."},
+		"bedrock and sagemaker, only with Lab=yes: HOST:PORT to connect to instead of the URL's."},
 	{BACKEND, "CAFile", FILEPATH(backend_config, ca_file), NULL,
-		"More trusted certificates: openai, and bedrock only with Lab=yes."},
+		"More trusted certificates: openai, and bedrock and sagemaker only with Lab=yes."},
 	{BACKEND, "Language",
 		ini_parse_text, offsetof(struct backend_config, ocr.language),
 		SIZE_OF(backend_config, ocr.language), NULL,
@@ -294,7 +363,7 @@ static const struct ini_key keys[] = {
 		"When it has been down for this long, pages go to the next of the route."},
 	{BACKEND, "Credentials", parse_section_name, offsetof(struct backend_config, credentials),
 		SIZE_OF(backend_config, credentials), "aws",
-		"bedrock: which [Credentials NAME] it uses; several backends may share one."},
+		"bedrock, sagemaker: which [Credentials NAME] it uses; several backends may share one."},
 
 	{CREDENTIALS, "Source", ini_parse_choice, offsetof(struct creds_config, kind), CHOICE(creds_kind_names), NULL,
 		"Where they come from; must be given, but for [Credentials aws], which is systemd-credential."},
@@ -371,6 +440,7 @@ static struct backend_config *backend_make(struct config_reading *rd, const char
 	str_copy(b->name, sizeof(b->name), name);
 	ini_defaults_named(&rd->table, BACKEND, b);
 	b->kind = streq(name, "ocr") ? KIND_OCR : -1;
+	b->price_per_request_pusd = -1;
 	return b;
 }
 

@@ -6,6 +6,7 @@
 #include "cloud/creds_source.h"
 #include "cloud/guard.h"
 #include "cloud/openai.h"
+#include "cloud/sagemaker.h"
 #include "daemon/spool.h"
 #include "extract/ocr.h"
 
@@ -17,7 +18,7 @@
 #define WATCH_FOLDERS_MAX 8
 #define CREDENTIALS_MAX 8
 
-enum backend_kind { KIND_BEDROCK, KIND_OPENAI, KIND_OCR };
+enum backend_kind { KIND_BEDROCK, KIND_SAGEMAKER, KIND_OPENAI, KIND_OCR };
 
 /* [Backend NAME]. The keys' own fields first; config_read() hands them on to the struct of the backend's kind. */
 struct backend_config {
@@ -30,12 +31,16 @@ struct backend_config {
 	int64_t fallback_after_ms; /* a backend down for longer sends its pages down the route */
 	/* keys that several kinds have */
 	char model[256], endpoint[URL_SIZE], connect_to[128], ca_file[PATH_SIZE];
+	char region[32];
 	int64_t max_output_tokens, timeout_ms, connect_timeout_ms;
+	int64_t price_per_request_pusd; /* -1: not given, prices.conf says it */
+	int64_t start_patience_ms; /* a model that is still being started after so long counts as down */
 	/* where secrets come from; never the secrets */
 	char credentials[33]; /* name of the section */
 	char api_key_credential[64], api_key_file[PATH_SIZE];
 	/* the one of its kind is used */
 	struct bedrock_config bedrock;
+	struct sagemaker_config sagemaker;
 	struct openai_config openai;
 	struct ocr_config ocr;
 };

@@ -6,6 +6,7 @@
 
 
 #define FOR(k) (1u << (k))
+#define AWS    (FOR(KIND_BEDROCK) | FOR(KIND_SAGEMAKER))
 /* Short in here. */
 #define problem   config_problem
 #define seen_find config_seen_find
@@ -15,24 +16,33 @@ static const struct {
 	const char *key;
 	unsigned int kinds;
 } key_kinds[] = {
-	{"Model", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
+	{"Model", AWS | FOR(KIND_OPENAI)},
 	{"Api", FOR(KIND_BEDROCK)},
-	{"Region", FOR(KIND_BEDROCK)},
-	{"Endpoint", FOR(KIND_BEDROCK)},
+	{"Region", AWS},
+	{"Endpoint", AWS},
+	{"EndpointName", FOR(KIND_SAGEMAKER)},
+	{"Form", FOR(KIND_SAGEMAKER)},
+	{"InferenceComponent", FOR(KIND_SAGEMAKER)},
+	{"TargetVariant", FOR(KIND_SAGEMAKER)},
+	{"TargetModel", FOR(KIND_SAGEMAKER)},
+	{"CustomAttributes", FOR(KIND_SAGEMAKER)},
+	{"PricePerRequest", FOR(KIND_SAGEMAKER)},
+	{"ColdTimeout", FOR(KIND_SAGEMAKER)},
+	{"StartPatience", FOR(KIND_SAGEMAKER)},
 	{"URL", FOR(KIND_OPENAI)},
 	{"Socket", FOR(KIND_OPENAI)},
 	{"Interface", FOR(KIND_OPENAI)},
 	{"HealthPath", FOR(KIND_OPENAI)},
-	{"SchemaMode", FOR(KIND_OPENAI)},
+	{"SchemaMode", FOR(KIND_SAGEMAKER) | FOR(KIND_OPENAI)},
 	{"APIKeyCredential", FOR(KIND_OPENAI)},
 	{"APIKeyFile", FOR(KIND_OPENAI)},
-	{"MaxOutputTokens", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
-	{"ConnectTimeout", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
-	{"ConnectTo", FOR(KIND_BEDROCK)},
-	{"CAFile", FOR(KIND_BEDROCK) | FOR(KIND_OPENAI)},
+	{"MaxOutputTokens", AWS | FOR(KIND_OPENAI)},
+	{"ConnectTimeout", AWS | FOR(KIND_OPENAI)},
+	{"ConnectTo", AWS},
+	{"CAFile", AWS | FOR(KIND_OPENAI)},
 	{"Language", FOR(KIND_OCR)},
 	{"MaxPixels", FOR(KIND_OCR)},
-	{"Credentials", FOR(KIND_BEDROCK)},
+	{"Credentials", AWS},
 };
 
 const struct config_seen *seen_find(const struct config_reading *rd, const void *section, const char *key)
@@ -99,7 +109,7 @@ static void check_keys_of_kind(struct config_reading *rd, const struct backend_c
 
 static void check_lab(struct config_reading *rd, const struct backend_config *b, const char *title)
 {
-	if (rd->config->lab || b->kind != KIND_BEDROCK)
+	if (rd->config->lab || !(FOR(b->kind) & AWS))
 		return;
 	if (b->connect_to[0])
 		problem(rd, b, title, "ConnectTo", "only with Lab=yes in [Service]");
@@ -109,7 +119,7 @@ static void check_lab(struct config_reading *rd, const struct backend_config *b,
 
 static void check_residency(struct config_reading *rd, const struct backend_config *b, const char *title)
 {
-	const char *key = b->kind == KIND_BEDROCK ? "Endpoint" : b->openai.unix_socket[0] ? "Socket" : "URL";
+	const char *key = FOR(b->kind) & AWS ? "Endpoint" : b->openai.unix_socket[0] ? "Socket" : "URL";
 	_cleanup_buf_ struct buf url = {0};
 	struct guard_question q;
 	struct guard_policy p;
@@ -146,23 +156,53 @@ static int64_t or_default(int64_t value, int64_t value_if_unset)
 	return value ? value : value_if_unset;
 }
 
+/* What both services of AWS have. */
+static void complete_aws(struct config_reading *rd, struct backend_config *b, const char *title, const char *service)
+{
+	set_default(b->region, sizeof(b->region), "ap-southeast-2");
+	if (!config_credentials(rd->config, b->credentials))
+		problem(rd, b, title, "Credentials", "there is no [Credentials %s]", b->credentials);
+	if (!b->endpoint[0] &&
+		str_format(b->endpoint, sizeof(b->endpoint), "https://%s.%s.amazonaws.com", service, b->region) < 0)
+		problem(rd, b, title, "Region", "too long");
+}
+
 static void complete_bedrock(struct config_reading *rd, struct backend_config *b, const char *title)
 {
 	struct bedrock_config *x = &b->bedrock;
 
 	set_default(b->model, sizeof(b->model), "amazon.nova-pro-v1:0");
-	set_default(x->region, sizeof(x->region), "ap-southeast-2");
-	if (!config_credentials(rd->config, b->credentials))
-		problem(rd, b, title, "Credentials", "there is no [Credentials %s]", b->credentials);
-	if (!b->endpoint[0] &&
-		str_format(b->endpoint, sizeof(b->endpoint), "https://bedrock-runtime.%s.amazonaws.com", x->region) < 0)
-		problem(rd, b, title, "Region", "too long");
+	complete_aws(rd, b, title, "bedrock-runtime");
+	str_copy(x->region, sizeof(x->region), b->region);
 	str_copy(x->model, sizeof(x->model), b->model);
 	str_copy(x->endpoint, sizeof(x->endpoint), b->endpoint);
 	str_copy(x->connect_to, sizeof(x->connect_to), b->connect_to);
 	str_copy(x->ca_file, sizeof(x->ca_file), b->ca_file);
 	x->max_output_tokens = b->max_output_tokens = or_default(b->max_output_tokens, 4096);
 	x->timeout_ms = b->timeout_ms = or_default(b->timeout_ms, 120000);
+	x->connect_timeout_ms = b->connect_timeout_ms = or_default(b->connect_timeout_ms, 10000);
+}
+
+static void complete_sagemaker(struct config_reading *rd, struct backend_config *b, const char *title)
+{
+	struct sagemaker_config *x = &b->sagemaker;
+
+	if (!x->endpoint_name[0])
+		problem(rd, b, title, NULL, "EndpointName= is missing");
+	if (x->form == SAGEMAKER_PLAIN && seen_find(rd, b, "SchemaMode"))
+		problem(rd, b, title, "SchemaMode", "only with Form=openai");
+	x->openai = (struct openai_config){.schema_mode = b->openai.schema_mode, .standard = true};
+	if (str_copy(x->openai.model, sizeof(x->openai.model), b->model) < 0)
+		problem(rd, b, title, "Model", "longer than %zu characters", sizeof(x->openai.model) - 1);
+	set_default(b->model, sizeof(b->model), x->endpoint_name);
+	complete_aws(rd, b, title, "runtime.sagemaker");
+	str_copy(x->model, sizeof(x->model), b->model);
+	str_copy(x->region, sizeof(x->region), b->region);
+	str_copy(x->endpoint, sizeof(x->endpoint), b->endpoint);
+	str_copy(x->connect_to, sizeof(x->connect_to), b->connect_to);
+	str_copy(x->ca_file, sizeof(x->ca_file), b->ca_file);
+	x->max_output_tokens = b->max_output_tokens = or_default(b->max_output_tokens, 4096);
+	x->timeout_ms = b->timeout_ms = or_default(b->timeout_ms, 70000);
 	x->connect_timeout_ms = b->connect_timeout_ms = or_default(b->connect_timeout_ms, 10000);
 }
 
@@ -198,7 +238,7 @@ static void check_backend(struct config_reading *rd, struct backend_config *b)
 
 	str_format(title, sizeof(title), "Backend %s", b->name);
 	if (b->kind < 0) {
-		problem(rd, b, title, NULL, "Kind= is missing; expected bedrock, openai or ocr");
+		problem(rd, b, title, NULL, "Kind= is missing; expected bedrock, sagemaker, openai or ocr");
 		return;
 	}
 	check_keys_of_kind(rd, b, title);
@@ -206,6 +246,8 @@ static void check_backend(struct config_reading *rd, struct backend_config *b)
 		problem(rd, b, title, "BackoffMax", "less than Backoff=");
 	if (b->kind == KIND_BEDROCK)
 		complete_bedrock(rd, b, title);
+	else if (b->kind == KIND_SAGEMAKER)
+		complete_sagemaker(rd, b, title);
 	else if (b->kind == KIND_OPENAI)
 		complete_openai(rd, b, title);
 	else
@@ -329,7 +371,9 @@ static const char *or_null(const char *s)
 
 int config_guard_question(const struct backend_config *b, struct guard_question *ret, struct buf *url)
 {
-	int r = b->kind == KIND_BEDROCK ? bedrock_url(&b->bedrock, url) : 0;
+	int r = b->kind == KIND_BEDROCK	    ? bedrock_url(&b->bedrock, url)
+		: b->kind == KIND_SAGEMAKER ? sagemaker_url(&b->sagemaker, url)
+					    : 0;
 
 	if (r < 0)
 		return r;
@@ -340,6 +384,14 @@ int config_guard_question(const struct backend_config *b, struct guard_question 
 			.connect_to = or_null(b->bedrock.connect_to),
 			.model = b->bedrock.model,
 			.region = b->bedrock.region,
+		};
+	else if (b->kind == KIND_SAGEMAKER)
+		*ret = (struct guard_question){
+			.sink = GUARD_SAGEMAKER,
+			.url = buf_str(url),
+			.connect_to = or_null(b->connect_to),
+			.model = b->sagemaker.endpoint_name,
+			.region = b->region,
 		};
 	else
 		*ret = (struct guard_question){

@@ -9,6 +9,7 @@
 #include "cloud/body.h"
 #include "cloud/url.h"
 
+#define COLD_AFTER_MS 300000 /* idle instances are taken away after some minutes */
 #define OCR_PROGRAM "pageferry-ocr"
 #define OCR_SOCKET  "/run/pageferry/ocr"
 
@@ -116,6 +117,11 @@ static bool open_page(struct attempt *a)
 	return true;
 }
 
+static bool is_cold(const struct backend *b)
+{
+	return !b->answered_ms || clock_boottime_ms(b->courier->service->clock) - b->answered_ms >= COLD_AFTER_MS;
+}
+
 static bool fill_job(struct attempt *a)
 {
 	struct due_history h;
@@ -125,7 +131,8 @@ static bool fill_job(struct attempt *a)
 		courier_storage_failed(a->courier, r);
 		return false;
 	}
-	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .tries = (uint32_t)h.tries};
+	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .cold = is_cold(a->backend),
+		.tries = (uint32_t)h.tries};
 	a->job.images[0] = (struct job_image){
 		.fd = a->fd,
 		.bytes = (uint64_t)a->row.bytes,
@@ -199,6 +206,10 @@ static bool priced(struct attempt *a)
 
 	if (!a->backend->extractor.ops->paid)
 		return true;
+	if (a->backend->config->price_per_request_pusd >= 0) {
+		a->price = &a->backend->per_request;
+		return true;
+	}
 	a->price = prices_find(a->courier->service->prices, a->req.model, a->req.region);
 	if (a->price)
 		return true;

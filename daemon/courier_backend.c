@@ -56,6 +56,11 @@ int backend_init(struct courier *c, const struct backend_config *config)
 		b->extractor.ops = &bedrock_extractor;
 		b->extractor.config = &config->bedrock;
 		break;
+	case KIND_SAGEMAKER:
+		b->per_request.request_pusd = config->price_per_request_pusd;
+		b->extractor.ops = &sagemaker_extractor;
+		b->extractor.config = &config->sagemaker;
+		break;
 	case KIND_OPENAI:
 		b->openai = config->openai;
 		b->extractor.ops = &openai_extractor;
@@ -66,7 +71,7 @@ int backend_init(struct courier *c, const struct backend_config *config)
 		b->extractor.config = &config->ocr;
 		break;
 	}
-	if (config->kind == KIND_BEDROCK)
+	if (b->extractor.ops->sign)
 		b->credentials = credentials_find(c->service->credentials, config->credentials);
 	recall_rate(b);
 	c->n_backends++;
@@ -178,12 +183,24 @@ static bool ambiguous(const struct reply *r)
 		(r->error == TRANSPORT_OK && r->status >= 500);
 }
 
+/* Its model is being started: that is waited for, with a patience of its own, before it counts as down. */
+static enum backend_state starting(struct backend *b, const struct verdict *v)
+{
+	if (!v || v->wait != WAIT_LOADING || v->backend != BACKEND_BUSY) {
+		b->starting_ms = 0;
+		return v ? v->backend : BACKEND_OK;
+	}
+	if (!b->starting_ms)
+		b->starting_ms = MAX(now_ms(b), INT64_C(1));
+	return now_ms(b) - b->starting_ms >= b->config->start_patience_ms ? BACKEND_DOWN : v->backend;
+}
+
 enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct verdict *v, const struct reply *reply)
 {
 	struct health_end e = {
 		.seq = seq,
 		.page = v ? v->page : PAGE_DONE,
-		.backend = v ? v->backend : BACKEND_OK,
+		.backend = starting(b, v),
 		.ambiguous = ambiguous(reply) && !(v && v->backend_fault),
 		.hint_ms = v ? least_wait(v) : 0,
 		.base_ms = b->config->backoff_ms,
@@ -194,8 +211,10 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 	enum page_outcome page = health_end(&b->health, now_ms(b), &e);
 	enum backend_state state = health_state(&b->health, now_ms(b));
 
-	if (v && v->page == PAGE_DONE)
+	if (v && v->page == PAGE_DONE) {
 		b->answered++;
+		b->answered_ms = MAX(now_ms(b), INT64_C(1));
+	}
 	else if (v && (v->page != PAGE_UNTOUCHED || v->backend == BACKEND_DOWN))
 		b->failed++;
 	if (b->unconfirmed || b->no_credentials_ms)
@@ -375,8 +394,8 @@ static int add_fields(const struct backend *b, cJSON *j)
 		r = json_add_string(j, "kind", backend_kind_name((enum backend_kind)b->config->kind));
 	if (r >= 0 && model_of(b))
 		r = json_add_string(j, "model", model_of(b));
-	if (r >= 0 && b->config->kind == KIND_BEDROCK)
-		r = json_add_string(j, "region", b->config->bedrock.region);
+	if (r >= 0 && b->config->region[0])
+		r = json_add_string(j, "region", b->config->region);
 	if (r >= 0)
 		r = json_add_string(j, "state", backend_state_name(state));
 	if (r >= 0 && state != BACKEND_OK)

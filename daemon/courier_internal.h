@@ -24,6 +24,7 @@
 struct backend {
 	struct courier *courier;
 	const struct backend_config *config;
+	struct price per_request;    /* of a backend with a price of its own */
 	struct openai_config openai; /* the configuration's with the API key */
 	struct extractor extractor;
 	struct health health;
@@ -32,6 +33,8 @@ struct backend {
 	int64_t need;                /* tokens of a page that had no room */
 	size_t in_flight;
 	int64_t answered, failed;
+	int64_t answered_ms;         /* boottime of the last answer; 0: none since the start */
+	int64_t starting_ms;         /* boottime since when its model is being started; 0: it is not */
 	struct provider *credentials; /* NULL: it needs none */
 	int64_t no_credentials_ms;   /* boottime since when there are none; 0: there are */
 	bool credentials_coming;     /* they are being got */

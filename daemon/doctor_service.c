@@ -64,16 +64,16 @@ void doctor_prices(struct doctor *d, struct service *s)
 		const struct backend_config *b = &s->config.backends[i];
 		const struct price *p;
 
-		if (b->kind != KIND_BEDROCK)
+		if ((b->kind != KIND_BEDROCK && b->kind != KIND_SAGEMAKER) || b->price_per_request_pusd >= 0)
 			continue;
 		paid = true;
-		p = prices_find(s->prices, b->model, b->bedrock.region);
+		p = prices_find(s->prices, b->model, b->region);
 		if (p)
 			doctor_add(d, "prices", FINDING_OK, NULL, "backend %s: %s in %s has prices of %s", b->name, b->model,
-				b->bedrock.region, p->date);
+				b->region, p->date);
 		else
 			doctor_add(d, "prices", FINDING_PROBLEM, "add it to the file of Prices= in [Service], and restart the service",
-				"backend %s: there is no price for %s in %s, so it is not asked", b->name, b->model, b->bedrock.region);
+				"backend %s: there is no price for %s in %s, so it is not asked", b->name, b->model, b->region);
 	}
 	if (!paid)
 		doctor_add(d, "prices", FINDING_NOTE, NULL, "no backend costs");

@@ -143,5 +143,5 @@ static int64_t add_cost(int64_t sum, int64_t price, uint64_t tokens)
 int64_t price_cost(const struct price *p, uint64_t input, uint64_t output, uint64_t cached)
 {
 	return add_cost(
-		add_cost(add_cost(0, p->input_pusd, input), p->output_pusd, output), p->cached_pusd, cached);
+		add_cost(add_cost(p->request_pusd, p->input_pusd, input), p->output_pusd, output), p->cached_pusd, cached);
 }

@@ -9,10 +9,11 @@ int prices_read(const char *file, struct prices **ret, struct buf *errors);
 void prices_free(struct prices *p);
 struct price {
 	int64_t input_pusd, output_pusd, cached_pusd; /* a token */
+	int64_t request_pusd; /* a request; 0 unless the backend says so (PricePerRequest=) */
 	char date[16];
 };
 /* NULL if the model has no price in that region, or there are no prices at all (p NULL): then it is not sent to (its cost could
  * not be bounded). */
 const struct price *prices_find(const struct prices *p, const char *model, const char *region);
-/* tokens * price, saturating at INT64_MAX. */
+/* The request and tokens * price, saturating at INT64_MAX. */
 int64_t price_cost(const struct price *p, uint64_t input, uint64_t output, uint64_t cached);

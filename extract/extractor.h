@@ -25,6 +25,7 @@ struct job {
 	const struct typeset *types;  /* borrowed; types->types[0] is asked for */
 	struct job_image images[JOB_IMAGES_MAX];
 	size_t n_images;
+	bool cold;      /* the backend has not answered for minutes: its model may have to be loaded first */
 	uint32_t tries; /* how often this backend was already asked for this page: another seed, a smaller image */
 };
 

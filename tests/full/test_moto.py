@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """Our requests against moto with its signature checking on: someone else's server accepts them, and refuses a wrong key."""
 import contextlib
+import json
 import tempfile
 
 import botocore.exceptions
 
 import suite
 from moto import Moto
+from service import Service, sample
+from standin_aws import REGION
 
 
 @contextlib.contextmanager
@@ -26,6 +29,39 @@ def test_it_checks_signatures():
             assert e.response["Error"]["Code"] == "SignatureDoesNotMatch", e
         else:
             raise AssertionError("a wrong secret was taken")
+
+
+def service(m, folder, secret=None, **more):
+    return Service({"Service": {"Lab": "yes"}, "Route": {"Backends": "own"},
+                    "Credentials aws": {"Source": "file", "File": m.credentials_file(folder, secret)},
+                    "Backend own": dict({"Kind": "sagemaker", "EndpointName": "qwen25vl-syd", "PricePerRequest": "0", "ConnectTo": "127.0.0.1:%d" % m.port,
+                                         "CAFile": m.ca_file, "Backoff": "100ms",
+                                         "CustomAttributes": "trace=1, page", "TargetVariant": "blue"}, **more)})
+
+
+def sagemaker_answers(m, *bodies):
+    results = [{"Body": b, "ContentType": "application/json"} for b in bodies]
+    m.post("/moto-api/static/sagemaker/endpoint-results", json.dumps({"region": REGION, "results": results}))
+
+
+def test_sagemaker_takes_a_signed_page():
+    text = json.dumps({"merchant_name": "GLEBE CORNER STORE", "total": "11.00"})
+    chat = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}
+    for form, reply in (("plain", [{"generated_text": text}]), ("openai", chat)):
+        with running() as (m, folder):
+            sagemaker_answers(m, json.dumps(reply))
+            with service(m, folder, Form=form) as s:
+                ids = s.submit(sample("receipt-1"), "receipt")
+                s.wait_states(ids, {"done"})
+                fields = s.call("Show", page=ids[0])["results"][0]["fields"]
+                assert fields["total"]["value"] == "11.00", fields
+
+
+def test_sagemaker_refuses_a_wrong_secret():
+    with running() as (m, folder), service(m, folder, secret="x" * 40) as s:
+        ids = s.submit(sample("receipt-1"), "receipt")
+        s.wait(lambda: s.rows("SELECT 1 FROM attempts WHERE http_status = 403"))
+        assert s.pages()[ids[0]]["state"] == "queued" and s.pages()[ids[0]]["tries"] == 0
 
 
 suite.main()

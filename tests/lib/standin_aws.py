@@ -65,8 +65,10 @@ def make_ca(folder, names=("DNS:" + HOST,)):
 class BedrockStandin:
     """`with BedrockStandin(folder) as aws:` listens on aws.port; aws.ca_file is its CA. stop() refuses connections, start() takes them again."""
 
+    host, service = HOST, "bedrock"  # of those that speak another service (standin_sagemaker.py) other ones
+
     def __init__(self, folder, access_key="AKIDEXAMPLE", secret_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token=None):
-        self.ca_file, cert, key = make_ca(folder)
+        self.ca_file, cert, key = make_ca(folder, ("DNS:" + self.host,))
         self.credentials = Credentials(access_key, secret_key, token)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(cert, key)
@@ -209,7 +211,7 @@ class BedrockStandin:
         if "expect" in names or "transfer-encoding" in names:
             raise Refused(400, "ValidationException", "unexpected expect or transfer-encoding header")
         h = {n.lower(): v for n, v in headers}
-        if h["host"] != HOST:
+        if h["host"] != self.host:
             raise Refused(403, "AccessDeniedException", "wrong host " + h["host"])
         m = re.fullmatch(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), "
                          r"Signature=([0-9a-f]{64})", h["authorization"])
@@ -219,7 +221,7 @@ class BedrockStandin:
         stamp = h["x-amz-date"]
         if not re.fullmatch(r"\d{8}T\d{6}Z", stamp) or stamp[:8] != day:
             raise Refused(403, "InvalidSignatureException", "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date")
-        if (region, service) != (REGION, "bedrock"):
+        if (region, service) != (REGION, self.service):
             raise Refused(403, "InvalidSignatureException", "Credential should be scoped to a valid region and service")
         sent = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
         now = self._now()
@@ -236,14 +238,14 @@ class BedrockStandin:
         if h.get("x-amz-security-token") != self.credentials.token:
             raise Refused(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
         signed = signed.split(";")
-        must = {"host", "x-amz-date", "content-type"} | {n for n in names if n.startswith(("x-amz-", "x-amzn-bedrock-"))}
+        must = {"host", "x-amz-date", "content-type"} | {n for n in names if n.startswith(("x-amz-", "x-amzn-"))}
         if signed != sorted(signed) or not must <= set(signed) or any(names.count(n) != 1 for n in signed):
             raise Refused(403, "InvalidSignatureException", "headers that must be signed are not: %s" % sorted(must - set(signed)))
         if h.get("x-amz-content-sha256", hashlib.sha256(body).hexdigest()) != hashlib.sha256(body).hexdigest():
             raise Refused(403, "InvalidSignatureException", "the body's hash is not the one in x-amz-content-sha256")
-        request = AWSRequest(method=method, url="https://%s%s" % (HOST, path), data=body, headers={n: h[n] for n in signed})
+        request = AWSRequest(method=method, url="https://%s%s" % (self.host, path), data=body, headers={n: h[n] for n in signed})
         request.context["timestamp"] = stamp
-        signer = SigV4Auth(self.credentials, "bedrock", REGION)
+        signer = SigV4Auth(self.credentials, self.service, REGION)
         want = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
         if want != signature:
             raise Refused(403, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided.")
