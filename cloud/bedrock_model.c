@@ -17,9 +17,9 @@ static const struct {
 } known[] = {
 	{"amazon.nova-", FAMILY_NOVA, 5000},
 	{"anthropic.claude-3-5-", FAMILY_CLAUDE, 8192},
-	{"anthropic.claude-3-7-", FAMILY_CLAUDE, OUTPUT_ANY},
+	{"anthropic.claude-3-7-", FAMILY_CLAUDE, 64000},
 	{"anthropic.claude-3-", FAMILY_CLAUDE, 4096},
-	{"anthropic.claude-", FAMILY_CLAUDE, OUTPUT_ANY},
+	{"anthropic.claude-", FAMILY_CLAUDE, 64000},
 };
 
 static enum bedrock_api form_of(enum bedrock_family f)

@@ -161,12 +161,12 @@ TEST(the_model_says_the_form_unless_the_key_does)
 	check_form("amazon.nova-lite-v1:0", BEDROCK_CONVERSE, "/model/amazon.nova-lite-v1%3A0/converse", 5000);
 	check_form("anthropic.claude-3-haiku-20240307-v1:0", BEDROCK_AUTO, "/model/anthropic.claude-3-haiku-20240307-v1%3A0/invoke", 4096);
 	check_form("anthropic.claude-3-5-sonnet-20241022-v2:0", BEDROCK_AUTO, "-v2%3A0/invoke", 8192);
-	check_form("au.anthropic.claude-haiku-4-5-20251001-v1:0", BEDROCK_AUTO, "/model/au.anthropic.claude-haiku-4-5-20251001-v1%3A0/invoke", 65536);
-	check_form("au.anthropic.claude-sonnet-4-6", BEDROCK_CONVERSE, "/model/au.anthropic.claude-sonnet-4-6/converse", 65536);
+	check_form("au.anthropic.claude-haiku-4-5-20251001-v1:0", BEDROCK_AUTO, "/model/au.anthropic.claude-haiku-4-5-20251001-v1%3A0/invoke", 64000);
+	check_form("au.anthropic.claude-sonnet-4-6", BEDROCK_CONVERSE, "/model/au.anthropic.claude-sonnet-4-6/converse", 64000);
 	check_form("arn:aws:bedrock:ap-southeast-2::foundation-model/amazon.nova-pro-v1:0", BEDROCK_AUTO,
 		"arn%3Aaws%3Abedrock%3Aap-southeast-2%3A%3Afoundation-model%2Famazon.nova-pro-v1%3A0/invoke", 5000);
 	check_form("arn:aws:bedrock:ap-southeast-2:123456789012:inference-profile/au.anthropic.claude-sonnet-4-6", BEDROCK_AUTO,
-		"inference-profile%2Fau.anthropic.claude-sonnet-4-6/invoke", 65536);
+		"inference-profile%2Fau.anthropic.claude-sonnet-4-6/invoke", 64000);
 	check_form("arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl", BEDROCK_AUTO,
 		"provisioned-model%2Fabcdefghijkl/converse", 65536);
 	check_form("arn:aws:bedrock:ap-southeast-2:123456789012:custom-model-deployment/abcdefghijkl", BEDROCK_NOVA,

@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""A page through each form in which Bedrock's models are asked, end to end: fields, tokens and cost; and what models stop with."""
+import os
+import tempfile
+from decimal import Decimal
+
+import suite
+from service import Service, sample, truth
+from standin_models import ModelsStandin
+
+HAIKU = "au.anthropic.claude-haiku-4-5-20251001-v1:0"
+OWN = "arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl"
+
+
+class Setup:
+    def __init__(self, model, route="sydney", **backend):
+        self.folder = tempfile.TemporaryDirectory(prefix="pageferry-models-", dir="/tmp")
+        self.aws = ModelsStandin(self.folder.name)
+        self.aws.start()
+        secrets, prices = (os.path.join(self.folder.name, n) for n in ("credentials", "prices.conf"))
+        with open(secrets, "w", encoding="ascii") as f:
+            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
+        os.chmod(secrets, 0o600)
+        with open(prices, "w", encoding="ascii") as f:
+            f.write("[Model %s]\nRegion=ap-southeast-2\nInput=1.10\nOutput=5.50\nDate=2026-07-01\n" % model)
+        self.service = Service({
+            "Service": {"Lab": "yes", "Prices": prices}, "Route": {"Backends": route}, "Residency": {"Regions": "sydney melbourne"},
+            "Credentials aws": {"Source": "file", "File": secrets},
+            "Backend sydney": dict({"Kind": "bedrock", "Model": model, "ConnectTo": "127.0.0.1:%d" % self.aws.port, "CAFile": self.aws.ca_file,
+                                    "Backoff": "100ms", "BackoffMax": "400ms", "FallbackAfter": "0s", "Timeout": "20s",
+                                    "MaxOutputTokens": "65536"}, **backend)})
+
+    def __enter__(self):
+        self.service.start()
+        return self.aws, self.service
+
+    def __exit__(self, *_):
+        self.service.stop()
+        self.aws.stop()
+        self.service.clean()
+        self.folder.cleanup()
+
+
+def one_page(model, path_end, **backend):
+    with Setup(model, **backend) as (aws, s):
+        ids = s.submit(sample("invoice-1"), "invoice")
+        s.wait_states(ids, {"done", "held"})
+        assert [r["status"] for r in aws.requests] == [200], aws.requests
+        assert aws.requests[0]["model"] == model and aws.requests[0]["line"].split()[1].endswith(path_end), aws.requests
+        row, usage = s.rows("SELECT * FROM attempts")[0], aws.requests[0]["usage"]
+        assert (row["tokens_input"], row["tokens_output"]) == (usage["inputTokens"], usage["outputTokens"]), row
+        usd = Decimal(usage["inputTokens"]) * Decimal("1.10") + Decimal(usage["outputTokens"]) * Decimal("5.50")
+        assert row["settled_pusd"] == int(usd * 10**6) and row["reserved_pusd"] >= row["settled_pusd"], (row, usd)
+        want, got = truth("invoice-1")["fields"], s.call("Show", page=ids[0])["results"][0]["fields"]
+        assert len([f for f, v in want.items() if got.get(f, {}).get("value") == v]) >= 9, got
+
+
+def test_claude_by_its_own_form():
+    one_page(HAIKU, "/invoke")
+
+
+def test_claude_3_has_a_smaller_answer():
+    one_page("anthropic.claude-3-haiku-20240307-v1:0", "/invoke")
+
+
+def test_claude_by_converse():
+    one_page("au.anthropic.claude-sonnet-4-6", "/converse", Api="converse")
+
+
+def test_nova_by_converse():
+    one_page("amazon.nova-pro-v1:0", "/converse", Api="converse")
+
+
+def test_a_model_of_ones_own_by_converse():
+    one_page(OWN, "provisioned-model%2Fabcdefghijkl/converse")
+
+
+def stopped(model, stops, outcomes, reasons, **backend):
+    """The model stops with these, then answers; outcome and reason of each attempt at it."""
+    with Setup(model, route="sydney ocr", **backend) as (aws, s):
+        aws.stops = list(stops)
+        ids = s.submit(sample("receipt-1"), "receipt")
+        s.wait_states(ids, {"done"})
+        rows = s.rows("SELECT outcome, reason, settled_pusd FROM attempts WHERE backend = 'sydney' ORDER BY id")
+        assert [r["outcome"] for r in rows] == outcomes and [r["reason"] for r in rows] == reasons, rows
+        assert all(r["settled_pusd"] > 0 for r in rows), rows  # an answer of no use is paid for too
+
+
+def test_truncated_once():
+    stopped(HAIKU, ["max_tokens"], ["retry", "done"], ["truncated", "answered"])
+
+
+def test_a_refusal_goes_down_the_route():
+    stopped(HAIKU, ["refusal"], ["next"], ["refused"])
+
+
+def test_a_guardrail_goes_down_the_route():
+    stopped(OWN, ["guardrail_intervened"], ["next"], ["guardrail"])
+
+
+suite.main()

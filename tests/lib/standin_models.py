@@ -1,0 +1,200 @@
+"""The stand-in for Bedrock with its other forms: Claude's Messages over InvokeModel, and Converse for any model.
+
+Strict like its parent: each body is checked member by member against what AWS's reference and the vendor's say, and answered in that form's
+own words. Where botocore has the service's model (Debian 13), a Converse body is validated against that as well.
+"""
+import base64
+import binascii
+import io
+import json
+import re
+import urllib.parse
+import uuid
+
+import botocore.exceptions
+import botocore.session
+import botocore.validate
+from PIL import Image
+
+import pagereader
+from standin_aws import BedrockStandin, Refused, only
+
+CLAUDE = {"anthropic.claude-3-haiku-20240307-v1:0": 4096, "anthropic.claude-3-5-sonnet-20241022-v2:0": 8192, "au.anthropic.claude-haiku-4-5-20251001-v1:0": 64000,
+          "au.anthropic.claude-sonnet-4-5-20250929-v1:0": 64000, "au.anthropic.claude-sonnet-4-6": 64000}
+NOVA = {"amazon.nova-pro-v1:0": 5000, "amazon.nova-lite-v1:0": 5000}
+OWN = r"arn:aws:bedrock:ap-southeast-2:\d{12}:provisioned-model/[a-z0-9]{12}"
+IMAGE_BYTES = 3_750_000
+
+
+def refuse(message):
+    raise Refused(400, "ValidationException", message)
+
+
+def converse_shape():
+    """The service model's ConverseRequest, or None where botocore is too old to have it."""
+    try:
+        return botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
+    except botocore.exceptions.UnknownServiceError:
+        return None
+
+
+SHAPE = converse_shape()
+
+
+def open_image(data):
+    try:
+        raw = base64.b64decode(data, validate=True)
+        image = Image.open(io.BytesIO(raw))
+        image.load()
+    except (binascii.Error, OSError, SyntaxError):
+        refuse("Could not process image")
+    if image.format != "JPEG" or max(image.size) > 8000 or image.getexif():
+        refuse("expected a JPEG of at most 8000 px without metadata, got %s %s" % (image.format, image.size))
+    if len(raw) > IMAGE_BYTES:
+        refuse("image exceeds %d bytes" % IMAGE_BYTES)
+    return raw
+
+
+def check_tool(name, description, schema):
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) or not description or schema.get("type") != "object":
+        refuse("tools.0: name, description or schema is not right")
+
+
+def check_claude(request, output_max):
+    """Anthropic's Messages as Bedrock takes it; returns images and schema."""
+    only(request, "", anthropic_version=str, max_tokens=int, system=str, messages=list, temperature=(int, float), top_k=int, tools=list, tool_choice=dict)
+    if request.get("anthropic_version") != "bedrock-2023-05-31" or "messages" not in request:
+        refuse("#: required key [anthropic_version] or [messages] not found")
+    if not 1 <= request.get("max_tokens", 0) <= output_max:
+        refuse("max_tokens: %s > %d, which is the maximum allowed number of output tokens" % (request.get("max_tokens"), output_max))
+    if not 0 <= request.get("temperature", 0) <= 1:
+        refuse("temperature: range: 0..1")
+    images = []
+    for i, message in enumerate(request["messages"]):
+        only(message, "/messages/%d" % i, role=str, content=list)
+        if message["role"] != ("user", "assistant")[i % 2]:
+            refuse("messages: roles must alternate between \"user\" and \"assistant\"")
+        for block in message["content"]:
+            if block.get("type") == "text":
+                only(block, "/content", type=str, text=str)
+                if not block["text"].strip():
+                    refuse("messages: text content blocks must contain non-whitespace text")
+            elif block.get("type") == "image":
+                only(block, "/content", type=str, source=dict)
+                only(block["source"], "/source", type=str, media_type=str, data=str)
+                if (block["source"]["type"], block["source"]["media_type"]) != ("base64", "image/jpeg"):
+                    refuse("messages: image source is not right")
+                images.append(open_image(block["source"]["data"]))
+            else:
+                refuse("messages: Input tag %r does not match any of the expected tags" % block.get("type"))
+    if len(request.get("tools", [])) != 1:
+        refuse("one tool was expected")
+    tool = request["tools"][0]
+    only(tool, "/tools/0", name=str, description=str, input_schema=dict)
+    check_tool(tool["name"], tool["description"], tool["input_schema"])
+    if request.get("tool_choice") != {"type": "tool", "name": tool["name"]}:
+        refuse("tool_choice does not force the tool")
+    return images, tool["input_schema"]
+
+
+def check_converse(model, request, output_max):
+    """A Converse body; returns images and schema."""
+    if SHAPE:
+        values = json.loads(json.dumps(request))
+        for message in values.get("messages", []):
+            for block in message.get("content", []):
+                if "image" in block:  # the parser of a service reads base64 before it validates
+                    block["image"]["source"]["bytes"] = b"x"
+        report = botocore.validate.ParamValidator().validate(dict(values, modelId=model), SHAPE)
+        if report.has_errors():
+            refuse(report.generate_report())
+    only(request, "", system=list, messages=list, inferenceConfig=dict, toolConfig=dict, additionalModelRequestFields=dict)
+    config = request.get("inferenceConfig", {})
+    only(config, "/inferenceConfig", maxTokens=int, temperature=(int, float), topP=(int, float), stopSequences=list)
+    if not 1 <= config.get("maxTokens", 1) <= output_max or not 0 <= config.get("temperature", 0) <= 1:
+        refuse("inferenceConfig is out of range")
+    if request.get("additionalModelRequestFields", {"inferenceConfig": {"topK": 1}}) != {"inferenceConfig": {"topK": 1}}:
+        refuse("The additional model request fields are not the model's")
+    if "additionalModelRequestFields" in request and "nova" not in model:
+        refuse("extraneous key [inferenceConfig] is not permitted")
+    for block in request.get("system", []):
+        only(block, "/system", text=str)
+    images = []
+    for i, message in enumerate(request.get("messages") or refuse("messages is required")):
+        only(message, "/messages/%d" % i, role=str, content=list)
+        if message["role"] != ("user", "assistant")[i % 2]:
+            refuse("A conversation must alternate between user and assistant roles.")
+        for block in message["content"]:
+            only(block, "/content", text=str, image=dict)
+            if len(block) != 1:
+                refuse("a content block has exactly one member")
+            if "image" in block:
+                only(block["image"], "/image", format=str, source=dict)
+                only(block["image"]["source"], "/image/source", bytes=str)
+                if block["image"]["format"] != "jpeg":
+                    refuse("the image is a JPEG but its format says " + block["image"]["format"])
+                images.append(open_image(block["image"]["source"]["bytes"]))
+    tools = request.get("toolConfig") or refuse("toolConfig is required")
+    only(tools, "/toolConfig", tools=list, toolChoice=dict)
+    if len(tools["tools"]) != 1:
+        refuse("one tool was expected")
+    only(tools["tools"][0], "/toolConfig/tools/0", toolSpec=dict)
+    spec = tools["tools"][0]["toolSpec"]
+    only(spec, "/toolSpec", name=str, description=str, inputSchema=dict)
+    only(spec["inputSchema"], "/inputSchema", json=dict)
+    check_tool(spec["name"], spec["description"], spec["inputSchema"]["json"])
+    forced = "toolChoice" in tools
+    if forced != ("claude" in model or "nova" in model):
+        refuse("This model doesn't support the toolConfig.toolChoice.tool field." if forced else "toolChoice does not force the tool")
+    if forced and tools["toolChoice"] != {"tool": {"name": spec["name"]}}:
+        refuse("toolChoice does not force the tool")
+    return images, spec["inputSchema"]["json"]
+
+
+class ModelsStandin(BedrockStandin):
+    """`stops` holds what the model stops with for the next answers, else it answers with the tool."""
+
+    def __init__(self, folder, **more):
+        super().__init__(folder, **more)
+        self.stops = []
+
+    def _check_request(self, line, body):
+        method, path, _ = line.split(" ", 2)
+        m = re.fullmatch(r"/model/([A-Za-z0-9._~%-]+)/(invoke|converse)", path)
+        model = urllib.parse.unquote(m[1]) if m else ""
+        if method != "POST" or not m or (m[2] == "invoke" and model not in CLAUDE):
+            return super()._check_request(line, body)
+        if model not in CLAUDE and model not in NOVA and not re.fullmatch(OWN, model):
+            refuse("The provided model identifier is invalid.")
+        try:
+            request = json.loads(body)
+        except ValueError:
+            refuse("Malformed input request, please reformat your input and try again.")
+        if m[2] == "converse":
+            images, schema = check_converse(model, request, CLAUDE.get(model) or NOVA.get(model) or 100000)
+        else:
+            images, schema = check_claude(request, CLAUDE[model])
+        if len(images) != 1:
+            refuse("one page image was expected, %d came" % len(images))
+        return model, {"form": m[2], "schema": schema, "text": len(json.dumps(schema)) + 1000}, images[0]
+
+    def _answer(self, request, jpeg):
+        if "form" not in request:
+            return super()._answer(request, jpeg)
+        fields = pagereader.read_fields(jpeg, request["schema"].get("properties", {}))
+        width, height = Image.open(io.BytesIO(jpeg)).size
+        usage = {"inputTokens": width * height // 750 + request["text"] // 4, "outputTokens": len(json.dumps(fields)) // 3 + 20}
+        usage["totalTokens"] = usage["inputTokens"] + usage["outputTokens"]
+        with self.lock:
+            stop = self.stops.pop(0) if self.stops else "tool_use"
+        if request["form"] == "converse":
+            content = [{"toolUse": {"toolUseId": "tooluse_" + uuid.uuid4().hex[:22], "name": "record_fields", "input": fields}}]
+            if stop != "tool_use":
+                content = [{"text": "I"}]
+            return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop, "usage": usage, "metrics": {"latencyMs": 1234}}, usage
+        content = [{"type": "tool_use", "id": "toolu_bdrk_" + uuid.uuid4().hex[:20], "name": "record_fields", "input": fields}]
+        if stop != "tool_use":
+            content = [{"type": "text", "text": "I"}]
+        return {"id": "msg_bdrk_" + uuid.uuid4().hex[:20], "type": "message", "role": "assistant", "model": "claude", "content": content, "stop_reason": stop,
+                "stop_sequence": None, "usage": {"input_tokens": usage["inputTokens"], "output_tokens": usage["outputTokens"],
+                                                 "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}}, usage
