@@ -152,13 +152,12 @@ static void judge(const struct seen *s, const cJSON *body, struct verdict *ret)
 {
 	const struct aws_error_row *w = refine(find_row(s), body);
 	char said[MESSAGE_SIZE];
-	uint32_t hint = hinted_delay(s->reply);
 
 	text_safe_copy(said, sizeof(said), s->message);
 	verdict_set(ret, w->page, w->backend, w->reason, "%s (%d%s%s%s%s)", w->advice, s->reply->status,
 		*s->type ? " " : "", s->type, *said ? ": " : "", said);
 	take_row(w, s->reply, ret);
-	ret->delay_ms = MAX(ret->delay_ms, hint);
+	ret->hint_ms = hinted_delay(s->reply);
 }
 
 static const char *message_of(const cJSON *body)

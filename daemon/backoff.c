@@ -16,6 +16,36 @@ int64_t backoff_ms(int64_t base_ms, int64_t cap_ms, uint32_t n, uint32_t random,
 	return hint_ms > 0 ? MAX(delay, hint_ms) : delay;
 }
 
+#define QUICK_BUCKET    500
+#define QUICK_COST      14
+#define THROTTLED_COST  5
+#define QUICK_BASE      50
+#define THROTTLED_BASE  1000
+#define QUICK_CAP       20000
+#define HINT_MORE       5000
+
+int64_t quick_ms(struct quick *q, bool throttled, uint32_t n, uint32_t random)
+{
+	uint32_t cost = throttled ? THROTTLED_COST : QUICK_COST;
+
+	if (n > QUICK_TRIES || q->spent + cost > QUICK_BUCKET)
+		return -1;
+	q->spent += cost;
+	q->last = cost;
+	return backoff_ms(throttled ? THROTTLED_BASE : QUICK_BASE, QUICK_CAP, n, random, 0);
+}
+
+void quick_answered(struct quick *q)
+{
+	q->spent -= MIN(q->spent, MAX(q->last, 1U));
+	q->last = 0;
+}
+
+int64_t hinted_ms(int64_t delay_ms, int64_t hint_ms)
+{
+	return MAX(delay_ms, MIN(hint_ms, delay_ms + HINT_MORE));
+}
+
 bool breaker_allows(struct breaker *b, int64_t now_ms)
 {
 	switch (b->state) {

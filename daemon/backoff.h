@@ -8,6 +8,21 @@
  * Backoff And Jitter" (full jitter). */
 int64_t backoff_ms(int64_t base_ms, int64_t cap_ms, uint32_t n, uint32_t random, int64_t hint_ms);
 
+/*
+ * The quick tries of AWS's SDKs since 2026: two after the first, full jitter, from 50 ms (transient) or 1 s (throttled) up to
+ * 20 s, as long as a bucket of 500 tokens lasts: a try costs 14 or 5 of them; an answer gives back what the try before it cost,
+ * or 1 when it came at once. So a server in trouble is not asked three times as much by all. Zeros are a full bucket.
+ */
+#define QUICK_TRIES 2
+struct quick {
+	uint32_t spent, last; /* tokens; of the last try */
+};
+/* The wait before quick try n (1..), or -1: there is none. */
+int64_t quick_ms(struct quick *q, bool throttled, uint32_t n, uint32_t random);
+void quick_answered(struct quick *q);
+/* A server's hint (x-amz-retry-after, Retry-After; 0: none) makes a delay longer, by 5 s at most. */
+int64_t hinted_ms(int64_t delay_ms, int64_t hint_ms);
+
 /* A backend's breaker. DOWN opens after failures of distinct pages or a failed probe; then one probe at a time. */
 struct breaker {
 	enum { BREAKER_CLOSED, BREAKER_BUSY, BREAKER_OPEN, BREAKER_PROBING } state;

@@ -202,7 +202,9 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 		.page = v ? v->page : PAGE_DONE,
 		.backend = starting(b, v),
 		.ambiguous = ambiguous(reply) && !(v && v->backend_fault),
-		.hint_ms = v ? least_wait(v) : 0,
+		.wait = v ? v->wait : WAIT_BACKOFF,
+		.least_ms = v ? least_wait(v) : 0,
+		.hint_ms = v ? v->hint_ms : 0,
 		.base_ms = b->config->backoff_ms,
 		.cap_ms = b->config->backoff_max_ms,
 		.random = BUG("courier-no-backoff") ? 0 : random_word(), /* planted: a backend that is down is asked again at once */

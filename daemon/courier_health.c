@@ -115,9 +115,16 @@ static void solo_clear(struct health *h)
 	h->solo_proved = false;
 }
 
-static int64_t delay_after(const struct health_end *e, uint32_t failures)
+/* After so many failures in a row. */
+static int64_t delay_after(struct health *h, const struct health_end *e, uint32_t failures)
 {
-	return backoff_ms(e->base_ms, e->cap_ms, failures, e->random, e->hint_ms);
+	bool quick = e->wait == WAIT_TRANSIENT || e->wait == WAIT_THROTTLED;
+	int64_t delay = quick ? quick_ms(&h->quick, e->wait == WAIT_THROTTLED, failures, e->random) : -1;
+
+	/* The slow ones begin at Backoff= whatever went before. */
+	if (delay < 0)
+		delay = backoff_ms(e->base_ms, e->cap_ms, quick && failures > QUICK_TRIES ? failures - QUICK_TRIES : failures, e->random, 0);
+	return hinted_ms(MAX(delay, e->least_ms), e->hint_ms);
 }
 
 static void open_breaker(struct health *h, int64_t now_ms, const struct health_end *e)
@@ -127,7 +134,7 @@ static void open_breaker(struct health *h, int64_t now_ms, const struct health_e
 	/* What was in flight when it opened tells nothing new; once its time has come, a failure opens it again. */
 	if (h->breaker.state == BREAKER_OPEN && now_ms < h->breaker.until_ms)
 		return;
-	breaker_down(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+	breaker_down(&h->breaker, now_ms, delay_after(h, e, h->breaker.failures + 1));
 	ramp_restart(h, 0);
 	if (first && first < h->breaker.down_since_ms)
 		h->breaker.down_since_ms = first;
@@ -147,7 +154,7 @@ static enum page_outcome failed_alone(struct health *h, int64_t now_ms, const st
 	h->solo_proved = false;
 	if (h->solo_failures < UINT32_MAX)
 		h->solo_failures++;
-	h->solo_until_ms = now_ms + delay_after(e, h->solo_failures);
+	h->solo_until_ms = now_ms + delay_after(h, e, h->solo_failures);
 	return charge ? PAGE_RETRY : e->page;
 }
 
@@ -163,13 +170,17 @@ static enum page_outcome ended_down(struct health *h, int64_t now_ms, const stru
 
 enum page_outcome health_end(struct health *h, int64_t now_ms, const struct health_end *e)
 {
+	if (e->wait == WAIT_AGAIN && !h->again) {
+		h->again = true;
+		return e->page;
+	}
 	switch (e->backend) {
 	case BACKEND_DOWN:
 		return ended_down(h, now_ms, e);
 	case BACKEND_BUSY:
 		if (h->breaker.down_since_ms)
 			ramp_restart(h, now_ms - h->breaker.down_since_ms);
-		breaker_busy(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+		breaker_busy(&h->breaker, now_ms, delay_after(h, e, h->breaker.failures + 1));
 		ramp_throttled(h, e->concurrency);
 		return e->page;
 	case BACKEND_OK:
@@ -177,7 +188,7 @@ enum page_outcome health_end(struct health *h, int64_t now_ms, const struct heal
 	}
 	/* "As if never asked" of a backend that is well would ask again at once, for ever. */
 	if (e->page == PAGE_UNTOUCHED && e->seq != 0) {
-		breaker_busy(&h->breaker, now_ms, delay_after(e, h->breaker.failures + 1));
+		breaker_busy(&h->breaker, now_ms, delay_after(h, e, h->breaker.failures + 1));
 		return e->page;
 	}
 	/* A probe that is no page proves that somebody is there, not that pages are answered (a server without its vision part
@@ -186,10 +197,13 @@ enum page_outcome health_end(struct health *h, int64_t now_ms, const struct heal
 		ramp_restart(h, now_ms - h->breaker.down_since_ms);
 	else if (e->seq != 0)
 		ramp_answered(h, e->concurrency);
-	if (e->seq == 0)
+	if (e->seq == 0) {
 		breaker_alive(&h->breaker);
-	else
+	} else {
 		breaker_ok(&h->breaker);
+		quick_answered(&h->quick);
+		h->again = false;
+	}
 	if (e->seq == h->solo_seq)
 		solo_clear(h);
 	else if (h->solo_seq)

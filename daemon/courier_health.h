@@ -5,6 +5,9 @@
  * once; and one that may be the page's fault (a 5xx, silence after the page was sent) when it hits a second page in a row, or
  * the page that was the probe. Until then the one page that fails is kept from this backend for a while, others are not.
  *
+ * What may pass in a moment (WAIT_TRANSIENT, WAIT_THROTTLED) is tried twice more as AWS's SDKs do; then, and after all else,
+ * the waits are Backoff= doubled up to BackoffMax=. What was just learned (the time) is tried once, at once.
+ *
  * It begins gently, at start and when it is back: one request in flight, and one more after each page that is answered, up to
  * Concurrency=. A throttle halves what may be in flight. After a long outage requests are also kept apart, by a gap with
  * jitter that halves with each answer, so that a fleet which was cut off together does not come back as one.
@@ -23,6 +26,8 @@ struct health {
 	uint32_t more;          /* in flight beyond one, up to Concurrency= */
 	int64_t gap_ms;         /* between two requests, about; 0: none */
 	int64_t next_ms;        /* boottime of the next one at the earliest */
+	struct quick quick;
+	bool again;             /* what was learned has been tried (WAIT_AGAIN), and nothing was answered since */
 };
 
 /* How it looks to this page at `now`. `own_probe`: an open breaker is probed by a request of its own, never by a page. */
@@ -39,7 +44,9 @@ struct health_end {
 	enum page_outcome page;
 	enum backend_state backend;
 	bool ambiguous;            /* DOWN: it may be the page's fault */
-	int64_t hint_ms;           /* the server's or the table's; 0 */
+	enum wait_class wait;
+	int64_t least_ms;          /* the table's; 0 */
+	int64_t hint_ms;           /* the server's; 0 */
 	int64_t base_ms, cap_ms;   /* backoff */
 	int64_t concurrency;
 	uint32_t random;

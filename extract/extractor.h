@@ -154,6 +154,7 @@ struct verdict {
 	bool billed;        /* may have been: when the reply does not prove otherwise, true */
 	enum wait_class wait;
 	uint32_t delay_ms;  /* wait at least so long; 0: the courier's own backoff */
+	uint32_t hint_ms;   /* the server asks for so long; 0: it does not */
 	bool smaller;       /* the page would do if it were smaller */
 	uint8_t most_tries; /* with PAGE_RETRY: no more attempts at this backend than these; 0: Tries= */
 	char reason[48];    /* stable, for scripts: "throttled", "model-access", "expired-token", "truncated" ... */

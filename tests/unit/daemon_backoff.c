@@ -158,3 +158,43 @@ TEST(failures_do_not_wrap)
 	breaker_busy(&b, 1000, 500);
 	CHECK_INT(b.failures, UINT32_MAX);
 }
+
+TEST(quick_tries_are_two_with_full_jitter)
+{
+	struct quick q = {0};
+
+	CHECK_INT(quick_ms(&q, false, 1, UINT32_MAX), 50);
+	CHECK_INT(quick_ms(&q, false, 2, UINT32_MAX), 100);
+	CHECK_INT(quick_ms(&q, false, 3, UINT32_MAX), -1);
+	CHECK_INT(quick_ms(&q, true, 1, UINT32_MAX), 1000);
+	CHECK_INT(quick_ms(&q, true, 2, UINT32_MAX), 2000);
+	CHECK_INT(quick_ms(&q, true, 2, 0), 0);
+}
+
+/* 500 tokens; 14 or 5 a try; an answer gives back what the try before it cost, or 1. */
+TEST(the_bucket_runs_dry_and_fills)
+{
+	struct quick q = {0};
+	int n = 0;
+
+	while (quick_ms(&q, false, 1, 0) >= 0)
+		n++;
+	CHECK_INT(n, 500 / 14);
+	CHECK_INT(quick_ms(&q, true, 1, 0), 0); /* 10 were left */
+	quick_answered(&q);
+	CHECK_INT(q.spent, 490);
+	quick_answered(&q);
+	CHECK_INT(q.spent, 489);
+	CHECK_INT(quick_ms(&q, false, 1, 0), -1);
+	for (int i = 0; i < 1000; i++)
+		quick_answered(&q);
+	CHECK_INT(q.spent, 0);
+}
+
+TEST(a_hint_makes_a_wait_longer_by_5_s_at_most)
+{
+	CHECK_INT(hinted_ms(1000, 0), 1000);
+	CHECK_INT(hinted_ms(1000, 200), 1000);
+	CHECK_INT(hinted_ms(1000, 3000), 3000);
+	CHECK_INT(hinted_ms(1000, 90000), 6000);
+}

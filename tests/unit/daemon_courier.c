@@ -317,11 +317,44 @@ TEST(throttle_slows_and_never_falls_through)
 	struct health h = {0};
 	struct health_end e = end_of(1, PAGE_UNTOUCHED, BACKEND_BUSY, false);
 
-	e.hint_ms = 40000;
+	e.least_ms = 40000;
 	CHECK(health_end(&h, 100, &e) == PAGE_UNTOUCHED);
 	CHECK(health_state(&h, 101) == BACKEND_BUSY);
 	CHECK(health_rung(&h, 2, 39000, FALLBACK_MS, false) == RUNG_WAIT);
 	CHECK(health_rung(&h, 2, 40100, FALLBACK_MS, false) == RUNG_READY);
+}
+
+TEST(what_may_pass_is_tried_twice_quickly_and_then_slowly)
+{
+	static const int64_t waits[] = {50, 100, 1000, 2000, 4000};
+	struct health h = {0};
+	int64_t now = 100;
+
+	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
+		struct health_end e = end_of(1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+
+		e.wait = WAIT_TRANSIENT;
+		health_end(&h, now, &e);
+		CHECK_INT(h.breaker.until_ms, now + waits[i]);
+		now += waits[i];
+		health_begin(&h, now, 0);
+	}
+	CHECK_INT(h.breaker.down_since_ms, 100); /* the fallback's time runs meanwhile */
+}
+
+TEST(what_was_learned_is_tried_once_at_once)
+{
+	struct health h = {0};
+	struct health_end e = end_of(1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+
+	e.wait = WAIT_AGAIN;
+	CHECK(health_end(&h, 100, &e) == PAGE_UNTOUCHED);
+	CHECK(health_rung(&h, 1, 100, FALLBACK_MS, false) == RUNG_READY);
+	health_end(&h, 200, &e);
+	CHECK(health_state(&h, 200) == BACKEND_DOWN);
+	ends(&h, 5000, 2, PAGE_DONE, BACKEND_OK, false);
+	health_end(&h, 6000, &e); /* another time */
+	CHECK(health_rung(&h, 1, 6000, FALLBACK_MS, false) == RUNG_READY);
 }
 
 TEST(late_failures_of_one_outage_count_once)
