@@ -113,4 +113,5 @@ void creds_text_free(char *text, size_t max); /* wipes; NULL is fine */
 int creds_systemd_path(const char *name, char *path, size_t size);
 
 extern const struct creds_source_ops creds_source_systemd, creds_source_file, creds_source_environment,
+	creds_source_process, creds_source_assume_role, creds_source_web_identity,
 	creds_source_container, creds_source_imds, creds_source_iot, creds_source_roles_anywhere, creds_source_api_key;

@@ -1,6 +1,8 @@
 /* What a row of the table cannot tell of [Credentials NAME]: which keys belong to which source, and which must be there. */
 #include "daemon/config_internal.h"
 
+#include "cloud/creds_process.h"
+
 #define FOR(k)   (1u << (k))
 #define STS      (FOR(CREDS_ASSUME_ROLE) | FOR(CREDS_WEB_IDENTITY))
 #define DEVICE   (FOR(CREDS_IOT) | FOR(CREDS_ROLES_ANYWHERE))
@@ -67,6 +69,8 @@ static void complete(struct config_reading *rd, struct creds_config *c, const ch
 		str_copy(c->credential, sizeof(c->credential), c->name);
 	if ((REGIONAL & FOR(c->kind)) && !c->region[0])
 		str_copy(c->region, sizeof(c->region), "ap-southeast-2");
+	if ((STS & FOR(c->kind)) && !c->endpoint[0])
+		str_format(c->endpoint, sizeof(c->endpoint), "https://sts.%s.amazonaws.com/", c->region);
 	if (strchr(c->credential, '/') || c->credential[0] == '.')
 		config_problem(rd, c, title, "Credential", "the name of a credential has no '/' and does not begin with '.'");
 }
@@ -110,6 +114,56 @@ static void check_api_key(struct config_reading *rd, const struct creds_config *
 	}
 }
 
+/* What the guard would say of every request: better now. */
+static void check_residency(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	const struct guard_question q = {
+		.sink = GUARD_STS,
+		.url = c->endpoint,
+		.connect_to = c->connect_to[0] ? c->connect_to : NULL,
+		.region = c->region,
+	};
+	struct guard_policy p;
+	char why[320];
+
+	if (!(STS & FOR(c->kind)))
+		return;
+	config_guard_policy(rd->config, &p);
+	if (guard_check(&p, &q, why, sizeof(why)) != GUARD_ALLOW)
+		config_problem(rd, c, title, config_seen_find(rd, c, "Endpoint") ? "Endpoint" : NULL, "%s", why);
+	if (c->role_arn[0] && !guard_check_arn(&p, "iam", NULL, c->role_arn, why, sizeof(why)))
+		config_problem(rd, c, title, "RoleArn", "%s", why);
+}
+
+static void check_command(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	char *argv[CREDS_ARGS_MAX + 1] = {NULL};
+
+	if (!c->command[0])
+		return;
+	if (creds_split_command(c->command, argv) < 0)
+		config_problem(rd, c, title, "Command", "an absolute path with at most %d words and closed quotes is needed",
+			CREDS_ARGS_MAX);
+	for (size_t i = 0; argv[i]; i++)
+		free(argv[i]);
+}
+
+/* Roles are assumed with roles: does it come back to where it began? */
+static void check_loop(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	const struct creds_config *x = c;
+
+	for (size_t i = 0; i <= rd->config->n_credentials && x && x->kind == CREDS_ASSUME_ROLE && x->source_credentials[0]; i++) {
+		x = config_credentials(rd->config, x->source_credentials);
+		if (!x)
+			config_problem(rd, c, title, "SourceCredentials", "there is no such section");
+		else if (x == c)
+			config_problem(rd, c, title, "SourceCredentials", "it leads back to itself");
+		if (x == c)
+			return;
+	}
+}
+
 void config_check_credentials(struct config_reading *rd)
 {
 	for (size_t i = 0; i < rd->config->n_credentials; i++) {
@@ -127,6 +181,9 @@ void config_check_credentials(struct config_reading *rd)
 			check_lab(rd, c, title);
 			check_arns(rd, c, title);
 			check_api_key(rd, c, title);
+			check_residency(rd, c, title);
+			check_command(rd, c, title);
+			check_loop(rd, c, title);
 		}
 	}
 }

@@ -176,6 +176,18 @@ TEST(credentials_sections)
 	refused("[Credentials keys]\nSource=file\n", 2, "File= is missing");
 	refused("[Credentials keys]\nSource=environment\nFile=/x\n", 3, "source environment has no such key");
 	refused("[Credentials keys]\nSource=systemd-credential\nCredential=../x\n", 3, "has no '/'");
+	CHECK_INT(read_text("[Credentials role]\nSource=assume-role\nRoleArn=arn:aws:iam::123456789012:role/x\nSourceCredentials=aws\n"), 0);
+	CHECK_STR(config_credentials(&config, "role")->endpoint, "https://sts.ap-southeast-2.amazonaws.com/");
+#define ROLE "[Credentials role]\nSource=assume-role\n"
+	refused(ROLE "RoleArn=arn:aws:iam::123456789012:role/x\n", 2, "SourceCredentials= is missing");
+	refused(ROLE "SourceCredentials=aws\nRoleArn=role/x\n", 4, "");
+	refused(ROLE "SourceCredentials=role\nRoleArn=arn:aws:iam::123456789012:role/x\n", 3, "leads back to itself");
+	refused(ROLE "SourceCredentials=no\nRoleArn=arn:aws:iam::123456789012:role/x\n", 3, "no such section");
+	refused(ROLE "SourceCredentials=aws\nRoleArn=arn:aws:iam::123456789012:role/x\nEndpoint=https://sts.amazonaws.com/\n", 5, "sts");
+	refused(ROLE "SourceCredentials=aws\nRoleArn=arn:aws:iam::123456789012:role/x\nRegion=us-east-1\n", 2, "us-east-1");
+	refused(ROLE "SourceCredentials=aws\nRoleArn=arn:aws:iam::123456789012:role/x\nConnectTo=127.0.0.1:1\n", 5, "Lab=yes");
+	refused("[Credentials p]\nSource=process\nCommand=relative\n", 3, "absolute path");
+	refused("[Credentials p]\nSource=process\nCommand=/bin/x 'open\n", 3, "closed quotes");
 }
 
 #define IOT      "[Credentials d]\nSource=iot\nCertificate=/etc/pageferry/c.pem\nKey=device-key\nRoleAlias=scan\n" \
