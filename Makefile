@@ -93,6 +93,7 @@ help:
 	@echo "make coverage     lines and branches of the spool, ledger and courier files that the suites reach"
 	@echo "make bench        figures for docs/benchmarks.md, as ratios against named peers"
 	@echo "make bench-imaging SIZES= PARTS= QUICK=1: of it the page pipeline against vips, Pillow, ImageMagick; QUICK: in a minute"
+	@echo "make bench-fields SETTINGS=\"Square=no Square=yes\"   fields that the OCR gets right on drawn pages, by setting of [Capture]"
 	@echo "make contact-sheet  before and after of crop, deskew, flatten, gate and blank decisions, as a picture"
 	@echo "make bench-arm64  instructions of a page on arm64, counted under emulation, against this machine's"
 	@echo "make demo         the sample pages through a private service, offline"

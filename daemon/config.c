@@ -232,7 +232,7 @@ static const struct ini_key keys[] = {
 	{"Capture", "Quality", NUMBER(config, quality, 30, 100), "85", "JPEG quality, 30 to 100."},
 	{"Capture", "Rotate", ini_parse_choice, offsetof(struct config, rotate), CHOICE(rotate_names), "exif",
 		"Degrees clockwise by which pages of Source= are turned, on top of their EXIF orientation: exif (0), 90, 180, 270."},
-	{"Capture", "Square", YESNO(config, square), "no",
+	{"Capture", "Square", YESNO(config, square), "yes",
 		"Crop to a page's edges and take perspective and skew out, where that is certain."},
 	{"Capture", "HelperTimeout", TIME(config, helper_timeout_ms, SECONDS(1), SECONDS(3600)), "60s",
 		"A scan that takes longer is ended, 1s to 1h; pages that came are kept."},

@@ -155,6 +155,10 @@ bench: bench-imaging
 bench-imaging: all $(O)/bench/encode
 	$(Q)PYTHONDONTWRITEBYTECODE=1 QUICK=$(QUICK) tests/bench/imaging.py --build $(O) $(if $(SIZES),--size $(SIZES)) $(if $(PARTS),--part $(PARTS))
 # Instructions of a page on arm64, counted under emulation, against this machine's.
+.PHONY: bench-fields
+bench-fields: all
+	$(Q)PYTHONDONTWRITEBYTECODE=1 tests/bench/fields.py --build $(O) $(SETTINGS)
+
 .PHONY: bench-arm64 bench-arm64-only
 bench-arm64: $(O)/pageferry-capture
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 HERE=$(O) bench-arm64-only

@@ -68,8 +68,8 @@ def test_a_scan_is_cut_out_and_turned_as_configured():
     assert record["rotate"] == 90 and sideways.size == (2048, 1448), (record, sideways.size)
 
 
-def test_it_is_off_by_default():
-    record, image = scanned()
+def test_it_can_be_switched_off():
+    record, image = scanned(Square="no")
     assert "square" not in record.get("sense", {}) and image.size == (1152, 2048), (record, image.size)
 
 
