@@ -1,0 +1,233 @@
+#!/usr/bin/python3
+"""Credentials of devices and clouds, each by its real protocol against a strict stand-in, failures included: pages wait, no page is
+lost, charged or rejected, and all of them go once the source does well again."""
+import os
+import tempfile
+
+import suite
+from service import Service, sample
+from standin_aws import BedrockStandin
+from standin_credentials import IOT_HOST, AnywhereStandin, Authority, ContainerStandin, ImdsStandin, IotStandin
+
+KEYS = ("ASIADEVICEEXAMPLE001", "device/secret+key=", "TOKEN//+=" * 60)
+ARNS = {"profileArn": "arn:aws:rolesanywhere:ap-southeast-2:111122223333:profile/p-1",
+        "roleArn": "arn:aws:iam::111122223333:role/pageferry",
+        "trustAnchorArn": "arn:aws:rolesanywhere:ap-southeast-2:111122223333:trust-anchor/t-1"}
+
+
+class Setup:
+    """Bedrock, a service, and a source of credentials made by make(folder): the stand-in and the keys of its section."""
+
+    def __init__(self, make):
+        self.folder = tempfile.TemporaryDirectory(prefix="pageferry-creds-", dir="/tmp")
+        self.aws = BedrockStandin(self.folder.name, access_key=KEYS[0], secret_key=KEYS[1], token=KEYS[2])
+        self.aws.start()
+        self.source, section = make(self.folder.name)
+        self.service = Service({
+            "Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"},
+            "Backend sydney": {"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
+                               "CAFile": self.aws.ca_file, "Credentials": "device", "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "20s"},
+            "Credentials device": dict(section, Timeout="5s"),
+        })
+
+    def __enter__(self):
+        self.service.start()
+        return self.source, self.aws, self.service
+
+    def __exit__(self, *_):
+        self.service.stop()
+        self.source.__exit__()
+        self.aws.stop()
+        self.service.clean()
+        self.folder.cleanup()
+
+
+def iot(folder, **given):
+    authority = Authority(folder)
+    source = IotStandin(folder, authority, KEYS)
+    cert, key = authority.give("scanner-1", **given)
+    return source, {"Source": "iot", "Endpoint": "https://" + IOT_HOST, "ConnectTo": "127.0.0.1:%d" % source.port, "CAFile": source.ca_file,
+                    "Certificate": cert, "Key": key, "RoleAlias": "scan-alias", "ThingName": "scanner-1"}
+
+
+def anywhere(folder, **given):
+    authority = Authority(folder)
+    source = AnywhereStandin(folder, authority, KEYS, ARNS)
+    cert, key = authority.give("scanner-1", **given)
+    return source, {"Source": "roles-anywhere", "ConnectTo": "127.0.0.1:%d" % source.port, "CAFile": source.ca_file, "Certificate": cert,
+                    "Key": key, "ProfileArn": ARNS["profileArn"], "RoleArn": ARNS["roleArn"], "TrustAnchorArn": ARNS["trustAnchorArn"]}
+
+
+def imds(folder):
+    source = ImdsStandin(KEYS)
+    return source, {"Source": "imds", "ConnectTo": "127.0.0.1:%d" % source.port}
+
+
+def container(folder):
+    source = ContainerStandin(KEYS, "token-1")
+    path = os.path.join(folder, "token")
+    with open(path, "w", encoding="ascii") as f:
+        f.write("token-1\n")
+    return source, {"Source": "container", "Endpoint": "http://127.0.0.1:%d/creds" % source.port, "TokenFile": path}
+
+
+def goes_through(make, script=()):
+    """A page waits for credentials through all that is scripted, and is then done, with nothing charged or counted before."""
+    with Setup(make) as (source, aws, s):
+        source.script = list(script)
+        ids = s.submit(sample("receipt-1"), "receipt")
+        s.wait_states(ids, {"done"})
+        assert not source.script, source.script
+        assert [r["status"] for r in aws.requests] == [200], aws.requests
+        assert len(s.rows("SELECT id FROM attempts")) == 1 and s.pages()[ids[0]]["tries"] == 0, s.pages()
+        log = s.read_log()
+        assert not [w for w in KEYS if w in log], "a secret is in the log"
+        return source.requests
+
+
+def waits(setup, say):
+    """The page waits and the status says why; it is returned."""
+    _, aws, s = setup
+    ids = s.submit(sample("receipt-1"), "receipt")
+    backend = s.wait(lambda: next((b for b in s.call("Status")["backends"] if b["name"] == "sydney" and say in (b.get("message") or "")), None))
+    assert s.pages()[ids[0]]["state"] == "queued" and s.pages()[ids[0]]["tries"] == 0 and not aws.requests, backend
+    assert not s.rows("SELECT id FROM attempts")
+    return ids
+
+
+def test_iot():
+    requests = goes_through(iot)
+    assert [r["status"] for r in requests] == [200], requests
+    assert requests[0]["line"] == "GET /role-aliases/scan-alias/credentials HTTP/1.1"
+
+
+def test_iot_with_rsa():
+    goes_through(lambda folder: iot(folder, kind="rsa"))
+
+
+def test_iot_troubles_pass():
+    requests = goes_through(iot, [429, "expired"])
+    assert len(requests) == 3, requests
+
+
+def test_iot_large_reply_is_taken():
+    goes_through(iot, ["3kb"])
+
+
+def test_iot_certificate_that_is_not_active():
+    with Setup(iot) as setup:
+        setup[0].active = False
+        ids = waits(setup, "iot:AssumeRoleWithCertificate")
+        setup[0].active = True
+        setup[2].wait_states(ids, {"done"})
+
+
+def test_iot_wrong_and_expired_certificates():
+    """Another authority's, and one that ended yesterday: replaced in place by the right one, without a restart."""
+    for days, name in (((-1, 30), "Strangers"), ((-30, -1), "Devices")):
+        with Setup(iot) as setup:
+            folder = os.path.dirname(setup[0].ca_file)
+            paths = [os.path.join(folder, "scanner-1" + e) for e in (".pem", ".key")]
+            right = [open(p, "rb").read() for p in paths]
+            if name == "Strangers":
+                Authority(folder, name).give("scanner-1")
+            else:
+                setup[0].authority.give("scanner-1", days=days)
+            ids = waits(setup, "certificate")
+            for path, data in zip(paths, right):
+                with open(path, "wb") as f:
+                    f.write(data)
+            setup[2].wait_states(ids, {"done"})
+
+
+def test_iot_unknown_alias():
+    with Setup(iot) as setup:
+        setup[0].alias = "another"
+        ids = waits(setup, "RoleAlias=")
+        setup[0].alias = "scan-alias"
+        setup[2].wait_states(ids, {"done"})
+
+
+def test_key_that_others_can_read():
+    with Setup(iot) as setup:
+        key = os.path.join(os.path.dirname(setup[0].ca_file), "scanner-1.key")
+        os.chmod(key, 0o644)
+        ids = waits(setup, "chmod 0600")
+        assert not setup[0].requests
+        os.chmod(key, 0o600)
+        setup[2].wait_states(ids, {"done"})
+
+
+def test_roles_anywhere():
+    for kind in ("ec", "rsa"):
+        requests = goes_through(lambda folder, kind=kind: anywhere(folder, kind=kind, serial=2**158 + 12345))
+        assert [r["status"] for r in requests] == [201], requests
+
+
+def test_roles_anywhere_troubles_pass():
+    goes_through(anywhere, [503, "garbage"])
+
+
+def test_roles_anywhere_expired_certificate():
+    with Setup(lambda folder: anywhere(folder, days=(-30, -1))) as setup:
+        waits(setup, "has expired on")
+        assert setup[0].statuses()[0] == 403, setup[0].requests
+
+
+def test_roles_anywhere_untrusted_certificate():
+    with Setup(anywhere) as setup:
+        Authority(os.path.dirname(setup[0].ca_file), "Strangers").give("scanner-1")
+        waits(setup, "trust anchor")
+        assert "Untrusted" in setup[0].requests[0]["message"]
+
+
+def test_imds():
+    requests = goes_through(imds)
+    assert [r["line"].split(" ")[0] for r in requests] == ["PUT", "GET", "GET"], requests
+
+
+def test_imds_troubles_pass():
+    goes_through(imds, [403])
+
+
+def test_imds_old_keys_serve_on():
+    goes_through(lambda folder: (lambda made: (setattr(made[0], "life", -60), made)[1])(imds(folder)))
+
+
+def test_imds_version_1_by_configuration_only():
+    def make(folder, **more):
+        source, section = imds(folder)
+        source.version_1 = True
+        return source, dict(section, **more)
+    with Setup(make) as setup:
+        waits(setup, "Version1=yes")
+    goes_through(lambda folder: make(folder, Version1="yes"))
+
+
+def test_imds_without_a_role_and_with_two():
+    for roles, say in (("", "no role"), ("a\nb\n", "exactly one")):
+        with Setup(imds) as setup:
+            setup[0].roles = roles
+            ids = waits(setup, say)
+            setup[0].roles = "scan-role\n"
+            setup[2].wait_states(ids, {"done"})
+
+
+def test_container():
+    assert [r["status"] for r in goes_through(container)] == [200]
+
+
+def test_container_token_is_read_again():
+    with Setup(container) as setup:
+        setup[0].token = "token-2"
+        ids = waits(setup, "TokenFile=")
+        with open(os.path.join(os.path.dirname(setup[1].ca_file), "token"), "w", encoding="ascii") as f:
+            f.write("token-2\n")
+        setup[2].wait_states(ids, {"done"})
+
+
+def test_container_troubles_pass():
+    goes_through(container, ["cut"])
+
+
+suite.main()
