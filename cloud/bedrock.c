@@ -71,6 +71,20 @@ static int check_job(const struct bedrock_config *c, const struct bedrock_model 
 	return 0;
 }
 
+/* Converse has these in its body. */
+static int add_invoke_headers(const struct bedrock_config *c, const struct job *j, struct request *r)
+{
+	int e = 0;
+
+	if (*c->guardrail)
+		e = request_add_header(r, "x-amzn-bedrock-guardrailidentifier", c->guardrail);
+	if (e >= 0 && *c->guardrail)
+		e = request_add_header(r, "x-amzn-bedrock-guardrailversion", c->guardrail_version);
+	if (e >= 0 && bedrock_is_flex(c, j))
+		e = request_add_header(r, "x-amzn-bedrock-service-tier", "flex");
+	return e;
+}
+
 static int fill_request(const struct bedrock_config *c, const struct job *j, struct request *r)
 {
 	int64_t max_tokens = c->max_output_tokens > 0 ? c->max_output_tokens : OUTPUT_DEFAULT;
@@ -86,8 +100,10 @@ static int fill_request(const struct bedrock_config *c, const struct job *j, str
 		e = request_add_header(r, "content-type", "application/json");
 	if (e >= 0)
 		e = request_add_header(r, "accept", "application/json");
+	if (e >= 0 && m.api != BEDROCK_CONVERSE)
+		e = add_invoke_headers(c, j, r);
 	if (e >= 0)
-		e = bedrock_add_body(&m, j, max_tokens, r);
+		e = bedrock_add_body(c, &m, j, max_tokens, r);
 	if (e < 0)
 		return e;
 	if (request_body_length(r) > m.limits.request_bytes)

@@ -6,11 +6,16 @@
 
 enum bedrock_api { BEDROCK_AUTO, BEDROCK_NOVA, BEDROCK_CLAUDE, BEDROCK_CONVERSE };
 
+/* Tiers that cost more than the default are left out: what is reserved would be less than what may be paid. */
+enum bedrock_tier { BEDROCK_DEFAULT, BEDROCK_FLEX };
+
 struct bedrock_config {
 	char model[256];     /* id, profile id or ARN: "amazon.nova-pro-v1:0" (default), "au.anthropic.claude-..." */
 	int api;             /* enum bedrock_api: the form of the question; AUTO: by the model */
 	char region[32];     /* "ap-southeast-2" */
 	char endpoint[256];  /* URL, "": https://bedrock-runtime.REGION.amazonaws.com */
+	char guardrail[160], guardrail_version[16]; /* id or ARN, and a number or DRAFT; both or neither is "" */
+	int backlog_tier;    /* enum bedrock_tier: the service tier of pages that nobody waits for; all others have the default */
 	int64_t max_output_tokens;
 	int64_t timeout_ms, connect_timeout_ms;
 	char connect_to[128]; /* lab only: HOST:PORT */

@@ -78,7 +78,22 @@ static int add_tool_config(const struct bedrock_model *m, const struct doctype *
 	return e;
 }
 
-static int add_camel(const struct bedrock_model *m, const struct job *j, int64_t max_tokens, struct request *r, struct buf *b)
+/* What InvokeModel has headers for. */
+static int add_converse_options(const struct bedrock_config *c, const struct job *j, struct buf *b)
+{
+	int e = 0;
+
+	if (*c->guardrail)
+		e = add_quoted(b, ",\"guardrailConfig\":{\"guardrailIdentifier\":", c->guardrail, "");
+	if (e >= 0 && *c->guardrail)
+		e = add_quoted(b, ",\"guardrailVersion\":", c->guardrail_version, "}");
+	if (e >= 0 && bedrock_is_flex(c, j))
+		e = buf_adds(b, ",\"serviceTier\":{\"type\":\"flex\"}");
+	return e;
+}
+
+static int add_camel(const struct bedrock_config *c, const struct bedrock_model *m, const struct job *j, int64_t max_tokens,
+	struct request *r, struct buf *b)
 {
 	const struct doctype *t = j->types->types[0];
 	bool nova = m->api == BEDROCK_NOVA;
@@ -97,6 +112,8 @@ static int add_camel(const struct bedrock_model *m, const struct job *j, int64_t
 	/* Converse has no topK of its own: it is among what is the model's */
 	if (e >= 0 && !nova && m->family == FAMILY_NOVA)
 		e = buf_adds(b, ",\"additionalModelRequestFields\":{\"inferenceConfig\":{\"topK\":1}}");
+	if (e >= 0 && !nova)
+		e = add_converse_options(c, j, b);
 	return e < 0 ? e : buf_adds(b, "}");
 }
 
@@ -118,10 +135,11 @@ static int add_claude(const struct bedrock_model *m, const struct job *j, int64_
 	return e < 0 ? e : buf_adds(b, "}],\"tool_choice\":{\"type\":\"tool\",\"name\":\"" BEDROCK_TOOL "\"}}");
 }
 
-int bedrock_add_body(const struct bedrock_model *m, const struct job *j, int64_t max_tokens, struct request *r)
+int bedrock_add_body(
+	const struct bedrock_config *c, const struct bedrock_model *m, const struct job *j, int64_t max_tokens, struct request *r)
 {
 	_cleanup_buf_ struct buf b = BUF_MAX(LITERAL_MAX);
-	int e = m->api == BEDROCK_CLAUDE ? add_claude(m, j, max_tokens, r, &b) : add_camel(m, j, max_tokens, r, &b);
+	int e = m->api == BEDROCK_CLAUDE ? add_claude(m, j, max_tokens, r, &b) : add_camel(c, m, j, max_tokens, r, &b);
 
 	return e < 0 ? e : request_add_literal_take(r, &b);
 }

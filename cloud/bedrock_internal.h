@@ -31,4 +31,7 @@ void bedrock_model_of(const struct bedrock_config *c, struct bedrock_model *ret)
 /* Never less than what the model counts for this image. */
 uint64_t bedrock_image_tokens(enum bedrock_family f, const struct job_image *i);
 /* The whole body as segments. 0, -ENOMEM, -EMSGSIZE or -E2BIG. */
-int bedrock_add_body(const struct bedrock_model *m, const struct job *j, int64_t max_tokens, struct request *r);
+int bedrock_add_body(
+	const struct bedrock_config *c, const struct bedrock_model *m, const struct job *j, int64_t max_tokens, struct request *r);
+/* Does the page go by the flexible tier? */
+bool bedrock_is_flex(const struct bedrock_config *c, const struct job *j);

@@ -22,6 +22,11 @@ static const struct {
 	{"anthropic.claude-", FAMILY_CLAUDE, 64000},
 };
 
+bool bedrock_is_flex(const struct bedrock_config *c, const struct job *j)
+{
+	return j->backlog && c->backlog_tier == BEDROCK_FLEX;
+}
+
 static enum bedrock_api form_of(enum bedrock_family f)
 {
 	return f == FAMILY_NOVA ? BEDROCK_NOVA : f == FAMILY_CLAUDE ? BEDROCK_CLAUDE : BEDROCK_CONVERSE;

@@ -152,6 +152,7 @@ static const char *const blank_names[] = {"send", "hold", "ignore", NULL};
 static const char *const lane_names[] = {"now", "backlog", NULL};
 static const char *const rotate_names[] = {"exif", "90", "180", "270", "0", NULL}; /* quarters, modulo 4 */
 static const char *const api_names[] = {"auto", "nova", "claude", "converse", NULL}; /* as enum bedrock_api */
+static const char *const tier_names[] = {"default", "flex", NULL}; /* as enum bedrock_tier */
 static const char *const schema_names[] = {"json_schema", "json_object", "none", NULL};
 
 #define RANGE(l, h)   (&(const struct ini_range){(l), (h)})
@@ -273,6 +274,15 @@ static const struct ini_key keys[] = {
 	{BACKEND, "Api",
 		ini_parse_choice, offsetof(struct backend_config, bedrock.api), CHOICE(api_names), "auto",
 		"bedrock: the form in which the model is asked: auto (by its id), nova, claude or converse."},
+	{BACKEND, "Guardrail",
+		ini_parse_text, offsetof(struct backend_config, bedrock.guardrail), SIZE_OF(backend_config, bedrock.guardrail), NULL,
+		"bedrock: id or ARN of a guardrail that each question and answer passes."},
+	{BACKEND, "GuardrailVersion",
+		ini_parse_text, offsetof(struct backend_config, bedrock.guardrail_version),
+		SIZE_OF(backend_config, bedrock.guardrail_version), NULL, "bedrock: its version, a number or DRAFT; needed with Guardrail=."},
+	{BACKEND, "BacklogTier",
+		ini_parse_choice, offsetof(struct backend_config, bedrock.backlog_tier), CHOICE(tier_names), "default",
+		"bedrock: service tier of pages of the backlog: default, or flex, which is slower and cheaper where a model has it."},
 	{BACKEND, "Region", TEXT(backend_config, region), NULL, "bedrock, sagemaker: ap-southeast-2 by default."},
 	{BACKEND, "Endpoint", TEXT(backend_config, endpoint), NULL,
 		"bedrock, sagemaker: URL of the service; by default the region's own."},

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/parse.h"
 
 #define FOR(k) (1u << (k))
 #define AWS    (FOR(KIND_BEDROCK) | FOR(KIND_SAGEMAKER))
@@ -18,6 +19,9 @@ static const struct {
 } key_kinds[] = {
 	{"Model", AWS | FOR(KIND_OPENAI)},
 	{"Api", FOR(KIND_BEDROCK)},
+	{"Guardrail", FOR(KIND_BEDROCK)},
+	{"GuardrailVersion", FOR(KIND_BEDROCK)},
+	{"BacklogTier", FOR(KIND_BEDROCK)},
 	{"Region", AWS},
 	{"Endpoint", AWS},
 	{"EndpointName", FOR(KIND_SAGEMAKER)},
@@ -167,6 +171,41 @@ static void complete_aws(struct config_reading *rd, struct backend_config *b, co
 		problem(rd, b, title, "Region", "too long");
 }
 
+static bool guardrail_id_ok(const struct bedrock_config *x)
+{
+	static const char small[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	const char *id = x->guardrail;
+	char arn[64];
+
+	/* what it reads is read in the region of the request, and in no other */
+	if (str_format(arn, sizeof(arn), "arn:aws:bedrock:%s:", x->region) < 0)
+		return false;
+	if (starts_with(id, arn)) {
+		id += strlen(arn);
+		if (strspn(id, "0123456789") != 12 || !starts_with(id + 12, ":guardrail/"))
+			return false;
+		id += strlen("123456789012:guardrail/");
+	}
+	return *id && !id[strspn(id, small)];
+}
+
+static void check_guardrail(struct config_reading *rd, const struct backend_config *b, const char *title)
+{
+	const struct bedrock_config *x = &b->bedrock;
+	int64_t n;
+
+	if (!x->guardrail[0] != !x->guardrail_version[0]) {
+		problem(rd, b, title, x->guardrail[0] ? "Guardrail" : "GuardrailVersion", "Guardrail= and GuardrailVersion= belong together");
+		return;
+	}
+	if (!x->guardrail[0])
+		return;
+	if (!guardrail_id_ok(x))
+		problem(rd, b, title, "Guardrail", "not the id of a guardrail (small letters and digits), or its ARN in %s", x->region);
+	if (!streq(x->guardrail_version, "DRAFT") && parse_i64(x->guardrail_version, 1, 99999999, &n) < 0)
+		problem(rd, b, title, "GuardrailVersion", "expected a number from 1 on, or DRAFT");
+}
+
 static void complete_bedrock(struct config_reading *rd, struct backend_config *b, const char *title)
 {
 	struct bedrock_config *x = &b->bedrock;
@@ -174,6 +213,7 @@ static void complete_bedrock(struct config_reading *rd, struct backend_config *b
 	set_default(b->model, sizeof(b->model), "amazon.nova-pro-v1:0");
 	complete_aws(rd, b, title, "bedrock-runtime");
 	str_copy(x->region, sizeof(x->region), b->region);
+	check_guardrail(rd, b, title);
 	str_copy(x->model, sizeof(x->model), b->model);
 	str_copy(x->endpoint, sizeof(x->endpoint), b->endpoint);
 	str_copy(x->connect_to, sizeof(x->connect_to), b->connect_to);

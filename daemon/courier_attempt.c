@@ -132,7 +132,8 @@ static bool fill_job(struct attempt *a)
 		return false;
 	}
 	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .cold = is_cold(a->backend),
-		.tries = (uint32_t)h.tries};
+		.tries = (uint32_t)h.tries,
+		.backlog = a->row.lane == LANE_BACKLOG};
 	a->job.images[0] = (struct job_image){
 		.fd = a->fd,
 		.bytes = (uint64_t)a->row.bytes,

@@ -27,6 +27,7 @@ struct job {
 	size_t n_images;
 	bool cold;      /* the backend has not answered for minutes: its model may have to be loaded first */
 	uint32_t tries; /* how often this backend was already asked for this page: another seed, a smaller image */
+	bool backlog;   /* nobody waits for it */
 };
 
 /* A request is a list of segments, hashed in one pass and sent in another: no body in memory. */

@@ -75,6 +75,14 @@ def test_a_model_of_ones_own_by_converse():
     one_page(OWN, "provisioned-model%2Fabcdefghijkl/converse")
 
 
+def test_the_backlog_goes_by_the_flexible_tier():
+    with Setup(OWN, BacklogTier="flex", Guardrail="gr1abc", GuardrailVersion="2") as (aws, s):
+        for name, lane in (("receipt-1", "now"), ("receipt-2", "backlog")):
+            ids = s.submit(sample(name), "receipt", lane=lane)
+            s.wait_states(ids, {"done", "held"})
+        assert aws.tiers == [None, "flex"], (aws.tiers, aws.requests)
+
+
 def stopped(model, stops, outcomes, reasons, **backend):
     """The model stops with these, then answers; outcome and reason of each attempt at it."""
     with Setup(model, route="sydney ocr", **backend) as (aws, s):

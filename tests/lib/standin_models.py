@@ -108,7 +108,11 @@ def check_converse(model, request, output_max):
         report = botocore.validate.ParamValidator().validate(dict(values, modelId=model), SHAPE)
         if report.has_errors():
             refuse(report.generate_report())
-    only(request, "", system=list, messages=list, inferenceConfig=dict, toolConfig=dict, additionalModelRequestFields=dict)
+    only(request, "", system=list, messages=list, inferenceConfig=dict, toolConfig=dict, additionalModelRequestFields=dict, guardrailConfig=dict, serviceTier=dict)
+    if "guardrailConfig" in request:
+        only(request["guardrailConfig"], "/guardrailConfig", guardrailIdentifier=str, guardrailVersion=str)
+    if request.get("serviceTier", {"type": "flex"}) != {"type": "flex"}:
+        refuse("serviceTier is not one that the model has")
     config = request.get("inferenceConfig", {})
     only(config, "/inferenceConfig", maxTokens=int, temperature=(int, float), topP=(int, float), stopSequences=list)
     if not 1 <= config.get("maxTokens", 1) <= output_max or not 0 <= config.get("temperature", 0) <= 1:
@@ -157,6 +161,7 @@ class ModelsStandin(BedrockStandin):
     def __init__(self, folder, **more):
         super().__init__(folder, **more)
         self.stops = []
+        self.tiers = []   # of the requests by Converse; None: none was named
 
     def _check_request(self, line, body):
         method, path, _ = line.split(" ", 2)
@@ -176,11 +181,13 @@ class ModelsStandin(BedrockStandin):
             images, schema = check_claude(request, CLAUDE[model])
         if len(images) != 1:
             refuse("one page image was expected, %d came" % len(images))
-        return model, {"form": m[2], "schema": schema, "text": len(json.dumps(schema)) + 1000}, images[0]
+        return model, {"form": m[2], "schema": schema, "text": len(json.dumps(schema)) + 1000,
+                       "tier": request.get("serviceTier", {}).get("type")}, images[0]
 
     def _answer(self, request, jpeg):
         if "form" not in request:
             return super()._answer(request, jpeg)
+        self.tiers.append(request["tier"])
         fields = pagereader.read_fields(jpeg, request["schema"].get("properties", {}))
         width, height = Image.open(io.BytesIO(jpeg)).size
         usage = {"inputTokens": width * height // 750 + request["text"] // 4, "outputTokens": len(json.dumps(fields)) // 3 + 20}

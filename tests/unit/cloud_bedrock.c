@@ -254,6 +254,36 @@ TEST(the_body_is_converses)
 	tear_down();
 }
 
+TEST(guardrail_and_tier)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct request r = {};
+
+	set_up();
+	strcpy(config.guardrail, "gr1abc");
+	strcpy(config.guardrail_version, "DRAFT");
+	config.backlog_tier = BEDROCK_FLEX;
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	CHECK_STR(request_header(&r, "X-Amzn-Bedrock-GuardrailIdentifier"), "gr1abc");
+	CHECK_STR(request_header(&r, "X-Amzn-Bedrock-GuardrailVersion"), "DRAFT");
+	CHECK(!request_header(&r, "X-Amzn-Bedrock-Service-Tier")); /* somebody waits for it */
+	request_free(&r);
+	job.backlog = true;
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	CHECK_STR(request_header(&r, "X-Amzn-Bedrock-Service-Tier"), "flex");
+	request_free(&r);
+	config.api = BEDROCK_CONVERSE;
+	CHECK_INT(x.ops->build(&x, &job, &r), 0);
+	CHECK(!request_header(&r, "X-Amzn-Bedrock-Service-Tier") && !request_header(&r, "X-Amzn-Bedrock-GuardrailIdentifier"));
+	j = body_of(&r);
+	text = print(j);
+	CHECK(strstr(text, ",\"guardrailConfig\":{\"guardrailIdentifier\":\"gr1abc\",\"guardrailVersion\":\"DRAFT\"},"
+			   "\"serviceTier\":{\"type\":\"flex\"}}"));
+	request_free(&r);
+	tear_down();
+}
+
 TEST(each_form_has_its_limits)
 {
 	static const struct {

@@ -230,6 +230,23 @@ TEST(residency_is_checked_before_anything_runs)
 	refused("[Backend x]\nKind=bedrock\nRegion=ap-southeast-4\n", 0, "[Backend x]");
 }
 
+#define GUARDED "[Backend x]\nKind=bedrock\nGuardrail="
+
+TEST(a_guardrail_has_a_version_and_is_here)
+{
+	CHECK_INT(read_text(GUARDED "gr1abc\nGuardrailVersion=3\nBacklogTier=flex\n"), 0);
+	CHECK_STR(config.backends[1].bedrock.guardrail, "gr1abc");
+	CHECK_INT(config.backends[1].bedrock.backlog_tier, BEDROCK_FLEX);
+	CHECK_INT(read_text(GUARDED "arn:aws:bedrock:ap-southeast-2:123456789012:guardrail/gr1abc\nGuardrailVersion=DRAFT\n"), 0);
+	refused(GUARDED "gr1abc\n", 3, "belong together");
+	refused("[Backend x]\nKind=bedrock\nGuardrailVersion=3\n", 3, "belong together");
+	refused(GUARDED "gr1abc\nGuardrailVersion=0\n", 4, "DRAFT");
+	refused(GUARDED "gr-1\nGuardrailVersion=1\n", 3, "not the id");
+	refused(GUARDED "arn:aws:bedrock:us-east-1:123456789012:guardrail/gr1abc\nGuardrailVersion=1\n", 3, "in ap-southeast-2");
+	refused(GUARDED "arn:aws:bedrock:ap-southeast-2:1234:guardrail/gr1abc\nGuardrailVersion=1\n", 3, "not the id");
+	refused("[Backend x]\nKind=bedrock\nBacklogTier=priority\n", 3, "flex");
+}
+
 TEST(the_form_must_be_one_of_the_model)
 {
 	CHECK_INT(read_text("[Backend x]\nKind=bedrock\nModel=anthropic.claude-3-haiku-20240307-v1:0\n"), 0);
