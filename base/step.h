@@ -38,6 +38,12 @@
 	X(DELIVER_TMP_WRITTEN, "deliver.tmp-written")                          \
 	X(DELIVER_RENAMED, "deliver.renamed")                                  \
 	X(DELIVER_COMMITTED, "deliver.committed")                              \
+	/* signed heads of the receipts: daemon/heads.c */                     \
+	X(HEAD_KEY_HALF, "head.key-half")                                      \
+	X(HEAD_KEY_WRITTEN, "head.key-written")                                \
+	X(HEAD_KEY_RENAMED, "head.key-renamed")                                \
+	X(HEAD_SIGNED, "head.signed")                                          \
+	X(HEAD_COMMITTED, "head.committed")                                    \
 	/* set aside: daemon/spool.c, daemon/quarantine.c */                   \
 	X(SETASIDE_MARKED, "setaside.marked")                                  \
 	X(SETASIDE_REASON_WRITTEN, "setaside.reason-written")                  \

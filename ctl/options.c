@@ -42,10 +42,11 @@ const struct verb verbs[] = {
 	{VERB_DOCTOR, "doctor", "[AREA...]", "what is well, what is not, and what to do",
 		"Tells what the service finds of itself, its settings and those it speaks to; of the named areas, or of all.",
 		0, WORDS_MAX},
-	{VERB_AUDIT, "audit", "verify|report|export [FILE]", "receipts: does the chain hold, and what went where",
+	{VERB_AUDIT, "audit", "verify|report|export|key [FILE]", "receipts: does the chain hold, and what went where",
 		"verify: follows the chain of receipts from the first one, and says where it breaks.\n"
 		"report: the same, and what went where: requests, pages, bytes, tokens and cost.\n"
 		"export: prints the receipts, for a copy that is kept elsewhere.\n"
+		"key: prints the public key that signed the last head.\n"
 		"With a FILE (- is standard input): of such a copy, without the service.",
 		1, 2},
 	{VERB_SPOOL, "spool", "VERB...", "a stopped service's spool: fsck, ls, export, rebuild, quarantine",
@@ -88,6 +89,10 @@ static const struct option {
 		"only pages accepted (report: receipts written) at or after TIME (2026-11-21, 2026-11-21T09:30:00Z)", {}},
 	{"until", "TIME", FILTERED | VERB_AUDIT, OPTION_TEXT, offsetof(struct options, until),
 		"only pages accepted, or receipts written, before TIME", {}},
+	{"key", "FILE", VERB_AUDIT, OPTION_TEXT, offsetof(struct options, key),
+		"signed heads must be of this public key (PEM)", {}},
+	{"heads", "FILE", VERB_AUDIT, OPTION_TEXT, offsetof(struct options, heads),
+		"these signed heads, kept elsewhere, must be in the chain", {}},
 	{"csv", NULL, VERB_AUDIT, OPTION_FLAG, offsetof(struct options, csv), "report: a table for spreadsheets", {}},
 	{"limit", "N", VERB_LIST, OPTION_COUNT, offsetof(struct options, limit), "at most N pages (20)", {}},
 	{"all", NULL, CHANGING, OPTION_FLAG, offsetof(struct options, all),

@@ -181,7 +181,7 @@ static int identify(struct db *d, char *why, size_t why_size)
 		return -EUCLEAN;
 	}
 	/* Eleven of ours in version 2, and sqlite_sequence. */
-	if (tables < 12 + (version > 2)) {
+	if (tables < 12 + 2 * (version > 2)) {
 		str_format(why, why_size, DB_FILE " lacks some of its tables");
 		return -EUCLEAN;
 	}

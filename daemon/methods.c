@@ -332,7 +332,7 @@ static void method_show(struct control *c, struct varlink_conn *conn, const stru
 
 /* ---- Receipts ------------------------------------------------------------------------------------------ */
 
-static int receipts_json(struct service *s, int64_t after, cJSON **ret)
+static int receipts_json(struct service *s, int64_t after, int64_t heads, cJSON **ret)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 	cJSON *lines = cJSON_AddArrayToObject(j, "lines");
@@ -341,7 +341,7 @@ static int receipts_json(struct service *s, int64_t after, cJSON **ret)
 
 	if (!lines)
 		return -ENOMEM;
-	r = receipt_lines(s->spool, after, RECEIPTS_BYTES_MAX, lines, &more);
+	r = receipt_lines(s->spool, after, heads, RECEIPTS_BYTES_MAX, lines, &more);
 	if (r >= 0)
 		r = json_add_bool(j, "more", more);
 	if (r >= 0)
@@ -351,15 +351,19 @@ static int receipts_json(struct service *s, int64_t after, cJSON **ret)
 
 static void method_receipts(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
 {
-	int64_t after = 0;
+	int64_t after = 0, heads = 0;
 	cJSON *j = NULL;
-	int r = json_get_i64(call->parameters, "after", &after);
+	int r;
 
-	if (r == -EBADMSG || after < 0) {
+	if (json_get_i64(call->parameters, "after", &after) == -EBADMSG || after < 0) {
 		control_invalid(conn, "after");
 		return;
 	}
-	r = receipts_json(c->service, after, &j);
+	if (json_get_i64(call->parameters, "heads", &heads) == -EBADMSG || heads < 0) {
+		control_invalid(conn, "heads");
+		return;
+	}
+	r = receipts_json(c->service, after, heads, &j);
 	control_reply_take(conn, r, j);
 }
 
@@ -389,6 +393,6 @@ const struct method methods[] = {
 	{"Confirm", RIGHT_MANAGE, false, method_confirm, {}},
 	{"Doctor", RIGHT_LOOK, false, method_doctor,
 		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}}},
-	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}}},
+	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}, {"heads", PARAM_INT, false}}},
 	{},
 };

@@ -29,4 +29,12 @@ INSERT INTO usage
 		coalesce(sum(settled_pusd), 0), coalesce(sum(settled_pusd * (billed = 'possibly')), 0)
 	FROM attempts a WHERE closed_ms IS NOT NULL GROUP BY 1, 2, 3, t;
 
+-- Signed heads of the chain: what it was up to a receipt, by the device's key (docs/architecture.md, "Receipts").
+CREATE TABLE heads (
+	id	INTEGER PRIMARY KEY,	-- 1, 2, 3, ...
+	seq	INTEGER NOT NULL UNIQUE,	-- the last receipt that it vouches for
+	body	TEXT NOT NULL,		-- canonical JSON, which is what is signed
+	sig	TEXT NOT NULL		-- ECDSA on P-256 over its SHA-256: DER in base64
+);
+
 PRAGMA user_version = 3;

@@ -123,21 +123,34 @@ int receipt_add(struct spool *s, const struct receipt *p)
 
 /* ---- as lines ---------------------------------------------------------------------------------- */
 
-int receipt_lines(struct spool *s, int64_t after, size_t max_bytes, cJSON *lines, bool *ret_more)
+static int add_line(struct stmt *st, cJSON *lines, size_t *bytes)
 {
-	_cleanup_stmt_ struct stmt *st = NULL;
-	size_t bytes = 0, n = 0;
+	_cleanup_buf_ struct buf line = {};
+	cJSON *item;
 	int r;
 
-	r = db_query(spool_db(s), &st, "SELECT body, hash FROM receipts WHERE seq > ? ORDER BY seq", "i", after);
-	while (r >= 0 && (r = stmt_next(st)) > 0 && n < LINES_MAX && bytes < max_bytes) {
-		_cleanup_buf_ struct buf line = {};
-		cJSON *item = chain_line(&line, stmt_text(st, 0), stmt_text(st, 1)) < 0 ? NULL : cJSON_CreateString(buf_str(&line));
+	r = stmt_i64(st, 1) ? chain_head_line(&line, stmt_text(st, 2), stmt_text(st, 3)) : chain_line(&line, stmt_text(st, 2), stmt_text(st, 3));
+	item = r < 0 ? NULL : cJSON_CreateString(buf_str(&line));
+	if (!item || !cJSON_AddItemToArray(lines, item))
+		return -ENOMEM;
+	*bytes += line.len;
+	return 0;
+}
 
-		if (!item || !cJSON_AddItemToArray(lines, item))
-			return -ENOMEM;
-		bytes += line.len;
-		n++;
+/* A head comes after the receipt that it signs. */
+int receipt_lines(struct spool *s, int64_t after, int64_t heads, size_t max_bytes, cJSON *lines, bool *ret_more)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	size_t bytes = 0;
+	int r;
+
+	r = db_query(spool_db(s), &st,
+		"SELECT seq, 0, body, hash FROM receipts WHERE seq > ? UNION ALL SELECT seq, 1, body, sig FROM heads WHERE id > ? ORDER BY 1, 2",
+		"ii", after, heads);
+	for (size_t n = 0; r >= 0 && (r = stmt_next(st)) > 0 && n < LINES_MAX && bytes < max_bytes; n++) {
+		r = add_line(st, lines, &bytes);
+		if (r < 0)
+			return r;
 	}
 	if (r < 0)
 		return r;

@@ -20,7 +20,8 @@ struct receipt {
 };
 /* Adds a row inside the caller's transaction. 0 or negative errno. */
 int receipt_add(struct spool *s, const struct receipt *r);
-/* The receipts after a seq as lines (base/chain.h), added to the array: 512 or `max_bytes` of them; are there more? */
-int receipt_lines(struct spool *s, int64_t after, size_t max_bytes, cJSON *lines, bool *ret_more);
+/* The receipts after a seq, and the signed heads after that many, as lines (base/chain.h), added to the array: 512 or `max_bytes`
+ * of them; are there more? */
+int receipt_lines(struct spool *s, int64_t after, int64_t heads, size_t max_bytes, cJSON *lines, bool *ret_more);
 /* Walks the chain: the number of rows, or -EUCLEAN with the first bad seq in *ret_bad. */
 int64_t receipt_verify(struct spool *s, int64_t *ret_bad);

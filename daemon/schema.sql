@@ -163,6 +163,14 @@ CREATE TABLE receipts (
 );
 CREATE INDEX receipts_attempt ON receipts (attempt);
 
+-- Signed heads of the chain: what it was up to a receipt, by the device's key (docs/architecture.md, "Receipts").
+CREATE TABLE heads (
+	id	INTEGER PRIMARY KEY,	-- 1, 2, 3, ...
+	seq	INTEGER NOT NULL UNIQUE,	-- the last receipt that it vouches for
+	body	TEXT NOT NULL,		-- canonical JSON, which is what is signed
+	sig	TEXT NOT NULL		-- ECDSA on P-256 over its SHA-256: DER in base64
+);
+
 -- One row for each result version and sink.
 CREATE TABLE deliveries (
 	id		INTEGER PRIMARY KEY AUTOINCREMENT,

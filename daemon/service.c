@@ -438,5 +438,8 @@ int service_run(struct service *s)
 	loop_notify("READY=1");
 	log_event(LOG_LEVEL_NOTICE, MESSAGE_READY, NULL, 0, "pageferryd %s is ready%s", PAGEFERRY_VERSION, s->config.lab ? " (Lab=yes: not for real pages)" : "");
 	scanner_start(s->scanner);
-	return loop_run(s->event, s->clock, &s->stall_ms);
+	r = loop_run(s->event, s->clock, &s->stall_ms);
+	if (r >= 0)
+		upkeep_stopped(s->upkeep);
+	return r;
 }

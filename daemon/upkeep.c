@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "daemon/heads.h"
 #include "daemon/keep.h"
 #include "daemon/messages.h"
 
@@ -10,12 +11,14 @@
 #define LOOK_AGAIN_MS    10000              /* for room, while there is none */
 #define AGE_PAUSE_MS     1000               /* between commits that let things age out */
 #define AGE_BATCH        32
+#define SIGN_AT_END_MS   1000
 #define RECOUNT_EVERY_MS INT64_C(3600000)
 #define SAY_EVERY_MS     INT64_C(86400000)
 
 struct upkeep {
 	struct service *service;
 	sd_event_source *minute, *look, *turn, *pause;
+	struct heads *heads;
 	bool recovered;
 	int64_t recount_ms;       /* boottime of the next count */
 	int64_t said_ms;          /* boottime of the last line about ageing; 0: none yet */
@@ -80,7 +83,9 @@ static int on_turn(sd_event_source *source, void *ud)
 		return loop_timer(s->event, &u->pause, AGE_PAUSE_MS, on_pause, u);
 	}
 	say_aged(u, false);
-	r = count_slice(u);
+	r = heads_step(u->heads, false); /* what went wrong it has said itself */
+	if (r <= 0)
+		r = count_slice(u);
 	if (r > 0)
 		return loop_defer(s->event, &u->turn, SD_EVENT_PRIORITY_IDLE, on_turn, u);
 	r = aged < 0 ? aged : r;
@@ -168,7 +173,9 @@ int upkeep_new(struct service *s, struct upkeep **ret)
 	if (!u)
 		return -ENOMEM;
 	u->service = s;
-	r = loop_timer(s->event, &u->minute, 0, on_minute, u);
+	r = heads_new(s->spool, &u->heads);
+	if (r >= 0)
+		r = loop_timer(s->event, &u->minute, 0, on_minute, u);
 	if (r < 0) {
 		upkeep_free(u);
 		return r;
@@ -177,11 +184,21 @@ int upkeep_new(struct service *s, struct upkeep **ret)
 	return 0;
 }
 
+void upkeep_stopped(struct upkeep *u)
+{
+	int64_t started_ms = clock_boottime_ms(u->service->clock);
+
+	/* Most often one slice; a chain that was never signed is not waited for. */
+	while (!spool_readonly(u->service->spool) && clock_boottime_ms(u->service->clock) - started_ms < SIGN_AT_END_MS && heads_step(u->heads, true) > 0)
+		;
+}
+
 void upkeep_free(struct upkeep *u)
 {
 	if (!u)
 		return;
 	say_aged(u, true);
+	heads_free(u->heads);
 	sd_event_source_disable_unref(u->minute);
 	sd_event_source_disable_unref(u->look);
 	sd_event_source_disable_unref(u->turn);

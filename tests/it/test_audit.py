@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """pageferryctl audit: the chain of receipts as the service tells it, checked here by the documented form alone; and what was changed is found."""
+import base64
 import csv
 import hashlib
 import io
@@ -7,6 +8,11 @@ import json
 import os
 import sqlite3
 import subprocess
+import tempfile
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key, load_pem_public_key
 
 import suite
 from service import Service, sample
@@ -22,22 +28,33 @@ def audit(s, *words, text=None, code=0):
 
 
 def follow(text):
-    """docs/architecture.md, "Receipts", in a few lines: the bodies."""
-    previous, bodies = "0" * 64, []
-    for number, line in enumerate(text.splitlines(), 1):
+    """docs/architecture.md, "Receipts", in a few lines: the bodies of receipts and of heads, and the last hash."""
+    previous, head, bodies, heads = "0" * 64, "0" * 64, [], []
+    for line in text.splitlines():
+        if line.startswith('{"head":'):
+            body, signature = line[len('{"head":'):-2].split(',"sig":"')
+            said = json.loads(body)
+            heads.append(said)
+            assert (said["head"], said["seq"], said["hash"], said["prev"]) == (len(heads), len(bodies), previous, head)
+            head = hashlib.sha256((body + "\n" + signature).encode()).hexdigest()
+            public = base64.b64decode(said["public"], validate=True)
+            assert hashlib.sha256(public).hexdigest() == said["key"]
+            load_der_public_key(public).verify(base64.b64decode(signature, validate=True), body.encode(), ec.ECDSA(hashes.SHA256()))
+            continue
         assert line.startswith('{"receipt":') and line[-75:-66] == ',"hash":"', line
         body, digest = line[len('{"receipt":'):-75], line[-66:-2]
-        assert hashlib.sha256((previous + "\n" + body).encode()).hexdigest() == digest, number
         bodies.append(json.loads(body))
-        assert bodies[-1]["seq"] == number and json.loads(line) == {"receipt": bodies[-1], "hash": digest}
+        assert hashlib.sha256((previous + "\n" + body).encode()).hexdigest() == digest and bodies[-1]["seq"] == len(bodies), line
         previous = digest
-    return bodies, previous
+    return bodies, heads, previous
 
 
 def make():
     s = Service()
     s.start()
     s.wait_states(s.submit(sample("receipt-1")) + s.submit(sample("receipt-2")), {"done"})
+    s.stop()  # which signs
+    s.start()
     return s
 
 
@@ -46,22 +63,64 @@ COPY = audit(S, "export")
 
 
 def test_the_chain_by_its_description():
-    bodies, last = follow(COPY)
+    bodies, heads, last = follow(COPY)
     assert [b["kind"] for b in bodies].count("sent") == 2 and [b["kind"] for b in bodies].count("answered") == 2, bodies
     assert all(b["t"] > 0 and b["trust"] in ("untrusted", "plausible", "trusted") and len(b["content"]) == 64 for b in bodies)
     said = json.loads(audit(S, "verify", "--json"))
-    assert said == {"holds": True, "receipts": len(bodies), "hash": last, "signed": False}, said
-    assert last in audit(S, "verify") and "not signed" in audit(S, "verify")
+    assert len(heads) == 1 and said == {"holds": True, "receipts": len(bodies), "hash": last, "signed": len(bodies), "heads": 1,
+                                        "key": heads[0]["key"], "keyGiven": False, "headsKept": 0}, said
+    told = audit(S, "verify")
+    assert last in told and heads[0]["key"] in told and "not signed yet" not in told and "--key" in told and "--heads" in told, told
 
 
 def test_a_copy_is_checked_without_the_service():
-    assert json.loads(audit(S, "verify", "-", "--json", text=COPY))["receipts"] == len(COPY.splitlines())
+    assert json.loads(audit(S, "verify", "-", "--json", text=COPY))["receipts"] == len(follow(COPY)[0])
     lines = COPY.splitlines(keepends=True)
     for wrong in (lines[1:], lines[:1] + lines[2:], [lines[1], lines[0]] + lines[2:], lines[:2] + lines[1:],
                   [COPY.replace('"backend":"ocr"', '"backend":"ocs"', 1)], [COPY[:-1]], [COPY[:-40]], [COPY + "x"], [COPY + "\n"]):
         assert "receipt" in audit(S, "verify", "-", text="".join(wrong), code=1)
     # What the chain alone cannot show, as it says itself: whole receipts cut off the end.
-    assert json.loads(audit(S, "verify", "-", "--json", text="".join(lines[:-1])))["hash"] != follow(COPY)[1]
+    assert json.loads(audit(S, "verify", "-", "--json", text="".join(lines[:-2])))["signed"] == 0
+    unsigned = audit(S, "verify", "-", text="".join(lines[:-1]))
+    assert "Nothing is signed" in unsigned, unsigned
+
+
+def kept(text):
+    f = tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl")
+    f.write(text)
+    f.flush()
+    return f
+
+
+def test_the_key():
+    pem = audit(S, "key")
+    assert hashlib.sha256(base64.b64decode("".join(pem.splitlines()[1:-1]))).hexdigest() == follow(COPY)[1][0]["key"]
+    load_pem_public_key(pem.encode())
+    assert os.stat(S.spool + "/receipts.key").st_mode & 0o7777 == 0o600
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    with kept(pem) as right, kept(other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()) as wrong:
+        assert json.loads(audit(S, "verify", "--key", right.name, "--json"))["keyGiven"]
+        assert "that key" not in audit(S, "verify", "--key", right.name).lower().replace("by the key", "")
+        assert "another key" in audit(S, "verify", "--key", wrong.name, code=1)
+    with kept("no key") as f:
+        audit(S, "verify", "--key", f.name, code=2)
+
+
+def test_heads_that_were_kept_elsewhere():
+    lines = COPY.splitlines(keepends=True)
+    journal = "Nov 21 14:00:00 box pageferryd[7]: receipts are signed: " + lines[-1]
+    with kept(journal) as f:
+        assert json.loads(audit(S, "verify", "--heads", f.name, "--json"))["headsKept"] == 1
+        assert "--heads" not in audit(S, "verify", "--heads", f.name)
+        # Cut off behind: the chain alone holds, with the head that is known it does not.
+        assert "head 1" in audit(S, "verify", "-", "--heads", f.name, text="".join(lines[:-1]), code=1)
+        assert "head 1" in audit(S, "verify", "-", "--heads", f.name, text="", code=1)
+    with kept(lines[-1].replace('"sig":"M', '"sig":"N')) as f:
+        assert "head 1" in audit(S, "verify", "--heads", f.name, code=1)
+    with kept("".join(lines[:-1])) as f:
+        audit(S, "verify", "--heads", f.name, code=2)
+    with kept(COPY) as f:
+        audit(S, "verify", "--heads", f.name)
 
 
 def test_report():

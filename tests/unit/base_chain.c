@@ -135,3 +135,167 @@ TEST(what_is_hashed_must_be_the_next_receipt)
 		CHECK_STR(c.hash, CHAIN_NOTHING);
 	}
 }
+
+/* ---- signed heads ------------------------------------------------------------------------------------------------- */
+
+#define M (N + 2)
+
+static struct buf story[M]; /* receipts 1 and 2, head, 3 and 4, head */
+
+static struct signing_key *new_key(void)
+{
+	struct signing_key *k = NULL;
+
+	CHECK_INT(signing_key_generate(&k), 0);
+	return k;
+}
+
+static void add_line(struct chain *c, int at, const struct buf *line)
+{
+	const char *why = "?";
+	cJSON *body = NULL;
+
+	buf_clear(&story[at]);
+	CHECK_INT(buf_add(&story[at], line->data, line->len), 0);
+	if (chain_follow(c, buf_str(line), line->len, &body, &why) < 0)
+		test_fail(__FILE__, __LINE__, "line %d: %s", at, why);
+	cJSON_Delete(body);
+}
+
+static void add_head(struct chain *c, int at, struct signing_key *k)
+{
+	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
+
+	CHECK_INT(chain_head_sign(c, 5000 + at, "trusted", k, &body, &sig), 0);
+	CHECK_INT(chain_head_line(&line, buf_str(&body), buf_str(&sig)), 0);
+	add_line(c, at, &line);
+}
+
+static void tell(struct signing_key *first, struct signing_key *second)
+{
+	struct chain c = CHAIN_BEGIN;
+
+	make_lines();
+	str_copy(c.id, sizeof(c.id), "00112233445566778899aabbccddeeff");
+	for (int i = 0, at = 0; i < N; i++) {
+		add_line(&c, at++, &lines[i]);
+		if (i % 2 == 1)
+			add_head(&c, at++, i < 2 ? first : second);
+	}
+	forget_lines();
+	CHECK(c.heads == 2 && c.signed_seq == 4 && c.signed_ms == 5005);
+}
+
+static void forget_story(void)
+{
+	for (int i = 0; i < M; i++)
+		buf_free(&story[i]);
+}
+
+/* How many of these lines hold. */
+static int listen(const int *order, int n, const uint8_t *only_key)
+{
+	struct chain c = CHAIN_BEGIN;
+	int i;
+
+	c.only_key = only_key;
+	for (i = 0; i < n; i++) {
+		const struct buf *line = &story[order[i]];
+		const char *why = NULL;
+		cJSON *body = NULL;
+
+		if (chain_follow(&c, buf_str(line), line->len, &body, &why) < 0) {
+			CHECK(why);
+			break;
+		}
+		cJSON_Delete(body);
+	}
+	return i;
+}
+
+static const int in_order[] = {0, 1, 2, 3, 4, 5};
+
+TEST(signed_heads_hold_by_their_key_alone)
+{
+	struct signing_key *k = new_key(), *other = new_key();
+	uint8_t public[PUBLIC_KEY_SIZE], wrong[PUBLIC_KEY_SIZE];
+
+	CHECK_INT(signing_key_public(k, public), 0);
+	CHECK_INT(signing_key_public(other, wrong), 0);
+	tell(k, k);
+	CHECK_INT(listen(in_order, M, NULL), M);
+	CHECK_INT(listen(in_order, M, public), M);
+	CHECK_INT(listen(in_order, M, wrong), 2);
+	signing_key_free(k);
+	signing_key_free(other);
+	forget_story();
+}
+
+TEST(another_key_than_before_shows)
+{
+	struct signing_key *k = new_key(), *other = new_key();
+	struct chain c = CHAIN_BEGIN;
+	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
+	const char *why = NULL;
+	cJSON *j;
+	int64_t n;
+	char hash[SHA256_HEX_SIZE];
+
+	tell(k, k);
+	for (int i = 0; i < 5; i++) {
+		cJSON *b = NULL;
+
+		CHECK_INT(chain_follow(&c, buf_str(&story[i]), story[i].len, &b, &why), 0);
+		cJSON_Delete(b);
+	}
+	CHECK_INT(chain_head_sign(&c, 1, "trusted", other, &body, &sig), 0);
+	CHECK_INT(chain_head_line(&line, buf_str(&body), buf_str(&sig)), 0);
+	CHECK_INT(chain_follow(&c, buf_str(&line), line.len, &j, &why), -EBADMSG);
+	CHECK(strstr(why, "another key"));
+	CHECK_INT(chain_head_read(buf_str(&line), line.len, &n, hash), 0);
+	CHECK_INT(n, 2);
+	CHECK_INT(chain_head_read(buf_str(&story[0]), story[0].len, &n, hash), -EBADMSG);
+	signing_key_free(k);
+	signing_key_free(other);
+	forget_story();
+}
+
+TEST(each_removal_and_swap_among_heads_shows)
+{
+	struct signing_key *k = new_key();
+
+	tell(k, k);
+	CHECK_INT(listen((const int[]){0, 1, 3, 4, 5}, 5, NULL), 4); /* without the first head */
+	CHECK_INT(listen((const int[]){0, 1, 2, 4, 5}, 5, NULL), 3);
+	CHECK_INT(listen((const int[]){0, 2, 1, 3, 4, 5}, 6, NULL), 1);
+	CHECK_INT(listen((const int[]){0, 1, 2, 2, 3, 4}, 6, NULL), 3);
+	CHECK_INT(listen((const int[]){0, 1, 2, 3, 5, 4}, 6, NULL), 4);
+	CHECK_INT(listen((const int[]){2, 0, 1, 3, 4, 5}, 6, NULL), 0);
+	signing_key_free(k);
+	forget_story();
+}
+
+/* One bit of each byte, and each byte away: the whole of 256 values is for receipts, whose check takes no elliptic curve. */
+TEST(every_change_of_a_head_shows)
+{
+	struct signing_key *k = new_key();
+
+	tell(k, k);
+	for (int i = 2; i < M; i += 3)
+		for (size_t at = 0; at < story[i].len; at++) {
+			struct buf whole = story[i], other = {};
+
+			story[i].data[at] ^= (char)(1 << (at % 7));
+			CHECK_INT(listen(in_order, M, NULL), i);
+			story[i].data[at] ^= (char)(1 << (at % 7));
+			CHECK_INT(buf_add(&other, whole.data, at), 0);
+			CHECK_INT(buf_add(&other, whole.data + at + 1, whole.len - at - 1), 0);
+			story[i] = other;
+			CHECK_INT(listen(in_order, M, NULL), i);
+			buf_free(&story[i]);
+			story[i] = whole;
+		}
+	CHECK_INT(listen(in_order, M, NULL), M);
+	signing_key_free(k);
+	forget_story();
+}
