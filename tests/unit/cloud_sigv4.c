@@ -222,3 +222,22 @@ TEST(labels)
 	CHECK(sigv4_encode_label("a:b/c~\xc3\xa9%", &b) == 0);
 	CHECK_STR(buf_str(&b), "a%3Ab%2Fc~%C3%A9%25");
 }
+
+TEST(an_api_key_takes_the_place_of_a_signature)
+{
+	struct sigv4_params p = {"ap-southeast-2", "bedrock", NOW, false};
+	struct creds keys = example("TOK"), c = {.bearer = strdup("ABSKexample")};
+	struct request r = {.method = "POST", .url = strdup("https://bedrock-runtime.ap-southeast-2.amazonaws.com/model/x/invoke")};
+
+	CHECK(body_hash(&r) == 0);
+	CHECK_INT(sigv4_sign(&p, &keys, &r), 0);
+	for (int i = 0; i < 2; i++) { /* again, and nothing is there twice */
+		CHECK_INT(sigv4_bearer(&c, &r), 0);
+		CHECK_INT(r.n_headers, 1);
+		CHECK_STR(request_header(&r, "authorization"), "Bearer ABSKexample");
+	}
+	CHECK_INT(sigv4_sign(&p, &c, &r), -EINVAL); /* a service that wants a signature gets none of it */
+	request_free(&r);
+	creds_clear(&keys);
+	creds_clear(&c);
+}
