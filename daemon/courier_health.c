@@ -172,6 +172,11 @@ enum page_outcome health_end(struct health *h, int64_t now_ms, const struct heal
 {
 	if (e->wait == WAIT_AGAIN && !h->again) {
 		h->again = true;
+		/* The page that was the probe may be it once more. */
+		if (h->breaker.state == BREAKER_PROBING) {
+			h->breaker.state = BREAKER_OPEN;
+			h->breaker.until_ms = now_ms;
+		}
 		return e->page;
 	}
 	switch (e->backend) {

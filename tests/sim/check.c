@@ -137,6 +137,19 @@ static void check_tries(const struct attempt *a)
 		sim_fail("page %" PRIi64 " goes to %s, which cannot do it", a->row.seq, a->backend->config->name);
 }
 
+/* In no minute of a life more than is allowed. */
+static void check_rate(int backend)
+{
+	static int64_t sent_t[PER_MINUTE];
+	static size_t n;
+
+	if (backend != SYDNEY)
+		return;
+	if (n >= PER_MINUTE && world->t - sent_t[n % PER_MINUTE] < 60000)
+		sim_fail("more than RequestsPerMinute= went to sydney in %" PRIi64 " ms", world->t - sent_t[n % PER_MINUTE]);
+	sent_t[n++ % PER_MINUTE] = world->t;
+}
+
 void check_send(const struct attempt *a)
 {
 	const struct page_row *p = &a->row;
@@ -156,6 +169,7 @@ void check_send(const struct attempt *a)
 		sim_fail("page %" PRIi64 " goes to %s, which costs, while the ledger is lost", p->seq, a->backend->config->name);
 	if (a->backend->health.breaker.state == BREAKER_PROBING && transfers_out(i, 0) > 0)
 		sim_fail("page %" PRIi64 " goes to %s beside the probe", p->seq, a->backend->config->name);
+	check_rate(i);
 	if (untried)
 		check_order(a);
 	check_lanes(a, untried);

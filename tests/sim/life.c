@@ -85,9 +85,9 @@ static int read_config(const char *directory)
 	str_format(text, sizeof(text),
 		"[Spool]\nDirectory=%s\nFreeFloor=0\nInodeFloor=0\n"
 		"[Route]\nBackends=sydney\n"
-		"[Credentials aws]\nSource=file\nFile=%s\n[Backend sydney]\nKind=bedrock\nConcurrency=4\nTries=%lld\n"
+		"[Credentials aws]\nSource=file\nFile=%s\n[Backend sydney]\nKind=bedrock\nConcurrency=4\nRequestsPerMinute=%d\nTries=%lld\n"
 		"%s[Backend ocr]\nTries=3\n",
-		directory, keys, (long long)world->tries,
+		directory, keys, PER_MINUTE, (long long)world->tries,
 		world->with_jetson ? "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nConcurrency=2\n" : "");
 	r = write_text(directory, "conf", text, file);
 	if (r >= 0)

@@ -35,6 +35,7 @@ enum { LIFE_DONE = 0, LIFE_FAILED = 1, LIFE_KILLED = 42, LIFE_STOPPED = 43, LIFE
 
 enum happening { SCAN, BACKLOG, WEATHER_SYDNEY, WEATHER_JETSON, WEATHER_OCR, CLOCK, SUSPEND, KILL, PERSON, DISK, HICCUP, LEDGER, HOURLY, HAPPENINGS };
 
+#define PER_MINUTE      15 /* RequestsPerMinute= of sydney */
 #define PROGRESS_HOURS  3 /* enough for some hundred pages, 4 at a time, and what backoff may be left */
 #define KEEP_PAGES_MS   (2 * DAY_MS)
 #define KEEP_RESULTS_MS (4 * DAY_MS)

@@ -57,4 +57,8 @@ def test_the_reservation_comes_late():
     caught("send-reserve-after", "more than was reserved")
 
 
+def test_nothing_is_counted_a_minute():
+    caught("courier-no-rate", "more than RequestsPerMinute=")
+
+
 suite.main()

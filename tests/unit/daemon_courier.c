@@ -357,6 +357,18 @@ TEST(what_was_learned_is_tried_once_at_once)
 	CHECK(health_rung(&h, 1, 6000, FALLBACK_MS, false) == RUNG_READY);
 }
 
+TEST(what_a_probe_learned_is_tried_at_once)
+{
+	struct health h = {0};
+	struct health_end e = end_of(1, PAGE_UNTOUCHED, BACKEND_DOWN, false);
+
+	health_end(&h, 100, &e);
+	health_begin(&h, 2000, 0);
+	e.wait = WAIT_AGAIN;
+	health_end(&h, 2100, &e);
+	CHECK(health_rung(&h, 1, 2100, FALLBACK_MS, false) == RUNG_READY);
+}
+
 TEST(late_failures_of_one_outage_count_once)
 {
 	struct health h = {0};
