@@ -117,7 +117,7 @@ static int parse_ini(char *text, const char *profile, struct creds *c, char *why
 		return -EBADMSG;
 	}
 	if (!st.words.key && !st.words.secret && st.elsewhere) {
-		str_format(why, size, "%s is not followed by this source; use Source=profile, or give aws_access_key_id and "
+		str_format(why, size, "%s is not followed by this source; use Source=assume-role, process or web-identity, or give aws_access_key_id and "
 			"aws_secret_access_key", st.elsewhere);
 		return -EBADMSG;
 	}

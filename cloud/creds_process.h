@@ -1,4 +1,4 @@
-/* A program that prints credentials; for the sources process and profile. */
+/* A program that prints credentials. */
 #pragma once
 
 #include "cloud/creds_source.h"

@@ -20,7 +20,6 @@ const char *const creds_kind_names[CREDS_KINDS + 1] = {
 	[CREDS_SYSTEMD] = "systemd-credential",
 	[CREDS_FILE] = "file",
 	[CREDS_ENVIRONMENT] = "environment",
-	[CREDS_PROFILE] = "profile",
 	[CREDS_PROCESS] = "process",
 	[CREDS_ASSUME_ROLE] = "assume-role",
 	[CREDS_WEB_IDENTITY] = "web-identity",

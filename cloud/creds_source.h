@@ -14,7 +14,6 @@ enum creds_kind {
 	CREDS_SYSTEMD,        /* a credential that systemd gave the service */
 	CREDS_FILE,           /* a file with keys */
 	CREDS_ENVIRONMENT,
-	CREDS_PROFILE,        /* of the AWS command line's files */
 	CREDS_PROCESS,        /* a program prints them */
 	CREDS_ASSUME_ROLE,    /* STS, with another section's credentials */
 	CREDS_WEB_IDENTITY,   /* STS, with a token from a file */
@@ -38,7 +37,6 @@ struct creds_config {
 	char credential[64];                 /* name of the systemd credential */
 	char file[CREDS_PATH_SIZE];
 	char profile[64];                    /* section of the file */
-	char config_file[CREDS_PATH_SIZE];   /* of the AWS command line */
 	char command[1024];                  /* of the program, with its arguments */
 	char role_arn[CREDS_ARN_SIZE];
 	char source_credentials[33];         /* section whose credentials assume the role */

@@ -1,4 +1,4 @@
-/* Requests to STS and what their replies mean; for the sources assume-role, web-identity and profile. */
+/* Requests to STS and what their replies mean; for the sources assume-role and web-identity. */
 #pragma once
 
 #include "cloud/creds_source.h"

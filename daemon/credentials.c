@@ -284,24 +284,24 @@ static void run_program(struct provider *p)
 /* Goes on when they are there, at once or later. */
 static void ask_other(struct provider *p)
 {
+	struct provider *other = credentials_find(p->all, p->step.section);
 	const char *reason, *message;
+	enum credentials_state state;
 
-	p->asked = credentials_find(p->all, p->step.section);
-	if (!p->asked) {
+	if (!other) {
 		failed(p, "local", "there is no such section of credentials");
 		return;
 	}
 	p->deadline_ms = INT64_MAX; /* theirs counts */
-	switch (credentials_look(p->asked, &reason, &message)) {
-	case CREDENTIALS_COMING:
-		return;
-	case CREDENTIALS_FAILED:
+	p->asked = NULL;            /* what comes during this look is told by it */
+	state = credentials_look(other, &reason, &message);
+	if (state == CREDENTIALS_FAILED) {
 		failed(p, reason, message);
 		return;
-	case CREDENTIALS_READY:
-		break;
 	}
-	advance(p, NULL, &p->asked->creds);
+	p->asked = other;
+	if (state == CREDENTIALS_READY)
+		advance(p, NULL, &other->creds);
 }
 
 static void act(struct provider *p)

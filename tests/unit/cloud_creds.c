@@ -123,7 +123,7 @@ TEST(broken_ini)
 		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET
 		 "\naws_credential_expiration=soon\n",
 			"expiry"},
-		{"[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n", "Source=profile"},
+		{"[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n", "Source=assume-role"},
 	};
 	struct creds c;
 
