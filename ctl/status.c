@@ -171,6 +171,50 @@ static int print_cost(const cJSON *s, const struct look *l, struct buf *out)
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 
+static int print_budget_of(const cJSON *b, const char *limit, const char *spent, const char *what, struct buf *out)
+{
+	const char *text = json_get_string(b, limit);
+	int r = 0;
+
+	if (!text)
+		return 0;
+	r = format_money_text(out, json_get_string(b, spent));
+	if (r >= 0)
+		r = buf_adds(out, " of ");
+	if (r >= 0)
+		r = format_money_text(out, text);
+	return r < 0 ? r : buf_addf(out, " %s, ", what);
+}
+
+static int print_budget(const cJSON *s, const struct look *l, struct buf *out)
+{
+	const cJSON *b = json_get_object(s, "budget");
+	bool over = false;
+	int r;
+
+	if (!b)
+		return 0;
+	json_get_bool(b, "over", &over);
+	r = start_line(out, l, "budget");
+	if (r >= 0)
+		r = print_budget_of(b, "dayLimitPicoUsd", "daySpentPicoUsd", "today", out);
+	if (r >= 0)
+		r = print_budget_of(b, "monthLimitPicoUsd", "monthSpentPicoUsd", "this month", out);
+	if (r >= 0)
+		r = format_money_text(out, json_get_string(b, "reservedPicoUsd"));
+	if (r >= 0)
+		r = buf_adds(out, " reserved");
+	if (r >= 0 && over)
+		r = buf_adds(out, "; ");
+	if (r >= 0 && over)
+		r = format_styled(out, l, STYLE_WARN, streq(text_or(b, "whenOver", ""), "next") ? "no room: pages go down their route" : "no room: pages wait");
+	if (r >= 0 && over)
+		r = buf_adds(out, "; the day ends in ");
+	if (r >= 0 && over)
+		r = format_duration(out, number(b, "dayEndsInMs"));
+	return r < 0 ? r : buf_addc(out, '\n');
+}
+
 static int print_route(const cJSON *s, const struct look *l, struct buf *out)
 {
 	const cJSON *route = json_get_array(s, "route"), *j;
@@ -282,7 +326,7 @@ static int print_watches(const cJSON *s, const struct look *l, struct buf *out)
 int verb_status(struct ctl *c)
 {
 	static int (*const parts[])(const cJSON *, const struct look *, struct buf *) = {print_head, print_spool,
-		print_ledger, print_counts, print_lights, print_scanner, print_cost, print_route, print_backends, print_watches};
+		print_ledger, print_counts, print_lights, print_scanner, print_cost, print_budget, print_route, print_backends, print_watches};
 	struct client_reply reply = {};
 	_cleanup_buf_ struct buf out = {};
 	int r = ctl_call_take(c, "io.pageferry.Status", NULL, &reply);

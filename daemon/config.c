@@ -98,6 +98,24 @@ static int parse_keep(const char *v, void *target, const void *range, char *allo
 	return r;
 }
 
+#define BUDGET_MAX ((int64_t)1000000 * 1000000000000)
+
+static int parse_budget(const char *v, void *target, const void *arg, char *allowed, size_t n)
+{
+	int64_t pusd;
+
+	str_format(allowed, n, "USD, 0.01 to 1000000, or none");
+	if (streq(v, "none")) {
+		*(int64_t *)target = 0;
+		return 0;
+	}
+	if (parse_decimal(v, 12, &pusd) < 0 || pusd < BUDGET_MAX / 100000000 || pusd > BUDGET_MAX)
+		return -EINVAL;
+	*(int64_t *)target = pusd;
+	return 0;
+}
+
+static const char *const over_names[] = {"wait", "next", NULL}; /* enum over_budget */
 static const char *const kind_names[] = {"bedrock", "sagemaker", "openai", "ocr", NULL};
 static const char *const form_names[] = {"plain", "openai", NULL}; /* as enum sagemaker_form */
 /* USD with up to 12 decimals, in picodollars. */
@@ -264,6 +282,13 @@ static const struct ini_key keys[] = {
 
 	{"Route", "Backends", parse_route, 0, NULL, "ocr",
 		"Names of backends: the authoritative one first, then the fallbacks in order."},
+
+	{"Budget", "Day", parse_budget, offsetof(struct config, budget.day_pusd), NULL, "none",
+		"What backends may cost in a day (UTC): USD, or none."},
+	{"Budget", "Month", parse_budget, offsetof(struct config, budget.month_pusd), NULL, "none",
+		"What they may cost in a month (UTC): USD, or none."},
+	{"Budget", "Over", ini_parse_choice, offsetof(struct config, over_budget), CHOICE(over_names), "wait",
+		"At the limit pages wait, or go down their route: wait or next."},
 
 	{"Residency", "Regions", parse_regions, 0, NULL, "sydney", "Where pages may go: sydney, or sydney melbourne."},
 

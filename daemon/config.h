@@ -7,6 +7,7 @@
 #include "cloud/guard.h"
 #include "cloud/openai.h"
 #include "cloud/sagemaker.h"
+#include "daemon/budget.h"
 #include "daemon/spool.h"
 #include "extract/ocr.h"
 
@@ -57,6 +58,7 @@ struct watch_config {
 	int64_t settle_ms;
 };
 
+enum over_budget { OVER_WAIT, OVER_NEXT };
 enum blank_pages { BLANK_SEND, BLANK_HOLD, BLANK_IGNORE };
 
 struct config {
@@ -89,6 +91,9 @@ struct config {
 	/* [Route] */
 	char route[ROUTE_MAX][BACKEND_NAME_SIZE]; /* Backends=: default "ocr" */
 	size_t n_route;
+	/* [Budget] */
+	struct budget_limits budget;
+	int over_budget;           /* enum over_budget */
 	/* [Residency] */
 	bool melbourne;            /* also ap-southeast-4 */
 	/* [Backend ...]; "ocr" is always there */

@@ -67,6 +67,28 @@ void courier_hold(struct courier *c, const struct page_row *row, const char *rea
 	service_event(c->service, &(struct event){.kind = EVENT_PAGE_HELD, .page = &now, .reason = now.reason});
 }
 
+void courier_over_budget(struct courier *c, int64_t need_pusd)
+{
+	c->over_pusd = need_pusd;
+	log_notice("the budget has no room for the next page: pages %s",
+		c->service->config.over_budget == OVER_NEXT ? "go to backends that cost nothing" : "wait until it has");
+}
+
+/* A reply gives back what was reserved too much, and every day is a new one. */
+static void look_at_budget(struct courier *c)
+{
+	struct budget_sums sums;
+	int r;
+
+	if (c->over_pusd == 0)
+		return;
+	r = budget_sums(c->service->spool, &sums);
+	if (r < 0)
+		courier_storage_failed(c, r);
+	else if (budget_room(&c->service->config.budget, &sums, c->over_pusd) != BUDGET_FULL)
+		c->over_pusd = 0;
+}
+
 /* ---- finding what is due -------------------------------------------------------------------------------------------------- */
 
 static void courier_look_at(struct courier *c, int64_t boottime_ms)
@@ -388,6 +410,7 @@ static int on_turn(sd_event_source *source, void *ud)
 	c->turn_ends_ms = began_ms + TURN_MS;
 	c->turn_held = c->turn_cut = false;
 	move_fresh(c, began_ms);
+	look_at_budget(c);
 	lost = spool_ledger_lost(c->service->spool);
 	if (lost < 0)
 		courier_storage_failed(c, lost); /* and nothing is sent */

@@ -22,5 +22,7 @@ size_t courier_in_flight(const struct courier *c);
 /* Adds the varlink type Backend of each. */
 int courier_backends_json(const struct courier *c, cJSON *array);
 int courier_backend_json(const struct courier *c, const char *name, cJSON **ret);
+/* Do pages wait, or go elsewhere, for the budget's sake? */
+bool courier_is_over_budget(const struct courier *c);
 /* Is the first backend of the configured route down? */
 bool courier_offline(const struct courier *c);

@@ -307,6 +307,7 @@ static int reserve(struct attempt *a)
 		.body_bytes = (int64_t)request_body_length(&a->req),
 		.reserved_pusd = a->price ? price_cost(a->price, a->req.max_input_tokens, a->req.max_output_tokens, 0) : 0,
 		.lab = a->courier->service->config.lab,
+		.budget = &a->courier->service->config.budget,
 	};
 	id = ledger_open(a->courier->service->spool, &a->open);
 	if (id < 0)
@@ -425,9 +426,15 @@ int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t se
 		return 0;
 	}
 	r = reserve(a);
+	if (r == -EFBIG) {
+		attempt_refused(a, "over-budget", "it alone may cost more than the whole budget");
+		return 0;
+	}
+	if (r == -EDQUOT)
+		courier_over_budget(c, a->open.reserved_pusd);
 	if (r < 0) {
 		attempt_free(a);
-		return r;
+		return r == -EDQUOT ? 0 : r;
 	}
 	send_now(a, signing_time);
 	return 0;

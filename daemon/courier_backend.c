@@ -107,6 +107,8 @@ enum rung_state backend_rung(struct backend *b, int64_t seq)
 	/* Free ones further down the route go on, at once. */
 	if (b->unconfirmed)
 		return RUNG_DOWN;
+	if (b->courier->over_pusd > 0 && b->extractor.ops->paid)
+		return b->courier->service->config.over_budget == OVER_NEXT ? RUNG_DOWN : RUNG_WAIT;
 	if (s != RUNG_READY)
 		return s;
 	if (b->no_credentials_ms)
@@ -446,6 +448,11 @@ int courier_backend_json(const struct courier *c, const char *name, cJSON **ret)
 		if (streq(c->backends[i].config->name, name))
 			return backend_json(&c->backends[i], ret);
 	return -ENOENT;
+}
+
+bool courier_is_over_budget(const struct courier *c)
+{
+	return c->over_pusd > 0;
 }
 
 bool courier_offline(const struct courier *c)

@@ -98,6 +98,7 @@ struct courier {
 	int64_t fresh_after, fresh_next; /* seq: pages behind the first were accepted just now */
 	int64_t fresh_ms;            /* boottime when they were moved on */
 	int64_t storage_wait_ms;     /* boottime until which the ledger is left alone after it failed */
+	int64_t over_pusd;           /* a request of this cost was too much for the budget; 0: there is room */
 	bool started, stopped;
 	sd_event_source *turn, *timer;
 	sd_event_source *delivery_turn, *delivery_timer;
@@ -112,6 +113,9 @@ void courier_say_held(const struct page_row *p);
 void courier_deliver(struct courier *c);
 /* The spool failed us: nothing is sent for a while. */
 void courier_storage_failed(struct courier *c, int error);
+
+/* The budget has no room for a request that may cost so much: paid backends are not asked until it has. */
+void courier_over_budget(struct courier *c, int64_t need_pusd);
 
 /* courier_backend.c */
 struct backend *backend_find(struct courier *c, const char *name);

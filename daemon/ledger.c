@@ -50,13 +50,39 @@ static struct receipt receipt_of(const struct attempt_open *a, int64_t attempt, 
 	};
 }
 
+/* Promise 4. What costs nothing needs no room. */
+static int within_budget(struct spool *s, const struct attempt_open *a)
+{
+	struct budget_sums sums;
+	int r;
+
+	if (!a->budget || a->reserved_pusd == 0)
+		return 0;
+	r = budget_sums(s, &sums);
+	if (r < 0)
+		return r;
+	switch (budget_room(a->budget, &sums, a->reserved_pusd)) {
+	case BUDGET_ROOM:
+		return 0;
+	case BUDGET_NEVER:
+		return -EFBIG;
+	case BUDGET_FULL:
+		break;
+	}
+	return -EDQUOT;
+}
+
 static int open_in_transaction(struct spool *s, const struct attempt_open *a, int64_t *ret)
 {
 	struct stamp now = spool_stamp(s);
 	struct receipt receipt;
 	int r;
 
-	r = insert_attempt(s, a, &now, ret);
+	r = within_budget(s, a);
+	if (r >= 0)
+		r = budget_clock_store(s);
+	if (r >= 0)
+		r = insert_attempt(s, a, &now, ret);
 	if (r < 0)
 		return r;
 	STEP(SEND_RESERVED);

@@ -14,9 +14,11 @@ struct attempt_open {
 	const char *body_sha256; /* hex */
 	int64_t body_bytes;
 	int64_t reserved_pusd;
+	const struct budget_limits *budget; /* NULL: none */
 	bool lab;
 };
-/* Attempt opened, worst case reserved, receipt "sent": one commit. The attempt's id, or negative errno. */
+/* Attempt opened, worst case reserved, receipt "sent": one commit. The attempt's id, or negative errno; -EDQUOT: the budget has no
+ * room for it now, -EFBIG: nor ever has. */
 int64_t ledger_open(struct spool *s, const struct attempt_open *a);
 
 struct attempt_close {

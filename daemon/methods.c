@@ -66,6 +66,39 @@ static int add_spent(struct service *s, cJSON *obj)
 	return r < 0 ? r : json_add_money(obj, "possiblyBilledPicoUsd", possibly);
 }
 
+/* Limits that there are, and what counts against them. */
+static int add_budget(struct service *s, cJSON *obj)
+{
+	const struct budget_limits *l = &s->config.budget;
+	struct budget_sums sums;
+	cJSON *j;
+	int r;
+
+	if (l->day_pusd == 0 && l->month_pusd == 0)
+		return 0;
+	r = budget_sums(s->spool, &sums);
+	if (r < 0)
+		return r;
+	j = cJSON_AddObjectToObject(obj, "budget");
+	if (!j)
+		return -ENOMEM;
+	if (l->day_pusd > 0)
+		r = json_add_money(j, "dayLimitPicoUsd", l->day_pusd);
+	if (r >= 0 && l->month_pusd > 0)
+		r = json_add_money(j, "monthLimitPicoUsd", l->month_pusd);
+	if (r >= 0)
+		r = json_add_money(j, "daySpentPicoUsd", sums.day_pusd);
+	if (r >= 0)
+		r = json_add_money(j, "monthSpentPicoUsd", sums.month_pusd);
+	if (r >= 0)
+		r = json_add_money(j, "reservedPicoUsd", sums.open_pusd);
+	if (r >= 0)
+		r = json_add_bool(j, "over", s->courier && courier_is_over_budget(s->courier));
+	if (r >= 0)
+		r = json_add_string(j, "whenOver", s->config.over_budget == OVER_NEXT ? "next" : "wait");
+	return r < 0 ? r : json_add_i64(j, "dayEndsInMs", budget_resets_in_ms(s->spool));
+}
+
 static int add_lights(struct service *s, cJSON *obj)
 {
 	cJSON *lights = NULL;
@@ -101,6 +134,8 @@ static int status_json(struct service *s, cJSON **ret)
 		r = add_lights(s, j);
 	if (r >= 0)
 		r = add_spent(s, j);
+	if (r >= 0)
+		r = add_budget(s, j);
 	if (r >= 0)
 		r = add_watches(s, j);
 	if (r >= 0)

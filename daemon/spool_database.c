@@ -242,6 +242,8 @@ int spool_meta_read(struct spool *s)
 	if (r >= 0)
 		r = db_get_i64(s->db, &s->reconcile.attempt_max,
 			"SELECT coalesce(max(id), 0) FROM attempts WHERE closed_ms IS NULL", "");
+	if (r >= 0)
+		r = budget_clock_load(s);
 	if (r < 0)
 		return r;
 	s->rebuilt = rebuilt > 0;

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/budget.h"
 #include "daemon/keep.h"
 
 #define PAGE_ID_LENGTH    22                  /* "20261121T031205-7kq2mx" */
@@ -80,6 +81,7 @@ struct spool {
 	bool keep_looked;             /* the keep clock was moved in this run, */
 	int64_t keep_boot_ms;         /* at this boottime */
 	struct keep_counts kept;
+	struct budget_clock budget;
 	int64_t stuck_files; /* that could not be removed */
 	struct reconcile reconcile;
 	void (*random)(void *out, size_t len); /* random_bytes(), unless a test wants a collision */

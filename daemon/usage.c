@@ -3,12 +3,12 @@
 #include "base/step.h"
 #include "daemon/spool_internal.h"
 
-#define DAY_MS INT64_C(86400000)
-
 int usage_add(struct spool *s, int64_t attempt, const char *type)
 {
-	int r = db_exec(s->db, "UPDATE attempts SET day = closed_ms / ?, type = ? WHERE id = ?", "isi", DAY_MS, type, attempt);
+	int r = budget_clock_store(s);
 
+	if (r >= 0)
+		r = db_exec(s->db, "UPDATE attempts SET day = ?, type = ? WHERE id = ?", "isi", budget_day(s), type, attempt);
 	if (r < 0 || BUG("usage-forgotten")) /* planted: what was spent is missing from its day */
 		return r;
 	return db_exec(s->db,

@@ -269,6 +269,60 @@ TEST(no_price)
 	expect_sent();
 }
 
+/* One page is done; a second would cost more than what is left of the day. Its reservation. */
+static int64_t begin_over_budget(const char *config)
+{
+	int64_t reserved, spent;
+
+	begin(config);
+	rig_page();
+	kick();
+	reserved = fixture_sql(&rig.f, "SELECT reserved_pusd FROM attempts");
+	rig_reply_with(200, NOVA_HELLO);
+	spent = fixture_sql(&rig.f, "SELECT settled_pusd FROM attempts");
+	CHECK(reserved > spent && spent > 0);
+	rig.s.config.budget.day_pusd = spent + reserved - 1;
+	rig_page();
+	kick();
+	return reserved;
+}
+
+TEST(at_the_budgets_end_pages_wait_for_the_next_day)
+{
+	begin_over_budget("[Budget]\nDay=5\n" RIG_SYDNEY);
+	CHECK(courier_is_over_budget(rig.s.courier));
+	rig_wait(20000);
+	CHECK_INT(rig.sent, 1);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'queued' AND tries = 0"), 1);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 1);
+	rig_wait(INT64_C(86400000));
+	CHECK(!courier_is_over_budget(rig.s.courier));
+	CHECK_INT(rig.sent, 2);
+	rig_reply_with(200, NOVA_HELLO);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'done'"), 2);
+	rig_end();
+}
+
+TEST(at_the_budgets_end_pages_go_down_their_route)
+{
+	begin_over_budget("[Budget]\nDay=5\nOver=next\n" RIG_SYDNEY);
+	CHECK_INT(rig.sent, 2);
+	CHECK(rig.out->helper);
+	rig_end();
+}
+
+TEST(a_page_that_alone_is_more_than_the_budget_is_not_sent)
+{
+	begin("[Budget]\nDay=5\n" RIG_SYDNEY);
+	rig.s.config.budget.day_pusd = 1;
+	rig_page();
+	kick();
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE outcome = 'next' AND reason = 'over-budget' AND settled_pusd = 0"), 1);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE backend = 'ocr'"), 1);
+	CHECK(!courier_is_over_budget(rig.s.courier));
+	rig_end();
+}
+
 TEST(no_credentials)
 {
 	begin(RIG_SYDNEY);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/ledger.h"
 #include "daemon/courier.h"
 #include "daemon/doctor.h"
 #include "daemon/intake.h"
@@ -71,6 +72,11 @@ int courier_backend_json(const struct courier *c, const char *name, cJSON **ret)
 {
 	*ret = cJSON_CreateObject();
 	return json_add_string(*ret, "name", name);
+}
+
+bool courier_is_over_budget(const struct courier *c)
+{
+	return true;
 }
 
 const char *event_kind_name(enum event_kind k)
@@ -374,6 +380,24 @@ TEST(status)
 	CHECK_HAS(w->answer, "\"backends\":[{\"name\":\"ocr\"}]");
 	CHECK_HAS(w->answer, "\"lights\":{\"captured\":");
 	CHECK_HAS(w->answer, "\"spentPicoUsd\":\"0\"");
+	end(w);
+}
+
+TEST(status_tells_the_budget)
+{
+	struct world *w = begin();
+	struct page_row p;
+	struct attempt_open open = {.page = &p, .backend = "sydney", .body_sha256 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", .reserved_pusd = 70};
+
+	fixture_page(&w->f, &p);
+	CHECK(!strstr(ask(w, "{\"method\":\"io.pageferry.Status\"}"), "\"budget\""));
+	CHECK(ledger_open(w->f.spool, &open) > 0);
+	w->service.config.budget = (struct budget_limits){.day_pusd = 100};
+	w->service.config.over_budget = OVER_NEXT;
+	/* 2030-01-02T03:04:05Z */
+	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.Status\"}"),
+		"\"budget\":{\"dayLimitPicoUsd\":\"100\",\"daySpentPicoUsd\":\"0\",\"monthSpentPicoUsd\":\"0\",\"reservedPicoUsd\":\"70\","
+		"\"over\":true,\"whenOver\":\"next\",\"dayEndsInMs\":75355000}");
 	end(w);
 }
 
