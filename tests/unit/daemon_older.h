@@ -48,6 +48,7 @@ static inline void older_make(const char *schema)
 			older_sql(db, "DELETE FROM main.sqlite_sequence");
 		older_copy(db, tables[i]);
 	}
+	older_sql(db, "DELETE FROM meta WHERE key LIKE 'budget%'");
 	older_sql(db, "COMMIT; DETACH newer");
 	CHECK_INT(sqlite3_close(db), SQLITE_OK);
 	CHECK_INT(rename(older, newer), 0);

@@ -54,6 +54,7 @@ TEST(a_day_has_the_sum_of_its_attempts)
 	exchange(&f, "sydney", false, 5000);
 	exchange(&f, "jetson", true, 0);
 	f.now += INT64_C(86400000);
+	f.boot += INT64_C(86400000);
 	exchange(&f, "sydney", true, 1);
 	CHECK_INT(fixture_sql(&f, "SELECT settled_pusd FROM usage WHERE backend = 'sydney' AND type = 'universal' AND day = 1893553445000 / 86400000"),
 		5001);
