@@ -71,6 +71,15 @@ def container(folder):
     return source, {"Source": "container", "Endpoint": "http://127.0.0.1:%d/creds" % source.port, "TokenFile": path}
 
 
+def changed(make, change):
+    """What `make` makes, changed before the service is started, which asks for credentials at once."""
+    def made(folder):
+        source, section = make(folder)
+        change(source, folder)
+        return source, section
+    return made
+
+
 def goes_through(make, script=()):
     """A page waits for credentials through all that is scripted, and is then done, with nothing charged or counted before."""
     with Setup(make) as (source, aws, s):
@@ -115,8 +124,7 @@ def test_iot_large_reply_is_taken():
 
 
 def test_iot_certificate_that_is_not_active():
-    with Setup(iot) as setup:
-        setup[0].active = False
+    with Setup(changed(iot, lambda source, _: setattr(source, "active", False))) as setup:
         ids = waits(setup, "iot:AssumeRoleWithCertificate")
         setup[0].active = True
         setup[2].wait_states(ids, {"done"})
@@ -125,33 +133,35 @@ def test_iot_certificate_that_is_not_active():
 def test_iot_wrong_and_expired_certificates():
     """Another authority's, and one that ended yesterday: replaced in place by the right one, without a restart."""
     for days, name in (((-1, 30), "Strangers"), ((-30, -1), "Devices")):
-        with Setup(iot) as setup:
-            folder = os.path.dirname(setup[0].ca_file)
-            paths = [os.path.join(folder, "scanner-1" + e) for e in (".pem", ".key")]
-            right = [open(p, "rb").read() for p in paths]
+        right = {}
+
+        def spoil(source, folder, days=days, name=name, right=right):
+            for path in (os.path.join(folder, "scanner-1" + e) for e in (".pem", ".key")):
+                with open(path, "rb") as f:
+                    right[path] = f.read()
             if name == "Strangers":
                 Authority(folder, name).give("scanner-1")
             else:
-                setup[0].authority.give("scanner-1", days=days)
+                source.authority.give("scanner-1", days=days)
+
+        with Setup(changed(iot, spoil)) as setup:
             ids = waits(setup, "certificate")
-            for path, data in zip(paths, right):
+            for path, data in right.items():
                 with open(path, "wb") as f:
                     f.write(data)
             setup[2].wait_states(ids, {"done"})
 
 
 def test_iot_unknown_alias():
-    with Setup(iot) as setup:
-        setup[0].alias = "another"
+    with Setup(changed(iot, lambda source, _: setattr(source, "alias", "another"))) as setup:
         ids = waits(setup, "RoleAlias=")
         setup[0].alias = "scan-alias"
         setup[2].wait_states(ids, {"done"})
 
 
 def test_key_that_others_can_read():
-    with Setup(iot) as setup:
+    with Setup(changed(iot, lambda _, folder: os.chmod(os.path.join(folder, "scanner-1.key"), 0o644))) as setup:
         key = os.path.join(os.path.dirname(setup[0].ca_file), "scanner-1.key")
-        os.chmod(key, 0o644)
         ids = waits(setup, "chmod 0600")
         assert not setup[0].requests
         os.chmod(key, 0o600)
@@ -175,8 +185,7 @@ def test_roles_anywhere_expired_certificate():
 
 
 def test_roles_anywhere_untrusted_certificate():
-    with Setup(anywhere) as setup:
-        Authority(os.path.dirname(setup[0].ca_file), "Strangers").give("scanner-1")
+    with Setup(changed(anywhere, lambda _, folder: Authority(folder, "Strangers").give("scanner-1"))) as setup:
         waits(setup, "trust anchor")
         assert "Untrusted" in setup[0].requests[0]["message"]
 
@@ -206,8 +215,7 @@ def test_imds_version_1_by_configuration_only():
 
 def test_imds_without_a_role_and_with_two():
     for roles, say in (("", "no role"), ("a\nb\n", "exactly one")):
-        with Setup(imds) as setup:
-            setup[0].roles = roles
+        with Setup(changed(imds, lambda source, _, roles=roles: setattr(source, "roles", roles))) as setup:
             ids = waits(setup, say)
             setup[0].roles = "scan-role\n"
             setup[2].wait_states(ids, {"done"})
@@ -218,8 +226,7 @@ def test_container():
 
 
 def test_container_token_is_read_again():
-    with Setup(container) as setup:
-        setup[0].token = "token-2"
+    with Setup(changed(container, lambda source, _: setattr(source, "token", "token-2"))) as setup:
         ids = waits(setup, "TokenFile=")
         with open(os.path.join(os.path.dirname(setup[1].ca_file), "token"), "w", encoding="ascii") as f:
             f.write("token-2\n")
