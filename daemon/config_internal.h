@@ -26,6 +26,10 @@ struct config_reading {
 	size_t n_seen;
 };
 
+/* Every key there is (config_keys.c). */
+extern const struct ini_key config_keys[];
+extern const size_t config_keys_count;
+
 /* Completes each backend by its kind and checks across keys: 0 or -EINVAL with lines in rd->errors. */
 int config_check(struct config_reading *rd);
 /* The last place that set a key: the one in force. key NULL: the first line of the section. */
