@@ -23,9 +23,10 @@
 
 #define SHOWN_MAX   20 /* failures of a sequence that are printed */
 #define INNER_EVERY 16
+#define WORKERS_MAX 8
 
 static struct report *report;
-static char top[64], work[80];
+static char top[64], work[80], work_name[16] = "work";
 static int64_t all_points, all_faults;
 static bool step_seen[STEP_COUNT], failed;
 static const char *planted; /* the bug that a sequence is run with; the next life has none */
@@ -134,7 +135,7 @@ static void fresh_copy(void)
 	char base[80];
 
 	str_format(base, sizeof(base), "%s/base", top);
-	set_work("work");
+	set_work(work_name);
 	remove_entry(work, "", true);
 	copy_entry(base, work, true);
 }
@@ -281,27 +282,28 @@ static const struct {
 	enum fault_kind kind;
 	int error;
 	unsigned int needs; /* what the call must be able to suffer */
-	bool full_only, dies;
+	enum {ALWAYS, QUICK, FULL} when; /* QUICK: one of those in FULL is the same at more calls */
+	bool dies;
 	const char *name;
 } faults[] = {
-	{FAULT_KILL, 0, FAULT_CAN_EROFS, false, false, "killed before"},
-	{FAULT_FAIL, EIO, FAULT_CAN_EIO, false, false, "EIO"},
-	{FAULT_FAIL, EIO, FAULT_CAN_EIO, false, true, "EIO, and killed when told"},
-	{FAULT_FAIL, ENOSPC, FAULT_CAN_ENOSPC, false, false, "ENOSPC"},
-	{FAULT_FAIL, ENOMEM, FAULT_CAN_ENOMEM, false, false, "ENOMEM"},
-	{FAULT_FAIL_LATE, EIO, FAULT_CAN_LATE, false, false, "EIO, although it was done"},
-	{FAULT_SHORT_FULL, 0, FAULT_CAN_SHORT, false, false, "short, and then full"},
-	{FAULT_KILL, 0, 0, true, false, "killed before, all calls"},
-	{FAULT_KILL_AFTER, 0, 0, true, false, "killed after"},
-	{FAULT_FAIL, EDQUOT, FAULT_CAN_EDQUOT, true, false, "EDQUOT"},
-	{FAULT_FAIL, EROFS, FAULT_CAN_EROFS, true, false, "EROFS"},
-	{FAULT_FAIL, EINTR, FAULT_CAN_EINTR, true, false, "EINTR"},
-	{FAULT_SHORT, 0, FAULT_CAN_SHORT, true, false, "short"},
-	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO | FAULT_CAN_LATE, false, false, "EIO from a change on"},
-	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO, true, false, "EIO from here on"},
-	{FAULT_FAIL_ON, ENOSPC, FAULT_CAN_ENOSPC, true, false, "ENOSPC from here on"},
-	{FAULT_FAIL_ON, EROFS, FAULT_CAN_EROFS, true, false, "EROFS from here on"},
-	{FAULT_FAIL_ON, ENOMEM, FAULT_CAN_ENOMEM, false, false, "ENOMEM from here on"},
+	{FAULT_KILL, 0, FAULT_CAN_EROFS, QUICK, false, "killed before"},
+	{FAULT_FAIL, EIO, FAULT_CAN_EIO, ALWAYS, false, "EIO"},
+	{FAULT_FAIL, EIO, FAULT_CAN_EIO, ALWAYS, true, "EIO, and killed when told"},
+	{FAULT_FAIL, ENOSPC, FAULT_CAN_ENOSPC, ALWAYS, false, "ENOSPC"},
+	{FAULT_FAIL, ENOMEM, FAULT_CAN_ENOMEM, ALWAYS, false, "ENOMEM"},
+	{FAULT_FAIL_LATE, EIO, FAULT_CAN_LATE, ALWAYS, false, "EIO, although it was done"},
+	{FAULT_SHORT_FULL, 0, FAULT_CAN_SHORT, ALWAYS, false, "short, and then full"},
+	{FAULT_KILL, 0, 0, FULL, false, "killed before, all calls"},
+	{FAULT_KILL_AFTER, 0, 0, FULL, false, "killed after"},
+	{FAULT_FAIL, EDQUOT, FAULT_CAN_EDQUOT, FULL, false, "EDQUOT"},
+	{FAULT_FAIL, EROFS, FAULT_CAN_EROFS, FULL, false, "EROFS"},
+	{FAULT_FAIL, EINTR, FAULT_CAN_EINTR, FULL, false, "EINTR"},
+	{FAULT_SHORT, 0, FAULT_CAN_SHORT, FULL, false, "short"},
+	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO | FAULT_CAN_LATE, QUICK, false, "EIO from a change on"},
+	{FAULT_FAIL_ON, EIO, FAULT_CAN_EIO, FULL, false, "EIO from here on"},
+	{FAULT_FAIL_ON, ENOSPC, FAULT_CAN_ENOSPC, FULL, false, "ENOSPC from here on"},
+	{FAULT_FAIL_ON, EROFS, FAULT_CAN_EROFS, FULL, false, "EROFS from here on"},
+	{FAULT_FAIL_ON, ENOMEM, FAULT_CAN_ENOMEM, ALWAYS, false, "ENOMEM from here on"},
 };
 
 static bool full(void)
@@ -353,26 +355,75 @@ static bool chosen(size_t i, int64_t number)
 	/* Of an allocation what matters is that it fails. */
 	if (p->can == FAULT_CAN_ENOMEM && faults[i].kind != FAULT_FAIL && !full())
 		return false;
-	return !faults[i].full_only || full();
+	return faults[i].when == ALWAYS || (faults[i].when == FULL) == full();
 }
 
-/* The base and its points are made. Returns how many points were not survived. */
+/* What the workers share: the next point that nobody has taken, and what was found. */
+struct tally {
+	int64_t next, bad, faults;
+};
+
+static void one_point(const struct sequence *q, int64_t p, struct tally *t)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		const struct fault f = {.kind = faults[i].kind, .error = faults[i].error, .point = p, .dies = faults[i].dies};
+
+		if (!chosen(i, p))
+			continue;
+		__atomic_add_fetch(&t->faults, 1, __ATOMIC_RELAXED);
+		if (!survives(q, &f) && __atomic_fetch_add(&t->bad, 1, __ATOMIC_RELAXED) < SHOWN_MAX)
+			not_ok("%s: call %lld, %s, %s: %s", q->name, (long long)p, report->points[p].call, faults[i].name, report->problem);
+	}
+}
+
+static void *shared_memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	return p;
+}
+
+/* A process with a report and a folder of its own. */
+static pid_t start_worker(const struct sequence *q, int number, int64_t count, struct tally *t)
+{
+	struct report *own;
+	int64_t p;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		abort();
+	if (pid > 0)
+		return pid;
+	own = shared_memory(sizeof(*own));
+	memcpy(own, report, sizeof(*own));
+	report = own;
+	str_format(work_name, sizeof(work_name), "work%d", number);
+	while ((p = __atomic_fetch_add(&t->next, 1, __ATOMIC_RELAXED)) < count)
+		one_point(q, p, t);
+	exit(0); /* with the counters of a coverage build */
+}
+
+/* The base and its points are made. Returns how many faults were not survived. */
 static int64_t every_fault(const struct sequence *q, int64_t count, int64_t *ret_faults)
 {
-	int64_t bad = 0, done = 0;
+	struct tally *t = shared_memory(sizeof(*t));
+	pid_t pids[WORKERS_MAX];
+	int64_t bad;
+	int n = (int)MIN(MAX(sysconf(_SC_NPROCESSORS_ONLN), 1), WORKERS_MAX), status;
 
-	for (int64_t p = 0; p < count; p++)
-		for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
-			const struct fault f = {.kind = faults[i].kind, .error = faults[i].error, .point = p, .dies = faults[i].dies};
-
-			if (!chosen(i, p))
-				continue;
-			done++;
-			if (!survives(q, &f) && bad++ < SHOWN_MAX)
-				not_ok("%s: call %lld, %s, %s: %s", q->name, (long long)p, report->points[p].call, faults[i].name,
-					report->problem);
-		}
-	*ret_faults = done;
+	for (int i = 0; i < n; i++)
+		pids[i] = start_worker(q, i, count, t);
+	for (int i = 0; i < n; i++)
+		if (waitpid(pids[i], &status, 0) != pids[i] || status != 0)
+			not_ok("%s: a worker ended with status %d", q->name, status);
+	failed |= t->bad > 0;
+	bad = t->bad;
+	*ret_faults = t->faults;
+	munmap(t, sizeof(*t));
 	return bad;
 }
 
@@ -461,8 +512,8 @@ int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	str_format(top, sizeof(top), "%s/pageferry-crash.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (report == MAP_FAILED || !mkdtemp(top))
+	report = shared_memory(sizeof(*report));
+	if (!mkdtemp(top))
 		abort();
 	sqlite3_initialize(); /* what stays allocated for good */
 	tzset();
