@@ -14,6 +14,7 @@
 #define MANDATORY_MS        MINUTES(10) /* with less than this they serve only after one renewal was tried */
 #define JITTER_MS           MINUTES(5)  /* earlier, so that a fleet does not renew as one */
 #define LOCAL_AGAIN_MS      1000        /* files are read again before use, but no more often than this */
+#define HURRY_MS            1000        /* what failed is not asked for more often than this, whoever wants to know */
 #define BACKOFF_MS          1000
 #define BACKOFF_MAX_MS      MINUTES(5)
 #define LOCAL_BACKOFF_MAX_MS 30000
@@ -45,6 +46,7 @@ struct provider {
 	/* how it went */
 	char reason[48], message[240];    /* of the last failure; "": none since they came */
 	uint32_t failures;                /* in a row */
+	int64_t began_ms;                 /* boottime of the last retrieval */
 	int64_t again_ms;                 /* boottime before which nothing is asked */
 	uint32_t refused;                 /* in a row, by services */
 	bool bad;                         /* what is there was refused: a look gets others */
@@ -366,6 +368,7 @@ static void begin(struct provider *p)
 		return;
 	}
 	p->steps = 0;
+	p->began_ms = boot_ms(p);
 	advance(p, NULL, NULL);
 }
 
@@ -434,6 +437,30 @@ void credentials_accepted(struct provider *p, uint64_t generation)
 {
 	if (generation == p->generation)
 		p->refused = 0;
+}
+
+void credentials_hurry(struct provider *p)
+{
+	if (boot_ms(p) - p->began_ms >= HURRY_MS)
+		p->again_ms = 0;
+}
+
+void credentials_view(const struct provider *p, struct credentials_view *ret)
+{
+	struct credentials_view v = {.coming = p->source != NULL, .refused = p->bad};
+
+	if (usable(p)) {
+		v.ready = !must_wait(p) && !p->bad;
+		v.source = p->creds.source;
+		v.expires_ms = p->creds.expires_ms;
+		creds_hint(&p->creds, v.hint);
+	}
+	if (p->reason[0]) {
+		v.reason = p->reason;
+		v.message = p->message;
+	}
+	v.wait_ms = MAX(p->again_ms - boot_ms(p), INT64_C(0));
+	*ret = v;
 }
 
 /* ---- life --------------------------------------------------------------------------------------------------------------- */

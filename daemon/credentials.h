@@ -29,5 +29,18 @@ uint64_t credentials_generation(const struct provider *p);
 void credentials_refused(struct provider *p, uint64_t generation);
 /* A service accepted them. */
 void credentials_accepted(struct provider *p, uint64_t generation);
+/* A person asks: what was put off after a failure may be asked for with the next look, if that was not just now. */
+void credentials_hurry(struct provider *p);
+/* How they stand, for people and without a secret; asks nobody. The strings are the provider's, until the loop goes on. */
+struct credentials_view {
+	bool ready, coming;          /* as credentials_look() would say */
+	bool refused;                /* what is there was refused by a service */
+	const char *source;          /* where what is there came from; NULL: nothing is there */
+	char hint[CREDS_HINT_SIZE];  /* of the access key; "" without one */
+	int64_t expires_ms;          /* realtime as servers tell it; 0: no end is known */
+	const char *reason, *message; /* of the last failure; NULL: none since they came */
+	int64_t wait_ms;             /* until it may be asked again */
+};
+void credentials_view(const struct provider *p, struct credentials_view *ret);
 /* For the watchdog: NULL, or what is past its own deadline. */
 const char *credentials_hang(const struct credentials *c);

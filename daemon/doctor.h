@@ -54,6 +54,8 @@ void doctor_configuration(struct doctor *d, struct service *s);
 void doctor_prices(struct doctor *d, struct service *s);
 void doctor_helpers(struct doctor *d, struct service *s);
 void doctor_backends(struct doctor *d, struct service *s);
+/* daemon/doctor_credentials.c */
+void doctor_credentials(struct doctor *d, struct service *s);
 /* daemon/doctor_residency.c */
 void doctor_residency(struct doctor *d, struct service *s);
 /* daemon/doctor_bedrock.c: asks Bedrock's control plane whether the backend's model is served, or where its profile leads. */

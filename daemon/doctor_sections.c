@@ -7,6 +7,7 @@ const struct doctor_section doctor_sections[] = {
 	{"prices", doctor_prices},
 	{"helpers", doctor_helpers},
 	{"backends", doctor_backends},
+	{"credentials", doctor_credentials},
 	{"residency", doctor_residency},
 	{},
 };

@@ -37,7 +37,7 @@ def findings(s, *args):
 def test_areas():
     with Service() as s:
         areas = [f["area"] for f in findings(s)]
-        for area in ("clock", "spool", "configuration", "prices", "helpers", "backends", "residency"):
+        for area in ("clock", "spool", "configuration", "prices", "helpers", "backends", "credentials", "residency"):
             assert area in areas, areas
         assert {f["area"] for f in findings(s, "residency", "spool")} == {"residency", "spool"}
         r = doctor(s, "spool")
@@ -52,6 +52,54 @@ def test_problems_and_what_to_do():
         assert r.returncode == 1 and "/nowhere/pageferry-capture is not there" in r.stdout and "-> set Helpers=" in r.stdout, r
         told = [f["what"] for f in findings(s, "residency")]
         assert "backend sydney: amazon.nova-pro-v1:0 runs in ap-southeast-2 (Sydney)" in told, told
+
+
+def told_of(s, level, *words):
+    """Waits for a finding of that level with those words about [Credentials keys]; it is returned."""
+    def look():
+        found = [f for f in findings(s, "credentials") if f["what"].startswith("keys (")]
+        return next((f for f in found if f["level"] == level and all(w in f["what"] + f.get("advice", "") for w in words)), None)
+    return s.wait(look)
+
+
+def test_credentials():
+    """Which source, until when, what is wrong, what to do; and never a secret."""
+    with tempfile.TemporaryDirectory() as folder:
+        keys = os.path.join(folder, "keys")
+
+        def write(text):
+            with open(keys + ".new", "w", encoding="ascii") as f:
+                f.write(text)
+            os.chmod(keys + ".new", 0o600)
+            os.rename(keys + ".new", keys)
+
+        profile = "[default]\naws_access_key_id = AKIDEXAMPLE00001\naws_secret_access_key = %s\naws_session_token = TOKENTOKEN\n" % SECRET
+        backend = {"Kind": "bedrock", "ConnectTo": "127.0.0.1:1", "Credentials": "keys"}
+        with Service({"Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"}, "Backend sydney": backend,
+                      "Credentials keys": {"Source": "file", "File": keys}, "Credentials spare": {"Source": "file", "File": "/nowhere"}}) as s:
+            s.poll = 0.3  # a file is looked at again once a second
+            f = told_of(s, "problem", "no-credentials: file " + keys, "there is no such file")
+            assert f["what"].startswith("keys (file, for sydney): ") and "put them where the section says" in f["advice"], f
+            write(profile)
+            f = told_of(s, "ok", "from file " + keys, "key AKID...0001", "no end is known")
+            assert "advice" not in f, f
+            write(profile + "aws_credential_expiration = 2036-11-21T03:12:05Z\n")
+            told_of(s, "ok", "until 2036-11-21T03:12:05Z")
+            write(profile + "aws_credential_expiration = 2016-11-21T03:12:05Z\n")
+            told_of(s, "problem", "expired-token", "renew them at their source")
+            write(profile.replace("aws_session_token", "[default]\naws_session_token"))
+            told_of(s, "problem", "bad-credentials", "line 4: ")
+            assert [f["level"] for f in findings(s, "credentials") if f["what"].startswith("spare (file): no-credentials")] == ["problem"]
+            everything = doctor(s).stdout + doctor(s, "--json").stdout + s.read_log()
+            assert SECRET not in everything and "TOKENTOKEN" not in everything and "AKIDEXAMPLE00001" not in everything
+    device = {"Source": "container", "Endpoint": "http://127.0.0.1:1/"}
+    with Service({"Credentials spare": device}) as s:
+        assert [f["what"] for f in findings(s, "credentials")] == ["spare (container): not asked for yet: nobody has needed them"]
+        with s.client() as v:
+            asked = v.call("io.pageferry.Doctor", {"areas": ["credentials"], "live": True})["findings"]
+        assert len(asked) == 1 and ("being got" in asked[0]["what"] or "unreachable" in asked[0]["what"]), asked
+    with Service() as s:
+        assert [f["what"] for f in findings(s, "credentials")] == ["no backend needs any"]
 
 
 class Control(http.server.BaseHTTPRequestHandler):
