@@ -92,6 +92,7 @@ static int fill_request(const struct bedrock_config *c, const struct job *j, str
 	int e;
 
 	bedrock_model_of(c, &m);
+	r->tier = bedrock_is_flex(c, j) ? "flex" : NULL;
 	max_tokens = MIN(max_tokens, m.limits.output_tokens);
 	e = check_job(c, &m, j);
 	if (e >= 0)

@@ -302,6 +302,8 @@ static int reserve(struct attempt *a)
 		.backend = a->backend->config->name,
 		.model = a->req.model,
 		.region = a->req.region,
+		.tier = a->req.tier,
+		.resolved = a->req.resolved,
 		.host = a->req.unix_socket ? NULL : or_null(a->host),
 		.body_sha256 = a->body_hex,
 		.body_bytes = (int64_t)request_body_length(&a->req),

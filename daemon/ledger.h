@@ -11,6 +11,7 @@
 struct attempt_open {
 	const struct page_row *page;
 	const char *backend, *model, *region, *host;
+	const char *tier, *resolved; /* as in struct request; may be NULL */
 	const char *body_sha256; /* hex */
 	int64_t body_bytes;
 	int64_t reserved_pusd;

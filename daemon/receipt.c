@@ -70,6 +70,8 @@ static int body_print(struct spool *s, int64_t seq, const struct receipt *p, str
 		text_member("host", p->host),
 		text_member("region", p->region),
 		text_member("model", p->model),
+		text_member("tier", p->tier),
+		text_member("resolved", p->resolved),
 	};
 	int r;
 

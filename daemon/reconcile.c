@@ -116,6 +116,7 @@ struct cut_off {
 	int64_t id, page, reserved, bytes;
 	char page_id[PAGE_ID_SIZE], sha256[SHA256_HEX_SIZE], backend[BACKEND_NAME_SIZE];
 	char model[256], region[32], host[256], type[33], body_sha256[SHA256_HEX_SIZE];
+	char tier[16], resolved[256];
 	bool lab;
 };
 
@@ -152,6 +153,15 @@ static int cut_off_sent(struct spool *s, struct cut_off *a)
 {
 	_cleanup_json_ cJSON *j = NULL;
 	_cleanup_stmt_ struct stmt *st = NULL;
+	const struct {
+		const char *member;
+		char *field;
+		size_t size;
+	} texts[] = {
+		{"body", a->body_sha256, sizeof(a->body_sha256)},
+		{"tier", a->tier, sizeof(a->tier)},
+		{"resolved", a->resolved, sizeof(a->resolved)},
+	};
 	const char *text;
 	int r;
 
@@ -163,9 +173,10 @@ static int cut_off_sent(struct spool *s, struct cut_off *a)
 	text = stmt_text(st, 0);
 	if (json_parse(text, strlen(text), &j, NULL) < 0)
 		return 0;
-	text = json_get_string(j, "body");
-	if (text)
-		text_cut(a->body_sha256, sizeof(a->body_sha256), text);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		text = json_get_string(j, texts[i].member);
+		text_cut(texts[i].field, texts[i].size, text ? text : "");
+	}
 	if (json_get_i64(j, "bytes", &a->bytes) < 0)
 		a->bytes = -1;
 	a->lab = cJSON_IsTrue(json_get(j, "lab"));
@@ -185,6 +196,8 @@ static int crashed_receipt(struct spool *s, const struct cut_off *a)
 		.host = a->host,
 		.region = a->region,
 		.model = a->model,
+		.tier = a->tier,
+		.resolved = a->resolved,
 		.lab = a->lab,
 		.tokens_input = -1,
 		.tokens_output = -1,

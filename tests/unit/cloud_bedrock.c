@@ -268,10 +268,12 @@ TEST(guardrail_and_tier)
 	CHECK_STR(request_header(&r, "X-Amzn-Bedrock-GuardrailIdentifier"), "gr1abc");
 	CHECK_STR(request_header(&r, "X-Amzn-Bedrock-GuardrailVersion"), "DRAFT");
 	CHECK(!request_header(&r, "X-Amzn-Bedrock-Service-Tier")); /* somebody waits for it */
+	CHECK(!r.tier);
 	request_free(&r);
 	job.backlog = true;
 	CHECK_INT(x.ops->build(&x, &job, &r), 0);
 	CHECK_STR(request_header(&r, "X-Amzn-Bedrock-Service-Tier"), "flex");
+	CHECK_STR(r.tier, "flex");
 	request_free(&r);
 	config.api = BEDROCK_CONVERSE;
 	CHECK_INT(x.ops->build(&x, &job, &r), 0);

@@ -70,6 +70,8 @@ TEST(the_body_is_as_the_format_says)
 		.host = "h",
 		.region = "r",
 		.model = "m",
+		.tier = "flex",
+		.resolved = "ap-southeast-2 ap-southeast-4",
 		.lab = true,
 		.bytes = 40,
 		.address = "203.0.113.7",
@@ -97,7 +99,7 @@ TEST(the_body_is_as_the_format_says)
 		"{\"v\":1,\"seq\":2,\"kind\":\"answered\",\"t\":%lld,\"trust\":\"plausible\",\"page\":\"P\","
 		"\"attempt\":1,"
 		"\"content\":\"11\",\"body\":\"22\",\"bytes\":40,\"backend\":\"sydney\",\"host\":\"h\",\"region\":\"r\","
-		"\"model\":\"m\",\"lab\":true,"
+		"\"model\":\"m\",\"tier\":\"flex\",\"resolved\":\"ap-southeast-2 ap-southeast-4\",\"lab\":true,"
 		"\"address\":\"203.0.113.7\",\"peer\":\"33\",\"status\":200,\"request_id\":\"q\\\"\",\"in\":0,\"out\":7,\"cached\":3,\"outcome\":"
 		"\"done\",\"pusd\":12}",
 		(long long)FIXTURE_NOW);
