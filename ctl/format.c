@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <langinfo.h>
+#include <sys/ioctl.h>
 
 #include "base/parse.h"
 #include "base/text.h"
@@ -20,6 +21,13 @@ struct look look_detect(int fd, bool ascii)
 		.colour = terminal && !(no_color && *no_color),
 		.ascii = ascii || !streq(nl_langinfo(CODESET), "UTF-8"),
 	};
+}
+
+size_t look_columns(int fd)
+{
+	struct winsize w = {};
+
+	return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
 }
 
 static const char *style_start(enum style s)
@@ -83,6 +91,23 @@ int format_money_text(struct buf *out, const char *digits)
 	if (!digits || parse_i64(digits, INT64_MIN, INT64_MAX, &pusd) < 0)
 		return buf_addc(out, '?');
 	return format_money(out, pusd);
+}
+
+int format_decimal(struct buf *out, int64_t pusd)
+{
+	uint64_t p = pusd < 0 ? -(uint64_t)pusd : (uint64_t)pusd, part = p % PUSD_DOLLAR;
+	int digits = 12;
+
+	for (; digits > 2 && part % 10 == 0; digits--)
+		part /= 10;
+	return buf_addf(out, "%s%" PRIu64 ".%0*" PRIu64, pusd < 0 ? "-" : "", p / PUSD_DOLLAR, digits, part);
+}
+
+int format_money_exact(struct buf *out, int64_t pusd)
+{
+	int r = buf_adds(out, "US$");
+
+	return r < 0 ? r : format_decimal(out, pusd);
 }
 
 int format_bytes(struct buf *out, int64_t bytes)

@@ -12,6 +12,8 @@ struct look {
 /* Escape sequences only on a terminal whose $TERM is not "dumb"; no colours when $NO_COLOR is set
  * (no-color.org). */
 struct look look_detect(int fd, bool ascii);
+/* Columns of the terminal; 80 when it does not say. */
+size_t look_columns(int fd);
 
 enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_WARN, STYLE_BAD };
 /* Appends text of ours or of others, made harmless; the style wraps it. */
@@ -24,6 +26,9 @@ int format_text(struct buf *out, const struct look *l, const char *text, size_t 
 int format_money(struct buf *out, int64_t pusd);
 /* From a string of digits, as the service sends it; "?" if it is none. */
 int format_money_text(struct buf *out, const char *digits);
+/* "0.00123": US dollars, exact, two decimals or more; and the same with "US$" before it. */
+int format_decimal(struct buf *out, int64_t pusd);
+int format_money_exact(struct buf *out, int64_t pusd);
 int format_bytes(struct buf *out, int64_t bytes);    /* "1.2 MiB" */
 int format_seconds(struct buf *out, int64_t ms);     /* "1.2 s" */
 int format_duration(struct buf *out, int64_t ms);    /* "3 d 4 h", "12 min", "5 s" */

@@ -22,6 +22,7 @@ static const struct {
 	{VERB_CONFIRM, verb_confirm},
 	{VERB_DOCTOR, verb_doctor},
 	{VERB_AUDIT, verb_audit},
+	{VERB_USAGE, verb_usage},
 };
 
 static int help(const struct options *o)

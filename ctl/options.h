@@ -19,7 +19,8 @@ enum verb_id {
 	VERB_CONFIRM = 1 << 12,
 	VERB_DOCTOR = 1 << 13,
 	VERB_AUDIT = 1 << 14,
-	VERB_ALL = (1 << 15) - 1,
+	VERB_USAGE = 1 << 15,
+	VERB_ALL = (1 << 16) - 1,
 };
 
 struct options {
@@ -30,7 +31,7 @@ struct options {
 	int64_t limit;                            /* 0: not given */
 	int64_t timeout_ms;                       /* -1: none */
 	bool json, ascii, no_wait, authoritative, all, yes, help, version, residency, csv;
-	const char *key, *heads;
+	const char *key, *heads, *by;
 	const char **args; /* owned array of borrowed words after the verb */
 	size_t n_args;
 };

@@ -429,5 +429,7 @@ const struct method methods[] = {
 	{"Doctor", RIGHT_LOOK, false, method_doctor,
 		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}}},
 	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}, {"heads", PARAM_INT, false}}},
+	{"Usage", RIGHT_LOOK, false, method_usage,
+		{{"since", PARAM_STRING, false}, {"until", PARAM_STRING, false}, {"cursor", PARAM_STRING, false}}},
 	{},
 };

@@ -132,6 +132,9 @@ int json_add_money(cJSON *obj, const char *name, int64_t pusd); /* digits in a s
 /* ---- doctor.c */
 void method_doctor(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
 
+/* ---- methods_usage.c */
+void method_usage(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+
 /* ---- methods_submit.c */
 void method_scan(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
 void method_submit(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);

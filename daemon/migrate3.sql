@@ -10,6 +10,7 @@ CREATE TABLE usage (
 	attempts	INTEGER NOT NULL,
 	answers		INTEGER NOT NULL,	-- attempts that gave a result
 	unreported	INTEGER NOT NULL,	-- attempts of which only the reservation is known
+	pages		INTEGER NOT NULL,	-- different ones
 	tokens_input	INTEGER NOT NULL,
 	tokens_output	INTEGER NOT NULL,
 	tokens_cached	INTEGER NOT NULL,
@@ -24,7 +25,7 @@ INSERT INTO usage
 		coalesce((SELECT r.type FROM results r WHERE r.attempt = a.id),
 			(SELECT CASE WHEN json_valid(j.json) THEN json_extract(j.json, '$.type') END
 				FROM pages p JOIN jobs j ON j.id = p.job WHERE p.seq = a.page), '') AS t,
-		count(*), sum(outcome = 'done'), sum(billed = 'possibly'),
+		count(*), sum(outcome = 'done'), sum(billed = 'possibly'), count(DISTINCT page),
 		coalesce(sum(tokens_input), 0), coalesce(sum(tokens_output), 0), coalesce(sum(tokens_cached), 0),
 		coalesce(sum(settled_pusd), 0), coalesce(sum(settled_pusd * (billed = 'possibly')), 0)
 	FROM attempts a WHERE closed_ms IS NOT NULL GROUP BY 1, 2, 3, t;

@@ -133,6 +133,7 @@ CREATE TABLE usage (
 	attempts	INTEGER NOT NULL,
 	answers		INTEGER NOT NULL,	-- attempts that gave a result
 	unreported	INTEGER NOT NULL,	-- attempts of which only the reservation is known
+	pages		INTEGER NOT NULL,	-- different ones
 	tokens_input	INTEGER NOT NULL,
 	tokens_output	INTEGER NOT NULL,
 	tokens_cached	INTEGER NOT NULL,

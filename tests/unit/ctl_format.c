@@ -32,6 +32,17 @@ TEST(money)
 	SHOWN(format_money_text(&out, NULL), "?");
 }
 
+TEST(exact_money)
+{
+	SHOWN(format_money_exact(&out, 0), "US$0.00");
+	SHOWN(format_money_exact(&out, 1), "US$0.000000000001");
+	SHOWN(format_money_exact(&out, 1230000000), "US$0.00123");
+	SHOWN(format_money_exact(&out, INT64_C(2500000000000)), "US$2.50");
+	SHOWN(format_decimal(&out, INT64_C(-2000000000000)), "-2.00");
+	SHOWN(format_decimal(&out, INT64_MAX), "9223372.036854775807");
+	SHOWN(format_decimal(&out, INT64_MIN), "-9223372.036854775808");
+}
+
 TEST(bytes_and_times)
 {
 	SHOWN(format_bytes(&out, 0), "0 B");

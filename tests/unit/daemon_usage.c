@@ -65,7 +65,31 @@ TEST(a_day_has_the_sum_of_its_attempts)
 	CHECK_INT(fixture_sql(&f, "SELECT possibly_pusd + unreported FROM usage WHERE type = 'auto'"), 5001);
 	CHECK_INT(fixture_sql(&f, "SELECT settled_pusd FROM usage ORDER BY day DESC LIMIT 1"), 1);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM usage"), 4);
+	CHECK_INT(fixture_sql(&f, "SELECT sum(pages) FROM usage"), 5);
 	check_sums(&f);
+	fixture_end(&f);
+}
+
+TEST(a_page_that_is_asked_twice_is_one)
+{
+	struct attempt_open open = {.backend = "sydney", .model = "m", .body_sha256 = HASH, .reserved_pusd = 5000};
+	struct attempt_close close = {.open = &open, .settled_pusd = 5000, .state = STATE_QUEUED};
+	struct verdict verdict = {};
+	struct fixture f;
+	struct page_row p;
+
+	fixture_begin(&f);
+	verdict_set(&verdict, PAGE_RETRY, BACKEND_OK, "silent", "%s", "");
+	close.verdict = &verdict;
+	fixture_page(&f, &p);
+	open.page = close.page = &p;
+	for (int i = 0; i < 4; i++) {
+		open.model = i < 3 ? "m" : "n";
+		close.attempt = ledger_open(f.spool, &open);
+		CHECK_INT(ledger_close(f.spool, &close, NULL), 0);
+	}
+	CHECK_INT(fixture_sql(&f, "SELECT pages * 10 + attempts FROM usage WHERE model = 'm'"), 13);
+	CHECK_INT(fixture_sql(&f, "SELECT pages * 10 + attempts FROM usage WHERE model = 'n'"), 11);
 	fixture_end(&f);
 }
 
@@ -124,6 +148,7 @@ TEST(a_database_of_version_2_is_brought_up_to_date)
 	CHECK_INT(fixture_sql(&f, "SELECT settled_pusd FROM usage WHERE type = 'universal' AND backend = 'sydney'"), 2500);
 	CHECK_INT(fixture_sql(&f, "SELECT possibly_pusd FROM usage WHERE type = 'auto' AND unreported = 1"), 5000);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM usage"), 3);
+	CHECK_INT(fixture_sql(&f, "SELECT sum(pages) FROM usage"), 3);
 	check_sums(&f);
 	CHECK_INT(receipt_verify(f.spool, &bad), 7);
 	/* and it goes on: on the same day, in the same rows */
