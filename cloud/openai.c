@@ -93,7 +93,51 @@ static int add_format(const struct openai_config *c, const struct doctype *t, st
 	return e < 0 ? e : buf_adds(b, nested ? "}}" : "}");
 }
 
-static int add_start(const struct openai_config *c, struct buf *b)
+static int add_message(struct buf *b, const char *role, const char *text)
+{
+	int e = buf_addf(b, "{\"role\":\"%s\",\"content\":", role);
+
+	if (e >= 0)
+		e = json_quote(b, text, strlen(text));
+	return e < 0 ? e : buf_adds(b, "},");
+}
+
+/* Two turns for each: a page's text, and the answer as it is wanted. */
+static int add_examples(const struct doctype *t, struct buf *b)
+{
+	const cJSON *example;
+	int e = 0;
+
+	cJSON_ArrayForEach (example, t->ask.examples) {
+		_cleanup_buf_ struct buf page = BUF_MAX(LITERAL_MAX), answer = BUF_MAX(LITERAL_MAX);
+
+		e = buf_addf(&page, "An example, as text. Its page:\n%s", json_get_string(example, "page"));
+		if (e >= 0)
+			e = add_message(b, "user", buf_str(&page));
+		if (e >= 0)
+			e = json_print(json_get(example, "answer"), false, &answer);
+		if (e >= 0)
+			e = add_message(b, "assistant", buf_str(&answer));
+		if (e < 0)
+			return e;
+	}
+	return e;
+}
+
+static int add_sampling(const struct openai_config *c, const struct doctype_ask *a, struct buf *b)
+{
+	int e = buf_adds(b, a->top_p ? ",\"top_p\":" : ",\"temperature\":");
+
+	if (e >= 0 && (a->top_p || a->temperature))
+		e = json_print(a->top_p ? a->top_p : a->temperature, false, b);
+	else if (e >= 0)
+		e = buf_adds(b, "0");
+	if (e >= 0 && a->top_k && !c->standard) /* not OpenAI's */
+		e = buf_addf(b, ",\"top_k\":%lld", (long long)a->top_k);
+	return e;
+}
+
+static int add_start(const struct openai_config *c, const struct doctype *t, struct buf *b)
 {
 	int e = buf_adds(b, "{");
 
@@ -104,17 +148,20 @@ static int add_start(const struct openai_config *c, struct buf *b)
 		if (e >= 0)
 			e = buf_adds(b, ",");
 	}
-	return e < 0 ? e
-		     : buf_adds(b,
-			       "\"messages\":[{\"role\":\"system\",\"content\":\"You read scanned pages and answer "
-			       "with one JSON object.\"},{\"role\":\"user\",\"content\":[");
+	if (e >= 0)
+		e = buf_adds(b, "\"messages\":[");
+	if (e >= 0)
+		e = add_message(b, "system", t->ask.system ? t->ask.system : "You read scanned pages and answer with one JSON object.");
+	if (e >= 0)
+		e = add_examples(t, b);
+	return e < 0 ? e : buf_adds(b, "{\"role\":\"user\",\"content\":[");
 }
 
 int openai_add_body(const struct openai_config *c, const struct job *j, int64_t max_tokens, struct request *r)
 {
 	_cleanup_buf_ struct buf b = BUF_MAX(LITERAL_MAX);
 	const struct doctype *t = j->types->types[0];
-	int e = add_start(c, &b);
+	int e = add_start(c, t, &b);
 
 	if (e >= 0)
 		e = add_images(j, r, &b);
@@ -123,9 +170,11 @@ int openai_add_body(const struct openai_config *c, const struct job *j, int64_t 
 	if (e >= 0)
 		e = json_quote(&b, t->prompt, strlen(t->prompt));
 	if (e >= 0)
-		e = buf_addf(&b,
-			"}]}],\"max_tokens\":%lld,\"temperature\":0,\"seed\":%llu,\"stream\":false%s",
-			(long long)max_tokens, 1ULL + j->tries, c->standard ? "" : ",\"cache_prompt\":true");
+		e = buf_addf(&b, "}]}],\"max_tokens\":%lld", (long long)max_tokens);
+	if (e >= 0)
+		e = add_sampling(c, &t->ask, &b);
+	if (e >= 0)
+		e = buf_addf(&b, ",\"seed\":%llu,\"stream\":false%s", 1ULL + j->tries, c->standard ? "" : ",\"cache_prompt\":true");
 	if (e >= 0)
 		e = add_format(c, t, &b);
 	if (e >= 0)

@@ -308,7 +308,8 @@ static int read_fields(const struct reader *r, const char *path, const cJSON *ar
 static int read_head(const struct reader *r, const cJSON *j)
 {
 	static const char *const known[] = {
-		"name", "title", "version", "prompt", "schema", "fields", "classify", "checks", "ocr"};
+		"name", "title", "version", "prompt", "schema", "fields", "classify", "checks", "ocr",
+		"system", "form", "examples", "temperature", "topP", "topK"};
 	const char *name = json_get_string(j, "name"), *other;
 	struct doctype *t = r->t;
 
@@ -357,7 +358,8 @@ static int read_body(const struct reader *r, const cJSON *j)
 	t->ocr = json_get(j, "ocr");
 	if (t->ocr && !cJSON_IsObject(t->ocr))
 		return fail(r, "ocr", "must be an object");
-	return 0;
+	e = doctype_read_ask(t, what, sizeof(what));
+	return e == -EBADMSG ? fail(r, "", "%s", what) : e;
 }
 
 int doctype_from_json_take(cJSON *json, struct doctype **ret, char *why, size_t why_size)

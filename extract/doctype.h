@@ -31,6 +31,16 @@ struct field_spec {
 
 #define DOCTYPE_FIELDS_MAX  64
 #define DOCTYPE_COLUMNS_MAX 32
+#define DOCTYPE_EXAMPLES_MAX 8
+
+/* How a model is asked, beside the prompt; all pointers borrow from doctype.json. */
+struct doctype_ask {
+	const char *system;    /* NULL: the extractor's own words */
+	bool plain;            /* the answer is asked for in words, not by a tool */
+	const cJSON *examples; /* array of objects with "page" (text) and "answer" (object, by the schema); NULL: none */
+	const cJSON *temperature, *top_p; /* numbers from 0 to 1; NULL: not said; never both */
+	int64_t top_k;         /* 0: not said */
+};
 
 struct doctype {
 	cJSON *json;         /* owned: the whole file */
@@ -42,6 +52,7 @@ struct doctype {
 	const cJSON *classify; /* array of strings that tell the type from a page's words; may be NULL */
 	const cJSON *checks;   /* array of objects; extract/checks.h */
 	const cJSON *ocr;      /* hints for extract/ocrmap.h; may be NULL */
+	struct doctype_ask ask;
 	struct field_spec *fields;
 	size_t n_fields;
 };

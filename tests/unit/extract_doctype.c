@@ -157,6 +157,27 @@ TEST(mistakes_are_named)
 			"there are two fields a"},
 		{"\"fields\":[", "\"fields\":[7,", "fields[0]: must be an object"},
 		{"{\"name\":\"t\"", "[{\"name\":\"t\"", "well-formed"},
+		{"\"ocr\":{}", "\"system\":\"\"", "system: must be a text"},
+		{"\"ocr\":{}", "\"system\":[\"S\"]", "system: must be a text"},
+		{"\"ocr\":{}", "\"form\":\"json\"", "form: must be"},
+		{"\"ocr\":{}", "\"form\":true", "form: must be"},
+		{"\"ocr\":{}", "\"temperature\":1.01", "temperature: must be a number from 0 to 1"},
+		{"\"ocr\":{}", "\"temperature\":\"0\"", "temperature: must be"},
+		{"\"ocr\":{}", "\"topP\":-0.1", "topP: must be"},
+		{"\"ocr\":{}", "\"topP\":0.5,\"temperature\":0.5", "take one of them"},
+		{"\"ocr\":{}", "\"topK\":0", "topK: must be an integer from 1 to 128"},
+		{"\"ocr\":{}", "\"topK\":129", "topK: must be"},
+		{"\"ocr\":{}", "\"topK\":1.5", "topK: must be"},
+		{"\"ocr\":{}", "\"examples\":[]", "examples: must be an array of 1 to 8"},
+		{"\"ocr\":{}", "\"examples\":{}", "examples: must be"},
+		{"\"ocr\":{}", "\"examples\":[1]", "examples[0]: must have"},
+		{"\"ocr\":{}", "\"examples\":[{\"page\":\"p\",\"answer\":\"a\"}]", "examples[0]: must have"},
+		{"\"ocr\":{}", "\"examples\":[{\"page\":\"p\",\"answer\":{\"a\":\"x\"},\"more\":1}]", "nothing else"},
+		{"\"ocr\":{}", "\"examples\":[{\"page\":\"\",\"answer\":{\"a\":\"x\"}}]", "examples[0].page: must be"},
+		{"\"ocr\":{}", "\"examples\":[{\"page\":\"p\",\"answer\":{}}]", "examples[0].answer: is empty"},
+		{"\"ocr\":{}", "\"examples\":[{\"page\":\"p\",\"answer\":{\"a\":\"x\"}},{\"page\":\"p\",\"answer\":{\"m\":\"1.00\"}}]",
+			"examples[1].answer: the schema refuses it: has no a"},
+		{"\"ocr\":{}", "\"examples\":[{\"page\":\"p\",\"answer\":{\"a\":\"x\",\"m\":\"1\"}}]", "refuses it: m: "},
 	};
 	struct doctype *t;
 	char why[300] = "";
@@ -177,6 +198,26 @@ TEST(mistakes_are_named)
 			test_fail(__FILE__, __LINE__, "case %zu: %d \"%s\", want \"%s\"", i, e, why,
 				bad[i].why);
 	}
+}
+
+TEST(how_a_model_is_asked)
+{
+	_cleanup_buf_ struct buf plain = {}, said = {};
+	struct doctype *t;
+	char why[300] = "";
+
+	CHECK_INT(doctype_parse(good, strlen(good), &t, why, sizeof(why)), 0);
+	CHECK(!t->ask.system && !t->ask.plain && !t->ask.examples && !t->ask.temperature && !t->ask.top_p && !t->ask.top_k);
+	doctype_free(t);
+	plant("\"ocr\":{}", "\"form\":\"plain\",\"topP\":0.25,\"topK\":128,\"system\":\"S\"", &plain);
+	CHECK_INT(doctype_parse(buf_str(&plain), plain.len, &t, why, sizeof(why)), 0);
+	CHECK(t->ask.plain && t->ask.top_p->valuedouble == 0.25 && t->ask.top_k == 128);
+	CHECK_STR(t->ask.system, "S");
+	doctype_free(t);
+	plant("\"ocr\":{}", "\"form\":\"tool\",\"temperature\":1,\"examples\":[{\"answer\":{\"a\":\"x\"},\"page\":\"p\"}]", &said);
+	CHECK_INT(doctype_parse(buf_str(&said), said.len, &t, why, sizeof(why)), 0);
+	CHECK(!t->ask.plain && t->ask.temperature->valuedouble == 1 && !t->ask.top_k && cJSON_GetArraySize(t->ask.examples) == 1);
+	doctype_free(t);
 }
 
 TEST(not_a_type_at_all)
