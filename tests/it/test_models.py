@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """A page through each form in which Bedrock's models are asked, end to end: fields, tokens and cost; and what models stop with."""
+import json
 import os
 import tempfile
 from decimal import Decimal
 
 import suite
-from service import Service, sample, truth
+from service import ROOT, Service, sample, truth
 from standin_models import ModelsStandin
 
+NOVA = "amazon.nova-pro-v1:0"
 HAIKU = "au.anthropic.claude-haiku-4-5-20251001-v1:0"
 OWN = "arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl"
 
@@ -81,6 +83,40 @@ def test_the_backlog_goes_by_the_flexible_tier():
             ids = s.submit(sample(name), "receipt", lane=lane)
             s.wait_states(ids, {"done", "held"})
         assert aws.tiers == [None, "flex"], (aws.tiers, aws.requests)
+
+
+def asked(model, api="auto", **members):
+    """A page of a type of one's own, with these members; what was asked."""
+    with open(os.path.join(ROOT, "configs/documents/receipt.json"), encoding="utf-8") as f:
+        kind = dict(json.load(f), name="slip", **members)
+    setup = Setup(model, Api=api, GuardrailVersion="DRAFT", Guardrail="gr1abc")
+    local = os.path.join(setup.service.folder, "documents")
+    os.mkdir(local)
+    with open(os.path.join(local, "slip.json"), "w", encoding="utf-8") as f:
+        json.dump(kind, f)
+    with setup as (aws, s):
+        ids = s.submit(sample("receipt-1"), "slip")
+        s.wait_states(ids, {"done", "held"})
+        assert [r["status"] for r in aws.requests] == [200], aws.requests
+        want, got = truth("receipt-1")["fields"], s.call("Show", page=ids[0])["results"][0]["fields"]
+        assert len([f for f, v in want.items() if got.get(f, {}).get("value") == v]) >= 4, got
+        return aws.requests[0]
+
+
+EXAMPLES = [{"page": "ACME\nTOTAL $3.00", "answer": {"merchant_name": "ACME", "total": "3.00"}}, {"page": "B\n\"2.00\"", "answer": {"total": "2.00"}}]
+
+
+def test_a_type_says_how_it_is_asked():
+    for model, api, members in ((NOVA, "auto", {"topP": 0.5, "topK": 40}), (HAIKU, "auto", {"temperature": 0.25, "topK": 128}), (OWN, "auto", {"topP": 1}),
+                                (NOVA, "converse", {"temperature": 1}), (HAIKU, "converse", {"topP": 0.1, "topK": 1})):
+        request = asked(model, api, system="Read \"exactly\".\n", examples=EXAMPLES, **members)
+        if api == "auto" and model != OWN:
+            assert request["asked"] == {"guardrailidentifier": "gr1abc", "guardrailversion": "DRAFT"}, request
+
+
+def test_plain_answers_without_a_tool():
+    for model, api in ((NOVA, "auto"), (HAIKU, "auto"), (OWN, "auto")):
+        asked(model, api, form="plain", examples=EXAMPLES[:1])
 
 
 def stopped(model, stops, outcomes, reasons, **backend):

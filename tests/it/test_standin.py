@@ -40,9 +40,10 @@ def nova(**change):
     return body
 
 
-def ask(body=None, model="amazon.nova-pro-v1%3A0", secret=None, region="ap-southeast-2", age_s=0, mutate=None, sent_body=None):
+def ask(body=None, model="amazon.nova-pro-v1%3A0", secret=None, region="ap-southeast-2", age_s=0, mutate=None, sent_body=None, **extra):
     data = json.dumps(body or nova()).encode()
-    request = AWSRequest("POST", "https://%s/model/%s/invoke" % (HOST, model), data=data, headers={"Content-Type": "application/json"})
+    request = AWSRequest("POST", "https://%s/model/%s/invoke" % (HOST, model), data=data, headers=dict(
+        {"Content-Type": "application/json"}, **{"X-Amzn-Bedrock-" + n.replace("_", "-"): v for n, v in extra.items()}))
     stamp = (datetime.now(timezone.utc) - timedelta(seconds=age_s)).strftime("%Y%m%dT%H%M%SZ")
     request.context["timestamp"] = stamp
     request.headers["X-Amz-Date"] = stamp
@@ -127,6 +128,43 @@ def test_wrong_shapes():
                    {"toolConfig": {"tools": []}}, {"inferenceConfig": {"maxTokens": 100000}},
                    {"messages": [{"role": "user", "content": [{"text": "no page"}]}]}):
         refused((400, "ValidationException"), body=nova(**change))
+
+
+def example(**change):
+    """A body with an example before the page; `change` is of its parts."""
+    parts = {"use": "e1", "result": "e1", "name": "page", "first": [], "answer": []}
+    parts.update(change)
+    body = nova()
+    page_turn = body["messages"][0]["content"]
+    body["messages"] = [
+        {"role": "user", "content": [{"text": "TOTAL $1.00"}]},
+        {"role": "assistant", "content": parts["answer"] + [{"toolUse": {"toolUseId": parts["use"], "name": parts["name"], "input": {"total": "1.00"}}}]},
+        {"role": "user", "content": parts["first"] + [{"toolResult": {"toolUseId": parts["result"], "content": [{"text": "ok"}], "status": "success"}}] + page_turn}]
+    return body
+
+
+def test_examples():
+    assert ask(body=example())[0] == 200
+    for change in ({"result": "e2"}, {"name": "other"}, {"first": [{"text": "before the result"}]}, {"use": "e 1", "result": "e 1"},
+                   {"answer": [{"toolResult": {"toolUseId": "e1", "content": [{"text": "ok"}], "status": "success"}}]}):
+        refused((400, "ValidationException"), body=example(**change))
+    no_result = example()
+    del no_result["messages"][2]["content"][0]
+    refused((400, "ValidationException"), body=no_result)
+    unfinished = example()
+    del unfinished["messages"][2]
+    refused((400, "ValidationException"), body=unfinished)
+
+
+def test_headers_of_invoke():
+    right = {"GuardrailIdentifier": "gr1abc", "GuardrailVersion": "2", "Service_Tier": "flex", "Trace": "ENABLED",
+             "Request_Metadata": json.dumps({"site": "Perth 1", "page": ""})}
+    assert ask(**right)[0] == 200
+    for change in ({"GuardrailVersion": None}, {"GuardrailIdentifier": None}, {"GuardrailVersion": "0"}, {"GuardrailVersion": "draft"},
+                   {"GuardrailVersion": "3"}, {"GuardrailIdentifier": "gr2"}, {"Service_Tier": "Flex"}, {"Service_Tier": "reserved"},
+                   {"Trace": "enabled"}, {"Guardrail": "gr1abc"}, {"Request_Metadata": "{}"}, {"Request_Metadata": json.dumps({"a": "\u00e9"})},
+                   {"Request_Metadata": json.dumps({str(i): "x" for i in range(17)})}, {"PerformanceConfig_Latency": "fast"}):
+        refused((400, "ValidationException"), **{n: v for n, v in dict(right, **change).items() if v is not None})
 
 
 suite.main()

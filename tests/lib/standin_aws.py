@@ -39,6 +39,14 @@ BEHAVIOURS = {"ok", "throttle", "throttle-hint", "server-error", "unavailable", 
               "expired-token", "access-denied", "model-timeout", "model-error", "truncated", "malformed-tool", "quota", "not-json-error", "filtered"}
 
 
+# By operation: what the reply may be; the stream's own form, within which the model's comes.
+ACCEPT = {"invoke": "application/json", "converse": "application/json"}
+# What InvokeModel knows beyond AWS's common headers, and the form of each.
+INVOKE_HEADERS = {"guardrailidentifier": r"[a-z0-9]+|arn:aws:bedrock:ap-southeast-2:[0-9]{12}:guardrail/[a-z0-9]+", "guardrailversion": r"[1-9][0-9]{0,7}|DRAFT",
+                  "service-tier": "default|priority|flex|reserved", "performanceconfig-latency": "standard|optimized",
+                  "trace": "ENABLED|DISABLED|ENABLED_FULL", "request-metadata": ".{2,8500}"}
+
+
 class Refused(Exception):
     def __init__(self, status, kind, message):
         super().__init__(message)
@@ -66,6 +74,8 @@ class BedrockStandin:
     """`with BedrockStandin(folder) as aws:` listens on aws.port; aws.ca_file is its CA. stop() refuses connections, start() takes them again."""
 
     host, service = HOST, "bedrock"  # of those that speak another service (standin_sagemaker.py) other ones
+    guardrails = {"gr1abc": {"1", "2", "DRAFT"}}  # of the account: versions by id
+    tiers_offered = {"default", "flex"}           # of the models
 
     def __init__(self, folder, access_key="AKIDEXAMPLE", secret_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token=None):
         self.ca_file, cert, key = make_ca(folder, ("DNS:" + self.host,))
@@ -177,6 +187,7 @@ class BedrockStandin:
         entry = {"behaviour": behaviour, "line": line.decode("latin-1").strip(), "bytes": length}
         try:
             self._check_signature(line.decode("latin-1"), headers, body)
+            entry["asked"] = self._check_headers(line.decode("latin-1"), headers)
             model, request, jpeg = self._check_request(line.decode("latin-1"), body)
             entry.update(model=model, page=hashlib.sha256(jpeg).hexdigest())
             return self._behave(s, behaviour, request, jpeg, entry)
@@ -249,6 +260,35 @@ class BedrockStandin:
         want = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
         if want != signature:
             raise Refused(403, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided.")
+
+    def _check_headers(self, line, headers):
+        """What is asked of Bedrock beside the body, by header: InvokeModel has headers for it, Converse has not."""
+        operation = line.split(" ", 2)[1].rpartition("/")[2]
+        h = {n.lower(): v for n, v in headers}
+        own = {n[len("x-amzn-bedrock-"):]: v for n, v in h.items() if n.startswith("x-amzn-bedrock-")}
+        if not line.split(" ", 2)[1].startswith("/model/"):
+            return own
+        if h["content-type"] != "application/json" or h.get("accept", ACCEPT.get(operation)) != ACCEPT.get(operation):
+            raise Refused(400, "ValidationException", "The content type or accept header is not right: %r %r" % (h["content-type"], h.get("accept")))
+        for name, value in own.items():
+            if not operation.startswith("invoke") or name not in INVOKE_HEADERS or not re.fullmatch(INVOKE_HEADERS[name], value):
+                raise Refused(400, "ValidationException", "x-amzn-bedrock-%s: %r is not for %s" % (name, value, operation))
+        if ("guardrailidentifier" in own) != ("guardrailversion" in own):
+            raise Refused(400, "ValidationException", "Guardrail identifier and version must be specified together.")
+        self.check_options(own.get("guardrailidentifier"), own.get("guardrailversion"), own.get("service-tier"), own.get("request-metadata"))
+        return own
+
+    def check_options(self, guardrail=None, version=None, tier=None, metadata=None):
+        """What the account has of guardrails, and the model of tiers; by header or in a body."""
+        if guardrail and version not in self.guardrails.get(guardrail.rpartition("/")[2], ()):
+            raise Refused(400, "ValidationException", "The guardrail identifier or version provided in the request does not exist.")
+        if tier and tier not in self.tiers_offered:
+            raise Refused(400, "ValidationException", "The provided service tier is not supported for this model.")
+        if metadata is not None:
+            pairs = json.loads(metadata)
+            form = r"[a-zA-Z0-9\s:_@$#=/+,\-.]{%d,256}"
+            if not 1 <= len(pairs) <= 16 or not all(re.fullmatch(form % 1, k) and re.fullmatch(form % 0, v) for k, v in pairs.items()):
+                raise Refused(400, "ValidationException", "requestMetadata failed to satisfy constraint: %r" % metadata)
 
     def _check_request(self, line, body):
         method, path, _ = line.split(" ", 2)
@@ -333,14 +373,16 @@ class BedrockStandin:
         return True
 
     def _answer(self, request, jpeg):
-        tool = request["toolConfig"]["tools"][0]["toolSpec"]
-        fields = pagereader.read_fields(jpeg, tool["inputSchema"]["json"].get("properties", {}))
+        tool = request["toolConfig"]["tools"][0]["toolSpec"] if "toolConfig" in request else None
+        fields = pagereader.read_fields(jpeg, tool["inputSchema"]["json"].get("properties", {}) if tool
+                                        else plain_properties(request["messages"][-1]["content"][-1]["text"]))
         width, height = Image.open(io.BytesIO(jpeg)).size
-        text = sum(len(c.get("text", "")) for m in request["messages"] for c in m["content"]) + len(json.dumps(tool))
+        text = sum(len(json.dumps(c)) for m in request["messages"] for c in m["content"] if "image" not in c) + len(json.dumps(tool))
         usage = {"inputTokens": width * height // 1000 + text // 4, "outputTokens": len(json.dumps(fields)) // 3 + 20}
         usage["totalTokens"] = usage["inputTokens"] + usage["outputTokens"]
-        content = [{"toolUse": {"toolUseId": "tooluse_" + uuid.uuid4().hex[:22], "name": tool["name"], "input": fields}}]
-        return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "tool_use", "usage": usage}, usage
+        content = [{"toolUse": {"toolUseId": "tooluse_" + uuid.uuid4().hex[:22], "name": tool["name"], "input": fields}} if tool
+                   else {"text": "```json\n%s\n```" % json.dumps(fields)}]
+        return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "tool_use" if tool else "end_turn", "usage": usage}, usage
 
     def _error(self, s, status, kind, message, extra=None):
         headers = {"Content-Type": "application/json",
@@ -369,6 +411,54 @@ def only(value, path, **members):
             raise Refused(400, "ValidationException", "Malformed input request: #%s/%s: unexpected type" % (path, name))
 
 
+def check_turns(request):
+    """The messages of Nova and of Converse: turns in order, and each use of the tool followed by its result; returns the images' data."""
+    def refuse(message):
+        raise Refused(400, "ValidationException", message)
+    tools = (request.get("toolConfig") or {}).get("tools") or [{}]
+    tool = tools[0].get("toolSpec", {}).get("name")
+    images, open_use = [], None
+    for i, message in enumerate(request.get("messages") or refuse("messages is required")):
+        only(message, "/messages/%d" % i, role=str, content=list)
+        if message["role"] != ("user", "assistant")[i % 2]:
+            refuse("A conversation must start with a user message and alternate between user and assistant roles.")
+        if open_use and [b.get("toolResult", {}).get("toolUseId") for b in message["content"][:1]] != [open_use]:
+            refuse("Expected toolResult blocks at messages.%d.content for the following Ids: %s" % (i, open_use))
+        used = open_use
+        open_use = None
+        for k, block in enumerate(message["content"] or refuse("content is empty")):
+            only(block, "/messages/%d/content" % i, **({"text": str, "image": dict, "toolResult": dict} if i % 2 == 0 else {"text": str, "toolUse": dict}))
+            if len(block) != 1:
+                refuse("a content block has exactly one member")
+            if "text" in block and not block["text"].strip():
+                refuse("The text field in the ContentBlock object is blank.")
+            if "image" in block:
+                only(block["image"], "/image", format=str, source=dict)
+                only(block["image"]["source"], "/image/source", bytes=str)
+                if block["image"]["format"] != "jpeg":
+                    refuse("the image is a JPEG but its format says " + block["image"]["format"])
+                images.append(block["image"]["source"]["bytes"])
+            if "toolUse" in block:
+                only(block["toolUse"], "/toolUse", toolUseId=str, name=str, input=dict)
+                if not re.fullmatch("[a-zA-Z0-9_-]{1,64}", block["toolUse"]["toolUseId"]) or block["toolUse"]["name"] != tool or open_use:
+                    refuse("The toolUse block is not of a tool that is there.")
+                open_use = block["toolUse"]["toolUseId"]
+            if "toolResult" in block:
+                only(block["toolResult"], "/toolResult", toolUseId=str, content=list, status=str)
+                if k or block["toolResult"]["toolUseId"] != used or block["toolResult"]["status"] != "success" or not block["toolResult"]["content"]:
+                    refuse("The toolResult block is not of the toolUse before it.")
+                for c in block["toolResult"]["content"]:
+                    only(c, "/toolResult/content", text=str)
+    if len(request["messages"]) % 2 == 0:
+        refuse("The conversation must end with a user message.")
+    return images
+
+
+def plain_properties(prompt):
+    """What a model that is shown no schema can know: the names in what it is told."""
+    return {name: {} for name in re.findall(r"\b[a-z]+(?:_[a-z]+)*\b", prompt)}
+
+
 def check_nova(request):
     """The Nova messages-v1 request with one forced tool and one image; returns the image's bytes."""
     def refuse(message):
@@ -382,25 +472,10 @@ def check_nova(request):
     only(config, "/inferenceConfig", maxTokens=int, temperature=(int, float), topP=(int, float), topK=int, stopSequences=list)
     if not 1 <= config.get("maxTokens", 1) <= 5000 or not 0 <= config.get("temperature", 0) <= 1 or not 0 <= config.get("topK", 1) <= 128:
         refuse("inferenceConfig is out of range")
-    messages = request.get("messages") or refuse("messages is required")
-    images = []
-    for i, message in enumerate(messages):
-        only(message, "/messages/%d" % i, role=str, content=list)
-        if message["role"] != ("user", "assistant")[i % 2]:
-            refuse("A conversation must start with a user message and alternate")
-        for block in message["content"]:
-            only(block, "/messages/%d/content" % i, text=str, image=dict)
-            if len(block) != 1:
-                refuse("a content block has exactly one member")
-            if "image" in block:
-                only(block["image"], "/image", format=str, source=dict)
-                only(block["image"]["source"], "/image/source", bytes=str)
-                if block["image"]["format"] != "jpeg":
-                    refuse("the image is a JPEG but its format says " + block["image"]["format"])
-                try:
-                    images.append(base64.b64decode(block["image"]["source"]["bytes"], validate=True))
-                except binascii.Error:
-                    refuse("image bytes are not base64")
+    try:
+        images = [base64.b64decode(data, validate=True) for data in check_turns(request)]
+    except binascii.Error:
+        refuse("image bytes are not base64")
     if len(images) != 1:
         refuse("one page image was expected, %d came" % len(images))
     try:
@@ -410,7 +485,9 @@ def check_nova(request):
         refuse("The provided image could not be processed.")
     if image.format != "JPEG" or max(image.size) > 2048 or image.getexif():
         refuse("expected a JPEG of at most 2048 px without metadata, got %s %s" % (image.format, image.size))
-    tools = request.get("toolConfig") or refuse("toolConfig is required")
+    if "toolConfig" not in request:
+        return images[0]
+    tools = request["toolConfig"]
     only(tools, "/toolConfig", tools=list, toolChoice=dict)
     if len(tools["tools"]) != 1:
         refuse("one tool was expected")

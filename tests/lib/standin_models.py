@@ -17,7 +17,7 @@ import botocore.validate
 from PIL import Image
 
 import pagereader
-from standin_aws import BedrockStandin, Refused, only
+from standin_aws import BedrockStandin, Refused, check_turns, only, plain_properties
 
 CLAUDE = {"anthropic.claude-3-haiku-20240307-v1:0": 4096, "anthropic.claude-3-5-sonnet-20241022-v2:0": 8192, "au.anthropic.claude-haiku-4-5-20251001-v1:0": 64000,
           "au.anthropic.claude-sonnet-4-5-20250929-v1:0": 64000, "au.anthropic.claude-sonnet-4-6": 64000}
@@ -60,33 +60,61 @@ def check_tool(name, description, schema):
         refuse("tools.0: name, description or schema is not right")
 
 
-def check_claude(request, output_max):
-    """Anthropic's Messages as Bedrock takes it; returns images and schema."""
-    only(request, "", anthropic_version=str, max_tokens=int, system=str, messages=list, temperature=(int, float), top_k=int, tools=list, tool_choice=dict)
-    if request.get("anthropic_version") != "bedrock-2023-05-31" or "messages" not in request:
-        refuse("#: required key [anthropic_version] or [messages] not found")
-    if not 1 <= request.get("max_tokens", 0) <= output_max:
-        refuse("max_tokens: %s > %d, which is the maximum allowed number of output tokens" % (request.get("max_tokens"), output_max))
-    if not 0 <= request.get("temperature", 0) <= 1:
-        refuse("temperature: range: 0..1")
-    images = []
+def check_claude_turns(request):
+    """Turns in order, each use of the tool followed by its result; returns the images."""
+    tool = request.get("tools", [{}])[0].get("name")
+    images, used = [], None
     for i, message in enumerate(request["messages"]):
         only(message, "/messages/%d" % i, role=str, content=list)
         if message["role"] != ("user", "assistant")[i % 2]:
             refuse("messages: roles must alternate between \"user\" and \"assistant\"")
+        kinds = [block.get("type") for block in message["content"]]
+        if not kinds or kinds.count("tool_result") != (1 if used else 0) or (used and kinds[0] != "tool_result"):
+            refuse("messages.%d: `tool_use` ids were found without `tool_result` blocks immediately after: %s" % (i, used))
+        expected, used = used, None
         for block in message["content"]:
-            if block.get("type") == "text":
+            kind = block.get("type")
+            if kind == "text":
                 only(block, "/content", type=str, text=str)
                 if not block["text"].strip():
                     refuse("messages: text content blocks must contain non-whitespace text")
-            elif block.get("type") == "image":
+            elif kind == "image" and i % 2 == 0:
                 only(block, "/content", type=str, source=dict)
                 only(block["source"], "/source", type=str, media_type=str, data=str)
                 if (block["source"]["type"], block["source"]["media_type"]) != ("base64", "image/jpeg"):
                     refuse("messages: image source is not right")
                 images.append(open_image(block["source"]["data"]))
+            elif kind == "tool_use" and i % 2 == 1:
+                only(block, "/content", type=str, id=str, name=str, input=dict)
+                if not re.fullmatch("[a-zA-Z0-9_-]+", block["id"]) or block["name"] != tool or kinds.count(kind) != 1:
+                    refuse("messages.%d.tool_use: id or name is not right" % i)
+                used = block["id"]
+            elif kind == "tool_result" and i % 2 == 0:
+                only(block, "/content", type=str, tool_use_id=str, content=str)
+                if block["tool_use_id"] != expected:
+                    refuse("messages.%d: unexpected `tool_use_id` found in `tool_result` blocks" % i)
             else:
-                refuse("messages: Input tag %r does not match any of the expected tags" % block.get("type"))
+                refuse("messages: Input tag %r does not match any of the expected tags" % kind)
+    if len(request["messages"]) % 2 == 0:
+        refuse("messages: final assistant content is not supported here")
+    return images
+
+
+def check_claude(request, output_max):
+    """Anthropic's Messages as Bedrock takes it; returns images and schema."""
+    only(request, "", anthropic_version=str, max_tokens=int, system=str, messages=list, temperature=(int, float), top_p=(int, float), top_k=int,
+         tools=list, tool_choice=dict)
+    if request.get("anthropic_version") != "bedrock-2023-05-31" or "messages" not in request:
+        refuse("#: required key [anthropic_version] or [messages] not found")
+    if not 1 <= request.get("max_tokens", 0) <= output_max:
+        refuse("max_tokens: %s > %d, which is the maximum allowed number of output tokens" % (request.get("max_tokens"), output_max))
+    if not 0 <= request.get("temperature", 0) <= 1 or not 0 <= request.get("top_p", 0) <= 1 or not 0 <= request.get("top_k", 0) <= 500:
+        refuse("temperature: range: 0..1")
+    if {"temperature", "top_p"} <= set(request):
+        refuse("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+    images = check_claude_turns(request)
+    if "tools" not in request and "tool_choice" not in request:
+        return images, None
     if len(request.get("tools", [])) != 1:
         refuse("one tool was expected")
     tool = request["tools"][0]
@@ -109,36 +137,28 @@ def check_converse(model, request, output_max):
         if report.has_errors():
             refuse(report.generate_report())
     only(request, "", system=list, messages=list, inferenceConfig=dict, toolConfig=dict, additionalModelRequestFields=dict, guardrailConfig=dict, serviceTier=dict)
-    if "guardrailConfig" in request:
-        only(request["guardrailConfig"], "/guardrailConfig", guardrailIdentifier=str, guardrailVersion=str)
-    if request.get("serviceTier", {"type": "flex"}) != {"type": "flex"}:
-        refuse("serviceTier is not one that the model has")
+    only(request.get("guardrailConfig", {}), "/guardrailConfig", guardrailIdentifier=str, guardrailVersion=str)
+    only(request.get("serviceTier", {}), "/serviceTier", type=str)
     config = request.get("inferenceConfig", {})
     only(config, "/inferenceConfig", maxTokens=int, temperature=(int, float), topP=(int, float), stopSequences=list)
     if not 1 <= config.get("maxTokens", 1) <= output_max or not 0 <= config.get("temperature", 0) <= 1:
         refuse("inferenceConfig is out of range")
-    if request.get("additionalModelRequestFields", {"inferenceConfig": {"topK": 1}}) != {"inferenceConfig": {"topK": 1}}:
-        refuse("The additional model request fields are not the model's")
-    if "additionalModelRequestFields" in request and "nova" not in model:
-        refuse("extraneous key [inferenceConfig] is not permitted")
+    extra = request.get("additionalModelRequestFields", {})
+    if "nova" in model:
+        only(extra, "/additionalModelRequestFields", inferenceConfig=dict)
+        only(extra.get("inferenceConfig", {}), "/additionalModelRequestFields/inferenceConfig", topK=int)
+    else:
+        only(extra, "/additionalModelRequestFields", **({"top_k": int} if "claude" in model else {}))
+    if not 0 <= extra.get("top_k", 0) <= 500 or not 0 <= extra.get("inferenceConfig", {}).get("topK", 0) <= 128:
+        refuse("The additional model request fields are out of range")
+    if "claude" in model and {"temperature", "topP"} <= set(config):
+        refuse("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
     for block in request.get("system", []):
         only(block, "/system", text=str)
-    images = []
-    for i, message in enumerate(request.get("messages") or refuse("messages is required")):
-        only(message, "/messages/%d" % i, role=str, content=list)
-        if message["role"] != ("user", "assistant")[i % 2]:
-            refuse("A conversation must alternate between user and assistant roles.")
-        for block in message["content"]:
-            only(block, "/content", text=str, image=dict)
-            if len(block) != 1:
-                refuse("a content block has exactly one member")
-            if "image" in block:
-                only(block["image"], "/image", format=str, source=dict)
-                only(block["image"]["source"], "/image/source", bytes=str)
-                if block["image"]["format"] != "jpeg":
-                    refuse("the image is a JPEG but its format says " + block["image"]["format"])
-                images.append(open_image(block["image"]["source"]["bytes"]))
-    tools = request.get("toolConfig") or refuse("toolConfig is required")
+    images = [open_image(data) for data in check_turns(request)]
+    if "toolConfig" not in request:
+        return images, None
+    tools = request["toolConfig"]
     only(tools, "/toolConfig", tools=list, toolChoice=dict)
     if len(tools["tools"]) != 1:
         refuse("one tool was expected")
@@ -181,27 +201,30 @@ class ModelsStandin(BedrockStandin):
             images, schema = check_claude(request, CLAUDE[model])
         if len(images) != 1:
             refuse("one page image was expected, %d came" % len(images))
-        return model, {"form": m[2], "schema": schema, "text": len(json.dumps(schema)) + 1000,
+        guardrail = request.get("guardrailConfig", {})
+        self.check_options(guardrail.get("guardrailIdentifier"), guardrail.get("guardrailVersion"), request.get("serviceTier", {}).get("type"))
+        plain = None if schema else plain_properties(request["messages"][-1]["content"][-1]["text"])
+        return model, {"form": m[2], "schema": schema, "plain": plain, "text": len(json.dumps(schema)) + 1000,
                        "tier": request.get("serviceTier", {}).get("type")}, images[0]
 
     def _answer(self, request, jpeg):
         if "form" not in request:
             return super()._answer(request, jpeg)
         self.tiers.append(request["tier"])
-        fields = pagereader.read_fields(jpeg, request["schema"].get("properties", {}))
+        fields = pagereader.read_fields(jpeg, request["plain"] or request["schema"].get("properties", {}))
         width, height = Image.open(io.BytesIO(jpeg)).size
         usage = {"inputTokens": width * height // 750 + request["text"] // 4, "outputTokens": len(json.dumps(fields)) // 3 + 20}
         usage["totalTokens"] = usage["inputTokens"] + usage["outputTokens"]
         with self.lock:
-            stop = self.stops.pop(0) if self.stops else "tool_use"
+            stop = self.stops.pop(0) if self.stops else "end_turn" if request["plain"] else "tool_use"
         if request["form"] == "converse":
             content = [{"toolUse": {"toolUseId": "tooluse_" + uuid.uuid4().hex[:22], "name": "record_fields", "input": fields}}]
             if stop != "tool_use":
-                content = [{"text": "I"}]
+                content = [{"text": "```json\n%s\n```" % json.dumps(fields) if request["plain"] and stop == "end_turn" else "I"}]
             return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop, "usage": usage, "metrics": {"latencyMs": 1234}}, usage
         content = [{"type": "tool_use", "id": "toolu_bdrk_" + uuid.uuid4().hex[:20], "name": "record_fields", "input": fields}]
         if stop != "tool_use":
-            content = [{"type": "text", "text": "I"}]
+            content = [{"type": "text", "text": "```json\n%s\n```" % json.dumps(fields) if request["plain"] and stop == "end_turn" else "I"}]
         return {"id": "msg_bdrk_" + uuid.uuid4().hex[:20], "type": "message", "role": "assistant", "model": "claude", "content": content, "stop_reason": stop,
                 "stop_sequence": None, "usage": {"input_tokens": usage["inputTokens"], "output_tokens": usage["outputTokens"],
                                                  "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}}, usage
