@@ -94,6 +94,7 @@ static int take_line(struct ini_lines *l, const char *raw, size_t len, struct in
 	r = buf_add(&l->line, raw, len);
 	if (r < 0)
 		return r;
+	ret->indented = len > 0 && blank(raw[0]);
 	s = trim(l->line.data, len);
 	if (!*s || *s == '#' || *s == ';')
 		return INI_LINE_END; /* says nothing */
@@ -115,6 +116,11 @@ int ini_lines_next(struct ini_lines *l, struct ini_line *ret)
 			return r;
 	}
 	return INI_LINE_END;
+}
+
+void ini_lines_wipe(struct ini_lines *l)
+{
+	buf_wipe(&l->line);
 }
 
 bool ini_section_matches(const char *row, const char *name, const char **ret_name)

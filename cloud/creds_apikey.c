@@ -215,6 +215,7 @@ static int api_key_next(const struct creds_config *c, void *state, const struct 
 	char path[512], from[96], safe[64];
 	int r;
 
+	ret->local = true;
 	if (!c->credential[0] && !c->file[0])
 		return from_environment(c, in, ret);
 	text_safe_copy(safe, sizeof(safe), c->file[0] ? c->file : c->credential);
@@ -229,4 +230,4 @@ static int api_key_next(const struct creds_config *c, void *state, const struct 
 	return from_file(c, in, path, from, ret);
 }
 
-const struct creds_source_ops creds_source_api_key = {.local = true, .next = api_key_next};
+const struct creds_source_ops creds_source_api_key = {.next = api_key_next};

@@ -20,6 +20,7 @@ static int environment_next(const struct creds_config *c, void *state, const str
 	char why[120];
 	int r;
 
+	ret->local = true;
 	if (!w.key && !w.secret)
 		return creds_fail(ret, "no-credentials",
 			"the service's environment has no AWS_ACCESS_KEY_ID; set it with AWS_SECRET_ACCESS_KEY, and restart");
@@ -33,4 +34,4 @@ static int environment_next(const struct creds_config *c, void *state, const str
 	return r;
 }
 
-const struct creds_source_ops creds_source_environment = {.local = true, .next = environment_next};
+const struct creds_source_ops creds_source_environment = {.next = environment_next};

@@ -1,131 +1,30 @@
 /* A file with keys, INI as the AWS command line writes it or JSON; or a systemd credential of the same content. */
+#include "cloud/creds_shared.h"
 #include "cloud/creds_source.h"
 
 #include "base/log.h"
 #include "base/text.h"
 
-#define FILE_MAX_BYTES ((size_t)64 << 10)
-
-/* ---- INI, as the AWS CLI writes it ------------------------------------------------------------------------------- */
-
-struct ini_state {
-	const char *profile;
-	bool in_profile, seen_profile;
-	unsigned int line;
-	struct creds_words words;
-	const char *elsewhere; /* a member of the profile that this source cannot follow */
-};
-
-static char *strip(char *s)
+static int parse_ini(const char *text, size_t len, const char *name, struct creds *c, char *why, size_t size)
 {
-	size_t len;
+	struct shared_profile p = {};
+	int r = shared_profile_read(text, len, name, &p, why, size);
 
-	s += strspn(s, " \t\r");
-	len = strlen(s);
-	while (len && strchr(" \t\r", s[len - 1]))
-		s[--len] = '\0';
-	return s;
+	if (r >= 0 && !p.found) {
+		str_format(why, size, "has no profile [%s]", name);
+		r = -EBADMSG;
+	} else if (r >= 0 && !p.values[SHARED_ACCESS_KEY] && !p.values[SHARED_SECRET_KEY] &&
+		   (p.values[SHARED_ROLE_ARN] || p.values[SHARED_PROCESS] || p.values[SHARED_SSO])) {
+		str_copy(why, size, "the profile has no keys but says where to get some, which Source=profile follows");
+		r = -EBADMSG;
+	} else if (r >= 0) {
+		r = shared_profile_creds(&p, c, why, size);
+	}
+	shared_profile_clear(&p);
+	return r;
 }
 
-static const char *ini_section(struct ini_state *st, char *line)
-{
-	char *name, *close = strchr(line, ']');
-
-	if (!close)
-		return "a section without ']'";
-	*close = '\0';
-	name = strip(line + 1);
-	if (starts_with(name, "profile "))
-		name = strip(name + 8);
-	st->in_profile = streq(name, st->profile);
-	if (st->in_profile && st->seen_profile)
-		return "the profile stands there twice";
-	st->seen_profile |= st->in_profile;
-	return NULL;
-}
-
-static const char *ini_member(struct ini_state *st, const char *key, const char *value)
-{
-	static const char *const elsewhere[] = {"role_arn", "credential_process", "sso_session", "sso_start_url",
-		"web_identity_token_file", "source_profile"};
-	const struct {
-		const char *name;
-		const char **target;
-	} known[] = {
-		{"aws_access_key_id", &st->words.key},
-		{"aws_secret_access_key", &st->words.secret},
-		{"aws_session_token", &st->words.token},
-		{"aws_security_token", &st->words.token},
-		{"aws_credential_expiration", &st->words.expires},
-		{"x_security_token_expires", &st->words.expires},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (!streq(key, known[i].name))
-			continue;
-		if (*known[i].target)
-			return "the key stands in the profile twice";
-		*known[i].target = *value ? value : NULL;
-		return NULL;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(elsewhere); i++) {
-		if (streq(key, elsewhere[i]))
-			st->elsewhere = elsewhere[i];
-	}
-	return NULL;
-}
-
-/* One line, changed in place. NULL, or what is wrong with it. */
-static const char *ini_line(struct ini_state *st, char *line)
-{
-	bool indented = *line == ' ' || *line == '\t';
-	char *s = strip(line), *eq;
-
-	if (!*s || *s == '#' || *s == ';')
-		return NULL;
-	if (*s == '[' && !indented)
-		return ini_section(st, s);
-	if (indented || !st->in_profile)
-		return NULL; /* a nested block ("s3 =" and its lines), or somebody else's section */
-	eq = strchr(s, '=');
-	if (!eq)
-		return "not of the form KEY = VALUE";
-	*eq = '\0';
-	return ini_member(st, strip(s), strip(eq + 1));
-}
-
-static int parse_ini(char *text, const char *profile, struct creds *c, char *why, size_t size)
-{
-	struct ini_state st = {.profile = profile};
-	char *next, *line;
-
-	for (line = text; line; line = next) {
-		const char *problem;
-
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		st.line++;
-		problem = ini_line(&st, line);
-		if (problem) {
-			str_format(why, size, "line %u: %s", st.line, problem);
-			return -EBADMSG;
-		}
-	}
-	if (!st.seen_profile) {
-		str_format(why, size, "has no profile [%s]", profile);
-		return -EBADMSG;
-	}
-	if (!st.words.key && !st.words.secret && st.elsewhere) {
-		str_format(why, size, "%s is not followed by this source; use Source=assume-role, process or web-identity, or give aws_access_key_id and "
-			"aws_secret_access_key", st.elsewhere);
-		return -EBADMSG;
-	}
-	return creds_fill(c, &st.words, why, size);
-}
-
-/* ---- JSON, as credential helpers print it ------------------------------------------------------------------------ */
-
+/* As credential helpers print it. */
 static int parse_json(const char *text, size_t len, struct creds *c, char *why, size_t size)
 {
 	cJSON *j = NULL;
@@ -142,16 +41,15 @@ static int parse_json(const char *text, size_t len, struct creds *c, char *why, 
 	return r;
 }
 
-/* ---- the two sources --------------------------------------------------------------------------------------------- */
-
 /* Reads `path`; `absent` is what to say when it is not there. */
 static int load(const struct creds_config *c, const char *path, const char *absent, struct creds_step *ret)
 {
 	const char *profile = c->profile[0] ? c->profile : "default";
 	char *text = NULL, why[160] = "";
 	size_t len = 0;
-	int r = creds_read_text(path, FILE_MAX_BYTES, &text, &len);
+	int r = creds_read_text(path, SHARED_FILE_MAX, &text, &len);
 
+	ret->local = true;
 	if (r == -ENOENT)
 		return creds_fail(ret, "no-credentials", "%s: %s", ret->creds.source, absent);
 	if (r == -ENOMEM)
@@ -162,8 +60,8 @@ static int load(const struct creds_config *c, const char *path, const char *abse
 	if (text[strspn(text, " \t\r\n")] == '{')
 		r = parse_json(text, len, &ret->creds, why, sizeof(why));
 	else
-		r = parse_ini(text, profile, &ret->creds, why, sizeof(why));
-	creds_text_free(text, FILE_MAX_BYTES);
+		r = parse_ini(text, len, profile, &ret->creds, why, sizeof(why));
+	creds_text_free(text, SHARED_FILE_MAX);
 	if (r == -EBADMSG)
 		return creds_fail(ret, "bad-credentials", "%s: %s", ret->creds.source, why);
 	ret->action = CREDS_HAVE;
@@ -191,6 +89,7 @@ static int systemd_next(const struct creds_config *c, void *state, const struct 
 	char path[512];
 	int r;
 
+	ret->local = true;
 	name_source(&ret->creds, "systemd credential", c->credential);
 	r = creds_systemd_path(c->credential, path, sizeof(path));
 	if (r < 0)
@@ -198,5 +97,5 @@ static int systemd_next(const struct creds_config *c, void *state, const struct 
 	return load(c, path, absent, ret);
 }
 
-const struct creds_source_ops creds_source_file = {.local = true, .next = file_next};
-const struct creds_source_ops creds_source_systemd = {.local = true, .next = systemd_next};
+const struct creds_source_ops creds_source_file = {.next = file_next};
+const struct creds_source_ops creds_source_systemd = {.next = systemd_next};

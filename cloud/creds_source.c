@@ -28,6 +28,7 @@ const char *const creds_kind_names[CREDS_KINDS + 1] = {
 	[CREDS_IOT] = "iot",
 	[CREDS_ROLES_ANYWHERE] = "roles-anywhere",
 	[CREDS_API_KEY] = "api-key",
+	[CREDS_PROFILE] = "profile",
 };
 
 const struct creds_source_ops *creds_source_ops(enum creds_kind k)
@@ -44,6 +45,7 @@ const struct creds_source_ops *creds_source_ops(enum creds_kind k)
 		[CREDS_IOT] = &creds_source_iot,
 		[CREDS_ROLES_ANYWHERE] = &creds_source_roles_anywhere,
 		[CREDS_API_KEY] = &creds_source_api_key,
+		[CREDS_PROFILE] = &creds_source_profile,
 	};
 
 	return (size_t)k < CREDS_KINDS ? all[k] : NULL;

@@ -22,6 +22,7 @@ enum creds_kind {
 	CREDS_IOT,            /* AWS IoT Core credential provider */
 	CREDS_ROLES_ANYWHERE, /* IAM Roles Anywhere */
 	CREDS_API_KEY,        /* Bedrock API key */
+	CREDS_PROFILE,        /* a profile of the files that the AWS command line has, and whatever it leads to */
 	CREDS_KINDS,
 };
 /* As Source= spells it; all of them, NULL-ended. */
@@ -35,7 +36,7 @@ struct creds_config {
 	char name[33];
 	int kind; /* enum creds_kind; -1: none was given */
 	char credential[64];                 /* name of the systemd credential */
-	char file[CREDS_PATH_SIZE];
+	char file[CREDS_PATH_SIZE], config_file[CREDS_PATH_SIZE];
 	char profile[64];                    /* section of the file */
 	char command[1024];                  /* of the program, with its arguments */
 	char role_arn[CREDS_ARN_SIZE];
@@ -71,6 +72,7 @@ struct creds_step {
 	struct creds creds;     /* owned */
 	char reason[48];        /* stable, for scripts: "no-credentials", "bad-credentials", "access-denied" ... */
 	char message[240];      /* for people: what is wrong and what to do; safe text, no secrets */
+	bool local;             /* an end that came of files and the environment alone: they are looked at again before use */
 	bool creds_wrong;       /* it was the other section's credentials that were refused: they are to be got anew */
 };
 void creds_step_clear(struct creds_step *s); /* wipes and frees; the struct is empty after */
@@ -87,7 +89,6 @@ struct creds_input {
 struct creds_source_ops {
 	size_t state_size; /* of its state, which starts as zeroes; 0: it needs none */
 	bool stable;       /* what it gave serves beyond its end while it gives nothing newer, until it is refused */
-	bool local;        /* files and environment only: looked at again before use rather than kept */
 	/* 0 with the step filled, or negative errno (of this machine: no memory). First with an empty input but for the time. */
 	int (*next)(const struct creds_config *c, void *state, const struct creds_input *in, struct creds_step *ret);
 	void (*clear)(void *state); /* wipes and frees what the state owns; may be NULL */
@@ -112,4 +113,5 @@ int creds_systemd_path(const char *name, char *path, size_t size);
 
 extern const struct creds_source_ops creds_source_systemd, creds_source_file, creds_source_environment,
 	creds_source_process, creds_source_assume_role, creds_source_web_identity,
-	creds_source_container, creds_source_imds, creds_source_iot, creds_source_roles_anywhere, creds_source_api_key;
+	creds_source_container, creds_source_imds, creds_source_iot, creds_source_roles_anywhere, creds_source_api_key,
+	creds_source_profile;

@@ -8,11 +8,12 @@
 
 #include "base/text.h"
 #include "cloud/body.h"
+#include "cloud/creds_reply.h"
 #include "cloud/sigv4.h"
 #include "cloud/url.h"
 #include "cloud/xml.h"
 
-#define REPLY_MAX   ((size_t)64 << 10)
+#define REPLY_MAX   ((size_t)64 << 10) /* tokens grow with a session's tags */
 #define DURATION_MS INT64_C(3600000)
 
 static int add_field(struct buf *body, const char *name, const char *value)
@@ -42,33 +43,24 @@ static int build_body(const struct sts_role *role, struct buf *body)
 	return r;
 }
 
-static int build_request(const struct creds_config *c, const struct sts_role *role, struct request *req)
+static int build_request(const struct creds_config *c, const struct sts_role *role, struct creds_step *ret)
 {
 	_cleanup_(buf_wipe) struct buf body = BUF_MAX((size_t)128 << 10);
+	_cleanup_buf_ struct buf url = BUF_MAX(URL_MAX);
 	size_t len = strlen(c->endpoint);
-	int r = build_body(role, &body);
+	int r = buf_addf(&url, "%s%s", c->endpoint, len > 0 && c->endpoint[len - 1] == '/' ? "" : "/");
 
-	*req = (struct request){
-		.method = "POST",
-		.max_reply = REPLY_MAX,
-		.timeout_ms = c->timeout_ms,
-		.connect_timeout_ms = c->timeout_ms,
-		.region = c->region,
-		.connect_to = c->connect_to[0] ? c->connect_to : NULL,
-		.ca_file = c->ca_file[0] ? c->ca_file : NULL,
-	};
-	if (r >= 0) {
-		_cleanup_buf_ struct buf url = BUF_MAX(URL_MAX);
-
-		r = buf_addf(&url, "%s%s", c->endpoint, len > 0 && c->endpoint[len - 1] == '/' ? "" : "/");
-		req->url = r >= 0 ? buf_take(&url) : NULL;
-		r = req->url ? 0 : -ENOMEM;
-	}
 	if (r >= 0)
-		r = request_add_header(req, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+		r = creds_request(c, GUARD_STS, "POST", buf_str(&url), NULL, ret);
+	if (r < 0)
+		return r;
+	ret->request.max_reply = REPLY_MAX;
+	r = build_body(role, &body);
 	if (r >= 0)
-		r = request_add_literal_take(req, &body);
-	return r < 0 ? r : body_hash(req);
+		r = request_add_header(&ret->request, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+	if (r >= 0)
+		r = request_add_literal_take(&ret->request, &body);
+	return r < 0 ? r : body_hash(&ret->request);
 }
 
 int sts_ask(const struct creds_config *c, const struct sts_role *role, const struct creds *signer, int64_t signing_s,
@@ -78,9 +70,7 @@ int sts_ask(const struct creds_config *c, const struct sts_role *role, const str
 
 	if (!role->token && signing_s <= 0)
 		return creds_fail(ret, "clock", "the clock is known to be wrong: nothing is signed until it is set");
-	ret->action = CREDS_SEND;
-	ret->sink = GUARD_STS;
-	r = build_request(c, role, &ret->request);
+	r = build_request(c, role, ret);
 	if (r >= 0 && !role->token)
 		r = sigv4_sign(&(struct sigv4_params){.region = c->region, .service = "sts", .now = signing_s}, signer, &ret->request);
 	return r;

@@ -6,7 +6,7 @@
 #define FOR(k)   (1u << (k))
 #define STS      (FOR(CREDS_ASSUME_ROLE) | FOR(CREDS_WEB_IDENTITY))
 #define DEVICE   (FOR(CREDS_IOT) | FOR(CREDS_ROLES_ANYWHERE))
-#define REGIONAL (STS | DEVICE | FOR(CREDS_API_KEY))
+#define REGIONAL (STS | DEVICE | FOR(CREDS_API_KEY) | FOR(CREDS_PROFILE))
 #define SENDS    (REGIONAL & ~FOR(CREDS_API_KEY))
 #define ASKED    (SENDS | FOR(CREDS_PROCESS) | FOR(CREDS_CONTAINER) | FOR(CREDS_IMDS))
 
@@ -16,8 +16,9 @@ static const struct {
 	unsigned int kinds, needed;
 } key_kinds[] = {
 	{"Credential", FOR(CREDS_SYSTEMD) | FOR(CREDS_API_KEY), 0},
-	{"File", FOR(CREDS_FILE) | FOR(CREDS_API_KEY), FOR(CREDS_FILE)},
-	{"Profile", FOR(CREDS_SYSTEMD) | FOR(CREDS_FILE), 0},
+	{"File", FOR(CREDS_FILE) | FOR(CREDS_API_KEY) | FOR(CREDS_PROFILE), FOR(CREDS_FILE)},
+	{"ConfigFile", FOR(CREDS_PROFILE), 0},
+	{"Profile", FOR(CREDS_SYSTEMD) | FOR(CREDS_FILE) | FOR(CREDS_PROFILE), 0},
 	{"Command", FOR(CREDS_PROCESS), FOR(CREDS_PROCESS)},
 	{"RoleArn", STS | FOR(CREDS_ROLES_ANYWHERE), STS | FOR(CREDS_ROLES_ANYWHERE)},
 	{"SourceCredentials", FOR(CREDS_ASSUME_ROLE), FOR(CREDS_ASSUME_ROLE)},
@@ -68,7 +69,7 @@ static void complete(struct config_reading *rd, struct creds_config *c, const ch
 		str_copy(c->credential, sizeof(c->credential), c->name);
 	if ((REGIONAL & FOR(c->kind)) && !c->region[0])
 		str_copy(c->region, sizeof(c->region), "ap-southeast-2");
-	if ((STS & FOR(c->kind)) && !c->endpoint[0])
+	if (((STS | FOR(CREDS_PROFILE)) & FOR(c->kind)) && !c->endpoint[0])
 		str_format(c->endpoint, sizeof(c->endpoint), "https://sts.%s.amazonaws.com/", c->region);
 	if (strchr(c->credential, '/') || c->credential[0] == '.')
 		config_problem(rd, c, title, "Credential", "the name of a credential has no '/' and does not begin with '.'");
@@ -102,8 +103,13 @@ static void check_api_key(struct config_reading *rd, const struct creds_config *
 	for (size_t i = 0; c->kind == CREDS_API_KEY && i < rd->config->n_backends; i++) {
 		const struct backend_config *b = &rd->config->backends[i];
 
-		if (b->kind == KIND_BEDROCK && streq(b->credentials, c->name) && !streq(b->bedrock.region, c->region))
+		if (!streq(b->credentials, c->name))
+			continue;
+		if (b->kind == KIND_BEDROCK && !streq(b->bedrock.region, c->region))
 			config_problem(rd, c, title, "Region", "is not the one of backend %s, which uses this key", b->name);
+		if (b->kind == KIND_SAGEMAKER)
+			config_problem(rd, c, title, "Source", "backend %s is a SageMaker endpoint, which does not take a Bedrock API key; "
+				"give it keys of AWS", b->name);
 	}
 	for (size_t i = 0; c->kind == CREDS_API_KEY && i < rd->config->n_credentials; i++) {
 		const struct creds_config *other = &rd->config->credentials[i];
@@ -125,7 +131,7 @@ static void check_residency(struct config_reading *rd, const struct creds_config
 	struct guard_policy p;
 	char why[320];
 
-	if (!(STS & FOR(c->kind)))
+	if (!((STS | FOR(CREDS_PROFILE)) & FOR(c->kind)))
 		return;
 	config_guard_policy(rd->config, &p);
 	if (guard_check(&p, &q, why, sizeof(why)) != GUARD_ALLOW)

@@ -401,9 +401,11 @@ const struct ini_key config_keys[] = {
 	{CREDENTIALS, "Credential", TEXT(creds_config, credential), NULL,
 		"systemd-credential, api-key: name of the systemd credential; of the first that of the section by default."},
 	{CREDENTIALS, "File", FILEPATH(creds_config, file), NULL,
-		"file: keys as the AWS command line writes them, or JSON; api-key: the key alone, mode 0600."},
+		"file: keys as the AWS command line writes them, or JSON; profile: the shared credentials file; "
+		"api-key: the key alone, mode 0600."},
+	{CREDENTIALS, "ConfigFile", FILEPATH(creds_config, config_file), NULL, "profile: the shared config file."},
 	{CREDENTIALS, "Profile", TEXT(creds_config, profile), NULL,
-		"systemd-credential, file: section of the file; default by default."},
+		"systemd-credential, file, profile: section of the file; default by default."},
 	{CREDENTIALS, "Command", TEXT(creds_config, command), NULL,
 		"process: program with its arguments, which prints keys as JSON of Version 1; no shell."},
 	{CREDENTIALS, "RoleArn", TEXT(creds_config, role_arn), NULL,

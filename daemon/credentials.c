@@ -27,9 +27,10 @@
 struct provider {
 	struct credentials *all;
 	const struct creds_config *config;
-	bool local, stable; /* of its source */
+	bool stable;  /* of its source */
+	bool local;   /* what came last, credentials or not, came of files alone */
 	/* what is there */
-	bool have;
+	bool have, have_local;
 	struct creds creds;
 	uint64_t generation;
 	int64_t got_ms;                   /* boottime */
@@ -156,12 +157,13 @@ static void failed(struct provider *p, const char *reason, const char *message)
 
 	str_copy(p->reason, sizeof(p->reason), reason);
 	text_safe_copy(p->message, sizeof(p->message), message);
+	p->local = p->step.local;
 	retrieval_end(p); /* what was said may be its */
 	p->failures += p->failures < UINT32_MAX;
 	p->again_ms = boot_ms(p) + backoff_ms(BACKOFF_MS, p->local ? LOCAL_BACKOFF_MAX_MS : BACKOFF_MAX_MS, p->failures,
 		random_word(), BACKOFF_MS / 2);
 	/* A file that is gone was taken away: its keys are not used on. */
-	if (p->local)
+	if (p->have_local)
 		drop(p);
 	else if (usable(p) && !same)
 		log_event(LOG_LEVEL_WARNING, NULL, fields, ARRAY_SIZE(fields),
@@ -206,6 +208,7 @@ static void arrived(struct provider *p)
 		log_event(LOG_LEVEL_INFO, NULL, fields, ARRAY_SIZE(fields), "credentials %s: %s", p->config->name, p->creds.source);
 	}
 	p->creds.expires_ms = same ? p->step.creds.expires_ms : p->creds.expires_ms;
+	p->local = p->have_local = p->step.local;
 	set_windows(p);
 	p->got_ms = boot_ms(p);
 	p->failures = 0;
@@ -447,7 +450,7 @@ void credentials_hurry(struct provider *p)
 
 void credentials_view(const struct provider *p, struct credentials_view *ret)
 {
-	struct credentials_view v = {.coming = p->source != NULL, .refused = p->bad};
+	struct credentials_view v = {.coming = p->source != NULL, .refused = p->bad, .local = p->local};
 
 	if (usable(p)) {
 		v.ready = !must_wait(p) && !p->bad;
@@ -486,7 +489,6 @@ int credentials_new(struct service *s, struct credentials **ret)
 		c->providers[c->n] = (struct provider){
 			.all = c,
 			.config = config,
-			.local = creds_source_ops((enum creds_kind)config->kind)->local,
 			.stable = creds_source_ops((enum creds_kind)config->kind)->stable,
 		};
 	}

@@ -35,6 +35,7 @@ void credentials_hurry(struct provider *p);
 struct credentials_view {
 	bool ready, coming;          /* as credentials_look() would say */
 	bool refused;                /* what is there was refused by a service */
+	bool local;                  /* files alone were looked at: to look again costs nothing */
 	const char *source;          /* where what is there came from; NULL: nothing is there */
 	char hint[CREDS_HINT_SIZE];  /* of the access key; "" without one */
 	int64_t expires_ms;          /* realtime as servers tell it; 0: no end is known */

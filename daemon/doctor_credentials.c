@@ -75,7 +75,7 @@ static void name_end(const struct credentials_view *v, char *out, size_t size)
 	str_format(out, size, "until %s", when);
 }
 
-static void tell_ready(struct doctor *d, const struct credentials_view *v, bool local, int64_t now_ms, const char *name)
+static void tell_ready(struct doctor *d, const struct credentials_view *v, int64_t now_ms, const char *name)
 {
 	char until[TIMESTAMP_SIZE + 16];
 
@@ -83,7 +83,7 @@ static void tell_ready(struct doctor *d, const struct credentials_view *v, bool 
 	if (v->reason)
 		doctor_add(d, AREA, FINDING_WARNING, advice_for(v->reason),
 			"%s: from %s, %s; but they cannot be renewed: %s: %s", name, v->source, until, v->reason, v->message);
-	else if (local && v->expires_ms && v->expires_ms - now_ms < SOON_MS)
+	else if (v->local && v->expires_ms && v->expires_ms - now_ms < SOON_MS)
 		doctor_add(d, AREA, FINDING_WARNING, "put new ones in their place; they are read again by themselves",
 			"%s: from %s, %s, which is soon", name, v->source, until);
 	else
@@ -94,20 +94,20 @@ static void tell_ready(struct doctor *d, const struct credentials_view *v, bool 
 static void examine(struct doctor *d, struct service *s, const struct creds_config *c)
 {
 	struct provider *p = credentials_find(s->credentials, c->name);
-	bool local = creds_source_ops((enum creds_kind)c->kind)->local;
 	const char *reason, *message;
 	struct credentials_view v;
 	char name[160];
 
 	name_section(s, c, name, sizeof(name));
+	credentials_view(p, &v);
 	/* To read a file again costs nothing; others are asked only when that is wanted. */
-	if (local || doctor_live(d)) {
+	if (v.local || doctor_live(d)) {
 		credentials_hurry(p);
 		credentials_look(p, &reason, &message);
+		credentials_view(p, &v);
 	}
-	credentials_view(p, &v);
 	if (v.ready)
-		tell_ready(d, &v, local, clock_realtime_ms(s->clock) + clock_skew_ms(s->clock), name);
+		tell_ready(d, &v, clock_realtime_ms(s->clock) + clock_skew_ms(s->clock), name);
 	else if (v.refused)
 		doctor_add(d, AREA, FINDING_PROBLEM,
 			"is the key active, and its account? A deleted or expired one must be replaced; others are asked for from time to time",

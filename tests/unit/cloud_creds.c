@@ -34,7 +34,7 @@ static int load(const struct creds_config *config, struct creds *c)
 	CHECK_INT(creds_source_new(config, &s), 0);
 	CHECK_INT(creds_source_next(s, &(struct creds_input){.now_ms = INT64_C(1795219200000)}, &step), 0);
 	creds_source_free(s);
-	CHECK(creds_source_ops((enum creds_kind)config->kind)->local);
+	CHECK(step.local);
 	if (step.action == CREDS_HAVE) {
 		CHECK(!*step.reason && !*step.message);
 		*c = step.creds;
@@ -111,8 +111,8 @@ TEST(broken_ini)
 		{"[default]\naws_access_key_id=" KEY "\n", "no secret key"},
 		{"[default]\naws_secret_access_key=" SECRET "\n", "no access key"},
 		{"[default]\naws_access_key_id=\naws_secret_access_key=" SECRET "\n", "no access key"},
-		{"[default\naws_access_key_id=" KEY, "line 1: a section without ']'"},
-		{"[default]\nwJalrXUtnFEMI\n", "line 2: not of the form"},
+		{"[default\naws_access_key_id=" KEY, "line 1: the section's ] is missing"},
+		{"[default]\nwJalrXUtnFEMI\n", "line 2: not a line"},
 		{"[default]\naws_access_key_id=" KEY "\naws_access_key_id=" KEY "\n", "line 3: the key stands"},
 		{"[default]\na=b\n[default]\n", "line 3: the profile stands there twice"},
 		{"[default]\naws_access_key_id=AKID 1\naws_secret_access_key=" SECRET "\n", "without blanks"},
@@ -123,7 +123,7 @@ TEST(broken_ini)
 		{"[default]\naws_access_key_id=" KEY "\naws_secret_access_key=" SECRET
 		 "\naws_credential_expiration=soon\n",
 			"expiry"},
-		{"[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n", "Source=assume-role"},
+		{"[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n", "Source=profile"},
 	};
 	struct creds c;
 

@@ -209,6 +209,12 @@ TEST(credentials_of_devices)
 	CHECK_INT(read_text("[Backend s]\nKind=bedrock\nCredentials=d\n[Credentials d]\nSource=api-key\nFile=/x\n"), 0);
 	refused("[Backend s]\nKind=bedrock\nCredentials=d\n[Credentials d]\nSource=api-key\nRegion=ap-southeast-4\n", 6,
 		"backend s");
+	refused("[Backend s]\nKind=sagemaker\nModel=m\nCredentials=d\n[Credentials d]\nSource=api-key\n", 6,
+		"[Credentials d] Source=: backend s is a SageMaker endpoint, which does not take a Bedrock API key; give it keys of AWS");
+	CHECK_INT(read_text("[Credentials p]\nSource=profile\nConfigFile=/c\nFile=/f\nProfile=x\n"), 0);
+	CHECK_STR(config_credentials(&config, "p")->endpoint, "https://sts.ap-southeast-2.amazonaws.com/");
+	refused("[Credentials p]\nSource=profile\nRegion=us-east-1\n", 2, "region us-east-1 is not allowed");
+	refused("[Credentials p]\nSource=file\nFile=/f\nConfigFile=/c\n", 4, "[Credentials p] ConfigFile=: source file has no such key");
 	refused("[Credentials d]\nSource=api-key\n[Credentials r]\nSource=assume-role\nRoleArn=x\nSourceCredentials=d\n", 6,
 		"Bedrock API key");
 }
