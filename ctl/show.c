@@ -131,7 +131,7 @@ static int print_attempts(const cJSON *attempts, const struct look *l, struct bu
 			r = add_attempt(t, a);
 	if (r >= 0 && table_rows(t))
 		r = buf_addc(out, '\n');
-	return r < 0 ? r : table_print(t, l, true, 0, 100, out);
+	return r < 0 ? r : table_print(t, l, true, 0, 0, out); /* the note, which comes last, says what to do */
 }
 
 static int print_result(const cJSON *results, const struct look *l, struct buf *out)

@@ -240,10 +240,28 @@ static int number_cell(struct table *t, int64_t n)
 	return table_cell(t, STYLE_PLAIN, text);
 }
 
+/* "model-access, again in 5 min": what is to be done has a line of its own below, since it is not to be cut. */
+static int trouble_cell(struct table *t, const cJSON *b)
+{
+	_cleanup_buf_ struct buf note = {};
+	int64_t ms = number(b, "retryInMs");
+	int r = buf_adds(&note, text_or(b, "reason", ""));
+
+	if (r >= 0 && ms > 0)
+		r = buf_adds(&note, ", again in ");
+	if (r >= 0 && ms > 0)
+		r = format_duration(&note, ms);
+	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&note));
+}
+
+static bool is_well(const cJSON *b)
+{
+	return streq(text_or(b, "state", "?"), "ok");
+}
+
 static int add_backend(struct table *t, const cJSON *b)
 {
 	const char *state = text_or(b, "state", "?");
-	const char *note = text_or(b, "message", text_or(b, "reason", ""));
 	int r = table_row(t);
 
 	if (r >= 0)
@@ -266,9 +284,19 @@ static int add_backend(struct table *t, const cJSON *b)
 		r = number_cell(t, number(b, "answered"));
 	if (r >= 0)
 		r = number_cell(t, number(b, "failed"));
-	if (r < 0 || streq(state, "ok"))
-		return r;
-	return table_cell(t, STYLE_PLAIN, note);
+	return r < 0 || is_well(b) ? r : trouble_cell(t, b);
+}
+
+/* What happened and what to do, whole. */
+static int print_advice(const cJSON *b, const struct look *l, struct buf *out)
+{
+	int r = format_text(out, l, text_or(b, "name", "?"), 40);
+
+	if (r >= 0)
+		r = buf_adds(out, ": ");
+	if (r >= 0)
+		r = format_text(out, l, json_get_string(b, "message"), 0);
+	return r < 0 ? r : buf_addc(out, '\n');
 }
 
 static int print_backends(const cJSON *s, const struct look *l, struct buf *out)
@@ -284,7 +312,12 @@ static int print_backends(const cJSON *s, const struct look *l, struct buf *out)
 			r = add_backend(t, b);
 	if (r >= 0 && table_rows(t))
 		r = buf_addc(out, '\n');
-	return r < 0 ? r : table_print(t, l, true, 0, 80, out);
+	if (r >= 0)
+		r = table_print(t, l, true, 0, 80, out);
+	cJSON_ArrayForEach (b, backends)
+		if (r >= 0 && !is_well(b) && *text_or(b, "message", ""))
+			r = print_advice(b, l, out);
+	return r;
 }
 
 static int add_watch(struct table *t, const cJSON *w)

@@ -282,6 +282,9 @@ def test_names_that_are_not_there():
             submit(s)
             s.wait(lambda: backend(s)["state"] == "down", timeout=60)
             is_waiting(s)
+            attempts = s.rows("SELECT * FROM attempts WHERE closed_ms IS NOT NULL")
+            assert backend(s)["reason"] == "no-name" and attempts, (backend(s), attempts)
+            assert all((a["outcome"], a["charged"], a["billed"]) == ("untouched", 0, "no") for a in attempts), attempts
             w.names.answers[HOST] = "127.0.0.1"
             recovers(w, s)
     finally:
