@@ -144,7 +144,7 @@ def hostile(r, url):
 
 
 def hexed(text):
-    return "-" if text is None else (text.encode("utf-8", "surrogateescape").hex() or "0")
+    return "-" if text is None else "x" + text.encode("utf-8", "surrogateescape").hex()
 
 
 def test_never_allows_what_the_judge_does_not():
