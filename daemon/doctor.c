@@ -140,6 +140,20 @@ static void on_findings(void *ud, cJSON *findings)
 	control_reply_take(conn, r, take_ptr(j));
 }
 
+static void no_such_area(struct varlink_conn *conn, const char *area)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	cJSON *known = cJSON_AddArrayToObject(j, "known");
+
+	if (!known || json_add_safe(j, "area", area) < 0) {
+		varlink_drop(conn);
+		return;
+	}
+	for (const struct doctor_section *x = doctor_sections; x->area; x++)
+		cJSON_AddItemToArray(known, cJSON_CreateString(x->area));
+	varlink_error_take(conn, INTERFACE ".NoSuchArea", take_ptr(j));
+}
+
 void method_doctor(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
 {
 	struct doctor_options o = {.areas = json_get_array(call->parameters, "areas")};
@@ -158,7 +172,7 @@ void method_doctor(struct control *c, struct varlink_conn *conn, const struct va
 		return;
 	pending_free(c, p);
 	if (wrong)
-		control_invalid(conn, "areas");
+		no_such_area(conn, wrong);
 	else
 		varlink_drop(conn);
 }

@@ -43,7 +43,7 @@ def test_areas():
         r = doctor(s, "spool")
         assert r.returncode == 0 and "has room" in r.stdout, r
         r = doctor(s, "liver")
-        assert r.returncode == 2, r
+        assert r.returncode == 2 and "no area liver; there are: clock spool" in r.stderr and "residency" in r.stderr, r
 
 
 def test_problems_and_what_to_do():
