@@ -48,35 +48,81 @@ int bedrock_control_url(const char *region, const char *model, struct buf *out)
 	return r < 0 ? r : sigv4_encode_label(asked_for(model), out);
 }
 
-/* "arn:aws:bedrock:REGION::foundation-model/ID": the region. */
-static bool member_region(const char *arn, char *region, size_t size)
+int bedrock_guardrail_url(const char *region, const char *guardrail, const char *version, struct buf *out)
+{
+	int r = buf_addf(out, "https://bedrock.%s.amazonaws.com/guardrails/", region);
+
+	if (r >= 0)
+		r = sigv4_encode_label(guardrail, out);
+	return r < 0 ? r : buf_addf(out, "?guardrailVersion=%s", version);
+}
+
+/* "arn:aws:bedrock:REGION::foundation-model/ID": the region, and the id. */
+static const char *member_split(const char *arn, char *region, size_t size)
 {
 	static const char start[] = "arn:aws:bedrock:", rest[] = "::foundation-model/";
 	size_t len;
 
 	if (!arn || !starts_with(arn, start))
-		return false;
+		return NULL;
 	arn += strlen(start);
 	len = strcspn(arn, ":");
 	if (!len || len >= size || !starts_with(arn + len, rest) || !arn[len + strlen(rest)])
-		return false;
+		return NULL;
 	memcpy(region, arn, len);
 	region[len] = '\0';
+	return arn + len + strlen(rest);
+}
+
+static bool add_arn(struct bedrock_leads *l, const char *arn)
+{
+	size_t n = strlen(l->arns), len = strlen(arn);
+
+	if (n + len + 2 > sizeof(l->arns) || strchr(arn, ' '))
+		return false;
+	if (n)
+		l->arns[n++] = ' ';
+	memcpy(l->arns + n, arn, len + 1);
 	return true;
 }
 
-static bool members_stay(
-	const struct guard_policy *p, const char *model, const cJSON *members, char *why, size_t why_size)
+/* The members' one model, as prices name it. */
+static void name_model(struct bedrock_leads *l, const cJSON *members)
+{
+	const char *first_arn = json_get_string(cJSON_GetArrayItem(members, 0), "modelArn"), *first;
+	char region[32], other[32];
+	bool several = false;
+	const cJSON *m;
+
+	first = member_split(first_arn, region, sizeof(region));
+	cJSON_ArrayForEach (m, members) {
+		const char *id = member_split(json_get_string(m, "modelArn"), other, sizeof(other));
+
+		if (!first || !id || !streq(first, id))
+			return;
+		several = several || !streq(region, other);
+	}
+	if (str_format(l->model, sizeof(l->model), "%s%s", several ? "au." : "", first) < 0)
+		l->model[0] = '\0';
+}
+
+static bool members_stay(const struct guard_policy *p, const char *model, const cJSON *members, struct bedrock_leads *l, char *why,
+	size_t why_size)
 {
 	char region[32], problem[128];
 	const cJSON *m;
 
 	cJSON_ArrayForEach (m, members) {
-		if (!member_region(json_get_string(m, "modelArn"), region, sizeof(region)))
+		const char *arn = json_get_string(m, "modelArn");
+
+		if (!member_split(arn, region, sizeof(region)))
 			return say(false, why, why_size, "%s has a member that is not understood", model);
 		if (!guard_check_region(p, region, problem, sizeof(problem)))
 			return say(false, why, why_size, "%s may run in %s, which is not allowed", model, region);
+		if (!add_arn(l, arn))
+			return say(false, why, why_size, "%s leads to more places than a receipt can name", model);
 	}
+	name_model(l, members);
 	return true;
 }
 
@@ -88,10 +134,11 @@ static bool is_about(const cJSON *j, const char *model, const char *id, const ch
 	return (name && streq(name, model)) || (full && streq(full, model));
 }
 
-bool bedrock_profile_stays(
-	const struct guard_policy *p, const char *model, const char *body, size_t len, char *why, size_t why_size)
+bool bedrock_profile_stays(const struct guard_policy *p, const char *model, const char *body, size_t len, struct bedrock_leads *ret,
+	char *why, size_t why_size)
 {
 	_cleanup_json_ cJSON *j = NULL;
+	struct bedrock_leads leads = {};
 	const cJSON *members;
 	const char *status, *type;
 	int n;
@@ -108,9 +155,40 @@ bool bedrock_profile_stays(
 	n = cJSON_GetArraySize(members);
 	if (n < 1 || n > MEMBERS_MAX)
 		return say(false, why, why_size, "the reply does not say where %s leads", model);
-	if (!members_stay(p, model, members, why, why_size))
+	if (!members_stay(p, model, members, &leads, why, why_size))
 		return false;
-	return say(true, why, why_size, "%s leads to %d models, all in allowed regions", model, n);
+	*ret = leads;
+	return say(true, why, why_size, "%s leads to %s: allowed", model, leads.arns);
+}
+
+bool bedrock_guardrail_stays(const char *region, const char *guardrail, const char *version, const char *body, size_t len,
+	struct bedrock_leads *ret, char *why, size_t why_size)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	struct bedrock_leads leads = {};
+	const char *arn, *status, *named;
+	const cJSON *cross;
+	char start[64];
+
+	if (json_parse(body, len, &j, NULL) < 0 || !is_about(j, guardrail, "guardrailId", "guardrailArn"))
+		return say(false, why, why_size, "the reply about the guardrail %s is not understood", guardrail);
+	arn = json_get_string(j, "guardrailArn");
+	named = json_get_string(j, "version");
+	status = json_get_string(j, "status");
+	if (str_format(start, sizeof(start), "arn:aws:bedrock:%s:", region) < 0 || !arn || !starts_with(arn, start) || !named ||
+		!streq(named, version) || !add_arn(&leads, arn))
+		return say(false, why, why_size, "AWS names the guardrail %s as another one, or of another region", guardrail);
+	if (!status || !streq(status, "READY"))
+		return say(false, why, why_size, "the guardrail %s is not ready", guardrail);
+	cross = json_get(j, "crossRegionDetails");
+	if (cross && !cJSON_IsNull(cross)) {
+		named = json_get_string(cross, "guardrailProfileId");
+		return say(false, why, why_size,
+			"the guardrail %s reads pages by the profile %s, which is not known to stay in Australia; make one without cross-Region inference",
+			guardrail, named ? named : "without a name");
+	}
+	*ret = leads;
+	return say(true, why, why_size, "the guardrail %s reads in %s alone", guardrail, region);
 }
 
 static bool has_word(const cJSON *array, const char *word)

@@ -9,7 +9,7 @@
 enum guard_answer {
 	GUARD_ALLOW,
 	GUARD_DENY,
-	GUARD_NEEDS_RESOLVE, /* only AWS can say where it leads (application inference profiles): resolve, else deny */
+	GUARD_NEEDS_RESOLVE, /* only AWS can say where it leads (application inference profiles, guardrails): resolve, else deny */
 };
 
 /* What is spoken to. Every request belongs to one of these; what belongs to none is not sent. */
@@ -40,6 +40,7 @@ struct guard_question {
 	const char *unix_socket; /* path, or NULL */
 	const char *connect_to;  /* where the connection really goes (lab), or NULL */
 	const char *model;       /* model id, profile id or ARN, endpoint or bucket; NULL for sinks without */
+	const char *guardrail;   /* of a request to a model: id or ARN; NULL: none */
 	const char *region;      /* signing region; NULL for local and metadata */
 	const char *interface;   /* bound to it, or NULL */
 };

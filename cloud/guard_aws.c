@@ -278,6 +278,10 @@ enum guard_answer guard_check_aws(
 	guard_say(w, "%s in %s", s->people, q->region);
 	if (q->sink == GUARD_BEDROCK)
 		a = guard_check_model(p, q->region, q->model, w);
+	if (a == GUARD_ALLOW && q->guardrail && *q->guardrail) {
+		guard_say(w, "only AWS can say whether the guardrail %s reads pages in %s alone: it must be resolved first", q->guardrail, q->region);
+		return GUARD_NEEDS_RESOLVE;
+	}
 	if (a == GUARD_ALLOW && guard_lab_ends_here(p, q, &u))
 		guard_say(w, GUARD_LAB_SENTENCE);
 	return a;

@@ -64,10 +64,20 @@ static const char *nearest(const char *model)
 	return NEAREST;
 }
 
-static enum guard_answer check_au(const struct guard_policy *p, const char *model, const struct guard_why *w)
+/* Called from Auckland the same profile may run in New Zealand. */
+static bool source_is_australian(const char *region)
+{
+	return streq(region, "ap-southeast-2") || streq(region, "ap-southeast-4");
+}
+
+static enum guard_answer check_au(const struct guard_policy *p, const char *region, const char *model, const struct guard_why *w)
 {
 	if (!starts_with(model, "au.anthropic.claude-")) {
 		guard_say(w, "%s: AU profiles exist for Anthropic models only; use " NEAREST, model);
+		return GUARD_DENY;
+	}
+	if (!source_is_australian(region)) {
+		guard_say(w, "%s may leave Australia when it is called from %s; set Region=ap-southeast-2", model, region);
 		return GUARD_DENY;
 	}
 	if (p->sydney_only) {
@@ -79,10 +89,10 @@ static enum guard_answer check_au(const struct guard_policy *p, const char *mode
 }
 
 /* "PREFIX.provider.model". */
-static enum guard_answer check_profile(const struct guard_policy *p, const char *model, const struct guard_why *w)
+static enum guard_answer check_profile(const struct guard_policy *p, const char *region, const char *model, const struct guard_why *w)
 {
 	if (starts_with(model, "au."))
-		return check_au(p, model, w);
+		return check_au(p, region, model, w);
 	for (size_t i = 0; i < ARRAY_SIZE(profiles); i++) {
 		if (!starts_with(model, profiles[i].prefix))
 			continue;
@@ -123,7 +133,7 @@ static enum guard_answer check_id(
 	}
 	if (starts_with(model, "amazon.") || starts_with(model, "anthropic."))
 		return check_bare(region, model, w);
-	return check_profile(p, model, w);
+	return check_profile(p, region, model, w);
 }
 
 /* ---- ARNs: arn:aws:bedrock:REGION:ACCOUNT:TYPE/NAME -------------------------------------------------------------- */
@@ -208,7 +218,7 @@ static enum guard_answer apply_rule(const struct guard_policy *p, const struct a
 		guard_say(w, "the ARN of a foundation model has no account");
 		return GUARD_DENY;
 	case ARN_PROFILE:
-		return check_profile(p, a->name, w);
+		return check_profile(p, a->region, a->name, w);
 	case ARN_RESOLVE:
 		guard_say(w,
 			"only AWS can say where the application inference profile %s leads: it must be resolved first",

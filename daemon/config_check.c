@@ -136,11 +136,9 @@ static void check_residency(struct config_reading *rd, const struct backend_conf
 	}
 	switch (guard_check(&p, &q, why, sizeof(why))) {
 	case GUARD_ALLOW:
+	case GUARD_NEEDS_RESOLVE: /* the service asks AWS, and sends nothing before */
 		if (b->kind == KIND_BEDROCK && !bedrock_api_fits(&b->bedrock))
 			problem(rd, b, title, "Api", "%s is not asked in this form; leave it out, or take converse", b->bedrock.model);
-		return;
-	case GUARD_NEEDS_RESOLVE:
-		problem(rd, b, title, "Model", "%s; it cannot be resolved here: name the model or an Australian profile itself", why);
 		return;
 	case GUARD_DENY:
 		break;
@@ -423,6 +421,7 @@ int config_guard_question(const struct backend_config *b, struct guard_question 
 			.url = buf_str(url),
 			.connect_to = or_null(b->bedrock.connect_to),
 			.model = b->bedrock.model,
+			.guardrail = or_null(b->bedrock.guardrail),
 			.region = b->bedrock.region,
 		};
 	else if (b->kind == KIND_SAGEMAKER)

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cloud/body.h"
 #include "cloud/url.h"
+#include "daemon/resolver.h"
 
 #define COLD_AFTER_MS 300000 /* idle instances are taken away after some minutes */
 #define OCR_PROGRAM "pageferry-ocr"
@@ -23,6 +24,7 @@ void attempt_free(struct attempt *a)
 	request_free(&a->req);
 	if (a->fd >= 0)
 		close(a->fd);
+	free(a->resolved);
 	free(a);
 }
 
@@ -175,12 +177,24 @@ static bool api_key_ready(struct attempt *a)
 	return false;
 }
 
+/* What the guard alone cannot say: AWS has, and not long ago. */
+static bool resolved(struct attempt *a)
+{
+	const char *leads = resolver_leads(a->courier->service->resolver, a->backend->config);
+
+	free(a->resolved);
+	a->resolved = leads ? strdup(leads) : NULL;
+	a->req.resolved = a->resolved;
+	return a->resolved;
+}
+
 /* Promise 3: asked on the request as it will leave, right before it does. */
 static bool guarded(struct attempt *a)
 {
 	_cleanup_buf_ struct buf url = {0};
 	struct guard_question q;
 	struct guard_policy p;
+	enum guard_answer answer;
 	char why[320] = "";
 
 	if (!a->req.url)
@@ -195,7 +209,8 @@ static bool guarded(struct attempt *a)
 	q.connect_to = a->req.connect_to;
 	q.interface = a->req.interface;
 	q.region = a->req.region;
-	if (guard_check(&p, &q, why, sizeof(why)) == GUARD_ALLOW)
+	answer = guard_check(&p, &q, why, sizeof(why));
+	if (answer == GUARD_ALLOW || (answer == GUARD_NEEDS_RESOLVE && resolved(a)))
 		return true;
 	backend_trouble(a->backend, "residency", why);
 	return false;
@@ -204,6 +219,7 @@ static bool guarded(struct attempt *a)
 static bool priced(struct attempt *a)
 {
 	char why[384]; /* a model's and a region's name fit */
+	const char *model;
 
 	if (!a->backend->extractor.ops->paid)
 		return true;
@@ -212,6 +228,10 @@ static bool priced(struct attempt *a)
 		return true;
 	}
 	a->price = prices_find(a->courier->service->prices, a->req.model, a->req.region);
+	/* A profile costs what the model costs that it leads to. */
+	model = a->price || !a->resolved ? NULL : resolver_model(a->courier->service->resolver, a->backend->config);
+	if (model)
+		a->price = prices_find(a->courier->service->prices, model, a->req.region);
 	if (a->price)
 		return true;
 	str_format(why, sizeof(why), "there is no price for %s in %s: its cost cannot be bounded", a->req.model, a->req.region);

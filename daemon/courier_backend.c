@@ -5,6 +5,7 @@
 #include "base/step.h"
 #include "base/text.h"
 #include "daemon/messages.h"
+#include "daemon/resolver.h"
 
 #define RECALL_MAX 4096 /* attempts looked at */
 
@@ -293,14 +294,32 @@ static void other_credentials(struct backend *b)
 		breaker->until_ms = MIN(breaker->until_ms, now_ms(b));
 }
 
+/* What it needs before anything is sent: credentials, and with them where its model leads. */
+static enum credentials_state look_at_needs(struct backend *b, const char **reason, const char **message)
+{
+	enum credentials_state s = b->credentials ? credentials_look(b->credentials, reason, message) : CREDENTIALS_READY;
+
+	if (s != CREDENTIALS_READY)
+		return s;
+	other_credentials(b);
+	switch (resolver_look(b->courier->service->resolver, b->config, reason, message)) {
+	case RESOLVE_READY:
+		break;
+	case RESOLVE_COMING:
+		return CREDENTIALS_COMING;
+	case RESOLVE_FAILED:
+		return CREDENTIALS_FAILED;
+	}
+	return CREDENTIALS_READY;
+}
+
 bool backend_has_credentials(struct backend *b)
 {
 	const char *reason = "credentials", *message = "its credentials are being got";
-	enum credentials_state s = b->credentials ? credentials_look(b->credentials, &reason, &message) : CREDENTIALS_READY;
+	enum credentials_state s = look_at_needs(b, &reason, &message);
 
 	b->credentials_coming = s == CREDENTIALS_COMING;
 	if (s == CREDENTIALS_READY) {
-		other_credentials(b);
 		if (!b->no_credentials_ms)
 			return true;
 		b->no_credentials_ms = 0;

@@ -67,6 +67,7 @@ struct attempt {
 	uint64_t creds_generation;
 	const struct price *price;   /* NULL: nothing is paid */
 	char host[256], body_hex[BODY_HEX_SIZE];
+	char *resolved;              /* where its model leads; NULL: its name says it */
 	struct attempt_open open;
 	int64_t id;                  /* 0: not in the ledger yet */
 	struct http_transfer *transfer;
@@ -134,7 +135,7 @@ void backend_begin(struct backend *b, int64_t tokens);
 void backend_tokens(struct backend *b, int64_t began_ms, int64_t counted, int64_t actual);
 /* Is the ledger lost and not confirmed? Then one that costs is down. */
 void backend_confirmed(struct backend *b, bool lost);
-/* Has it credentials? Until then it waits, and no page is begun. */
+/* Has it credentials, and is it known where its model leads? Until then it waits, and no page is begun. */
 bool backend_has_credentials(struct backend *b);
 /* Starts its own probe when the time has come. */
 void backend_probe_if_due(struct backend *b);

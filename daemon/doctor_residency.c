@@ -1,6 +1,21 @@
 /* Where pages may go, and why: each backend's sink in the guard's words. */
 #include "cloud/guard.h"
 #include "daemon/doctor.h"
+#include "daemon/resolver.h"
+
+/* What only AWS can say, and has said or not. */
+static void examine_resolved(struct doctor *d, struct service *s, const struct backend_config *b)
+{
+	char text[2300];
+	bool well;
+
+	if (!resolver_tell(s->resolver, b, &well, text, sizeof(text)))
+		return;
+	doctor_add(d, "residency", well ? FINDING_OK : FINDING_PROBLEM, well ? NULL : "pages wait until AWS says so; pageferryctl doctor --residency asks now",
+		"backend %s: %s", b->name, text);
+	if (doctor_live(d))
+		doctor_bedrock(d, s, b);
+}
 
 static void examine_backend(struct doctor *d, struct service *s, const struct backend_config *b)
 {
@@ -20,6 +35,10 @@ static void examine_backend(struct doctor *d, struct service *s, const struct ba
 		return;
 	}
 	a = guard_check(&p, &q, why, sizeof(why));
+	if (a == GUARD_NEEDS_RESOLVE) {
+		examine_resolved(d, s, b);
+		return;
+	}
 	doctor_add(d, "residency", a == GUARD_ALLOW ? FINDING_OK : FINDING_PROBLEM,
 		a == GUARD_ALLOW ? NULL : "nothing is sent there; name what the sentence says instead", "backend %s: %s", b->name, why);
 	if (doctor_live(d) && b->kind == KIND_BEDROCK)

@@ -116,7 +116,7 @@ struct cut_off {
 	int64_t id, page, reserved, bytes;
 	char page_id[PAGE_ID_SIZE], sha256[SHA256_HEX_SIZE], backend[BACKEND_NAME_SIZE];
 	char model[256], region[32], host[256], type[33], body_sha256[SHA256_HEX_SIZE];
-	char tier[16], resolved[256];
+	char tier[16], resolved[1024];
 	bool lab;
 };
 

@@ -11,6 +11,7 @@
 #include "daemon/delivery.h"
 #include "daemon/doctor.h"
 #include "daemon/intake.h"
+#include "daemon/resolver.h"
 #include "daemon/scanner.h"
 #include "daemon/messages.h"
 #include "daemon/upkeep.h"
@@ -346,6 +347,8 @@ static const char *what_hangs(void *ud)
 
 	if (!why)
 		why = credentials_hang(s->credentials);
+	if (!why)
+		why = resolver_hangs(s->resolver);
 	return why ? why : intake_hangs(s->intake);
 }
 
@@ -355,6 +358,8 @@ static int open_parts(struct service *s, char *why, size_t why_size)
 
 	if (r >= 0)
 		r = credentials_new(s, &s->credentials);
+	if (r >= 0)
+		r = resolver_new(s, &s->resolver);
 	if (r >= 0)
 		r = courier_new(s, &s->courier);
 	if (r >= 0)
@@ -410,6 +415,8 @@ void service_clear(struct service *s)
 	s->intake = NULL;
 	courier_free(s->courier);
 	s->courier = NULL;
+	resolver_free(s->resolver);
+	s->resolver = NULL;
 	credentials_free(s->credentials);
 	s->credentials = NULL;
 	control_free(s->control);

@@ -12,6 +12,7 @@
 struct courier;
 struct credentials;
 struct bedrock_look;
+struct resolver;
 struct intake;
 struct control;
 struct scanner;
@@ -55,6 +56,7 @@ struct service {
 	struct typeset *types;       /* all installed document types, "universal" first */
 	struct credentials *credentials;
 	struct bedrock_look *looks;  /* of the doctor, on their way */
+	struct resolver *resolver;
 	struct courier *courier;
 	struct intake *intake;
 	struct scanner *scanner;

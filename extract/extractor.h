@@ -67,7 +67,7 @@ struct request {
 	const char *model;
 	const char *region;     /* NULL for local backends */
 	const char *tier;       /* service tier that is asked for, static; NULL: the provider's default */
-	const char *resolved;   /* regions that AWS says the model's profile leads to, by blanks; NULL: the id itself says where */
+	const char *resolved;   /* ARNs that AWS says the model's profile and the guardrail lead to, by blanks; NULL: the id itself says where */
 	const char *interface;  /* bind to this network interface; NULL: none */
 	const char *unix_socket; /* connect here instead of TCP; NULL: none */
 	const char *connect_to; /* "HOST:PORT", only with Lab=yes; NULL: none */

@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # What the program says on the wire, and the permission it needs for that.
 MARKS = {'"/invoke"': "bedrock:InvokeModel", "/converse": "bedrock:InvokeModel", "/invoke-with-response-stream": "bedrock:InvokeModelWithResponseStream",
          "/converse-stream": "bedrock:InvokeModelWithResponseStream", "/foundation-models/": "bedrock:GetFoundationModel",
-         "/inference-profiles/": "bedrock:GetInferenceProfile", '"/invocations"': "sagemaker:InvokeEndpoint",
+         "/inference-profiles/": "bedrock:GetInferenceProfile", "/guardrails/": "bedrock:GetGuardrail", "guardrailidentifier": "bedrock:ApplyGuardrail", '"/invocations"': "sagemaker:InvokeEndpoint",
          "/async-invocations": "sagemaker:InvokeEndpointAsync", "Action=AssumeRole&": "sts:AssumeRole"}
 # Of services whose actions are in no service model, or that others do on their side.
 UNMODELLED = {"iot:AssumeRoleWithCertificate", "sts:TagSession", "sts:SetSourceIdentity"}
@@ -100,7 +100,9 @@ def test_all_that_the_code_does_and_no_more():
     allowed = set().union(*theirs.values())
     needed = used()
     assert needed and needed <= allowed, "no policy allows %s" % (needed - allowed)
-    assert theirs["bedrock.json"] == {a for a in needed if a.startswith("bedrock:")}, (theirs["bedrock.json"], needed)
+    bedrock = {a for a in needed if a.startswith("bedrock:")}
+    assert theirs["bedrock.json"] == {a for a in bedrock if "Guardrail" not in a}, (theirs["bedrock.json"], needed)
+    assert theirs["bedrock-guardrail.json"] == {a for a in bedrock if "Guardrail" in a}, (theirs["bedrock-guardrail.json"], needed)
     assert allowed <= set(MARKS.values()), allowed
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import suite
 from service import ROOT, Service, sample, truth
+from standin_control import ControlPlane
 from standin_models import ModelsStandin
 
 NOVA = "amazon.nova-pro-v1:0"
@@ -18,6 +19,8 @@ class Setup:
     def __init__(self, model, route="sydney", **backend):
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-models-", dir="/tmp")
         self.aws = ModelsStandin(self.folder.name)
+        self.aws.control = ControlPlane()
+        self.aws.control.add_guardrail(backend.get("Guardrail"), backend.get("GuardrailVersion"))
         self.aws.start()
         secrets, prices = (os.path.join(self.folder.name, n) for n in ("credentials", "prices.conf"))
         with open(secrets, "w", encoding="ascii") as f:

@@ -28,6 +28,7 @@ from botocore.credentials import Credentials
 from PIL import Image
 
 import pagereader
+from standin_control import HOST as CONTROL_HOST
 
 HOST = "bedrock-runtime.ap-southeast-2.amazonaws.com"
 REGION = "ap-southeast-2"
@@ -78,12 +79,13 @@ class BedrockStandin:
     tiers_offered = {"default", "flex"}           # of the models
 
     def __init__(self, folder, access_key="AKIDEXAMPLE", secret_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token=None):
-        self.ca_file, cert, key = make_ca(folder, ("DNS:" + self.host,))
+        self.ca_file, cert, key = make_ca(folder, ("DNS:" + self.host, "DNS:" + CONTROL_HOST))
         self.credentials = Credentials(access_key, secret_key, token)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(cert, key)
         self.default = "ok"
         self.script = []          # behaviours for the next requests, in order
+        self.control = None       # standin_control.ControlPlane, which answers for its own host
         self.clock_offset_s = 0   # the server's clock less the real one
         self.requests = []        # one dict a request that was understood: model, page hash, behaviour, status, refused
         self.lock = threading.Lock()
@@ -173,6 +175,8 @@ class BedrockStandin:
                 break
             name, _, value = h.decode("latin-1").rstrip("\r\n").partition(":")
             headers.append((name, value.strip()))
+        if self.control and ("host", CONTROL_HOST) in [(n.lower(), v) for n, v in headers]:
+            return self.control.reply(self, s, stream, line.decode("latin-1"), headers)
         behaviour = self._next_behaviour()
         if behaviour == "early-cut":
             self._note({"behaviour": behaviour, "status": 0})
@@ -213,16 +217,17 @@ class BedrockStandin:
 
     # ---- what AWS checks --------------------------------------------------------------------------------------------
 
-    def _check_signature(self, line, headers, body):
+    def _check_signature(self, line, headers, body, host=None, needed=("host", "authorization", "x-amz-date", "content-type", "content-length")):
         method, path, _ = line.split(" ", 2)
+        host = host or self.host
         names = [n.lower() for n, _ in headers]
-        for name in ("host", "authorization", "x-amz-date", "content-type", "content-length"):
+        for name in needed:
             if names.count(name) != 1:
                 raise Refused(400, "IncompleteSignatureException", "%s: present %d times" % (name, names.count(name)))
         if "expect" in names or "transfer-encoding" in names:
             raise Refused(400, "ValidationException", "unexpected expect or transfer-encoding header")
         h = {n.lower(): v for n, v in headers}
-        if h["host"] != self.host:
+        if h["host"] != host:
             raise Refused(403, "AccessDeniedException", "wrong host " + h["host"])
         m = re.fullmatch(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), "
                          r"Signature=([0-9a-f]{64})", h["authorization"])
@@ -249,12 +254,12 @@ class BedrockStandin:
         if h.get("x-amz-security-token") != self.credentials.token:
             raise Refused(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
         signed = signed.split(";")
-        must = {"host", "x-amz-date", "content-type"} | {n for n in names if n.startswith(("x-amz-", "x-amzn-"))}
+        must = ({"host", "x-amz-date", "content-type"} & set(needed)) | {n for n in names if n.startswith(("x-amz-", "x-amzn-"))}
         if signed != sorted(signed) or not must <= set(signed) or any(names.count(n) != 1 for n in signed):
             raise Refused(403, "InvalidSignatureException", "headers that must be signed are not: %s" % sorted(must - set(signed)))
         if h.get("x-amz-content-sha256", hashlib.sha256(body).hexdigest()) != hashlib.sha256(body).hexdigest():
             raise Refused(403, "InvalidSignatureException", "the body's hash is not the one in x-amz-content-sha256")
-        request = AWSRequest(method=method, url="https://%s%s" % (self.host, path), data=body, headers={n: h[n] for n in signed})
+        request = AWSRequest(method=method, url="https://%s%s" % (host, path), data=body, headers={n: h[n] for n in signed})
         request.context["timestamp"] = stamp
         signer = SigV4Auth(self.credentials, self.service, REGION)
         want = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
@@ -296,7 +301,7 @@ class BedrockStandin:
         if method != "POST" or not m:
             raise Refused(404, "UnknownOperationException", "no operation %s %s" % (method, path))
         model = urllib.parse.unquote(m[1])
-        if model not in IN_REGION:
+        if model not in IN_REGION and not (self.control and model in self.control.profiles):
             raise Refused(400, "ValidationException", "Invocation of model ID %s with on-demand throughput isn't supported. Retry your request with the "
                           "ID or ARN of an inference profile that contains this model." % model if "nova-2" in model
                           else "The provided model identifier is invalid.")

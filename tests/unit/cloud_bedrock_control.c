@@ -13,12 +13,14 @@
 	"],\"modelLifecycle\":{\"status\":\"" status "\"}}}"
 
 static const struct guard_policy sydney = {.sydney_only = true}, both = {};
-static char why[400];
+static char why[1400];
+static struct bedrock_leads leads;
 
 static bool stays(const struct guard_policy *p, const char *model, const char *body)
 {
 	why[0] = '\0';
-	return bedrock_profile_stays(p, model, body, strlen(body), why, sizeof(why));
+	leads = (struct bedrock_leads){.arns = "untouched"};
+	return bedrock_profile_stays(p, model, body, strlen(body), &leads, why, sizeof(why));
 }
 
 static bool served(const char *model, const char *body)
@@ -31,9 +33,17 @@ TEST(a_profile_stays_when_every_member_does)
 {
 	CHECK(stays(&sydney, AU, PROFILE(MEMBER("ap-southeast-2"), "ACTIVE")));
 	CHECK(stays(&sydney, APP, PROFILE(MEMBER("ap-southeast-2"), "ACTIVE")));
+	CHECK_STR(leads.arns, "arn:aws:bedrock:ap-southeast-2::foundation-model/anthropic.claude-sonnet-4-6");
+	CHECK_STR(leads.model, "anthropic.claude-sonnet-4-6");
 	CHECK(!stays(&sydney, AU, PROFILE(MEMBER("ap-southeast-2") "," MEMBER("ap-southeast-4"), "ACTIVE")));
 	CHECK(strstr(why, "ap-southeast-4"));
+	CHECK_STR(leads.arns, "untouched");
 	CHECK(stays(&both, AU, PROFILE(MEMBER("ap-southeast-2") "," MEMBER("ap-southeast-4"), "ACTIVE")));
+	CHECK_STR(leads.arns, "arn:aws:bedrock:ap-southeast-2::foundation-model/anthropic.claude-sonnet-4-6 "
+		"arn:aws:bedrock:ap-southeast-4::foundation-model/anthropic.claude-sonnet-4-6");
+	CHECK_STR(leads.model, AU);
+	CHECK(stays(&both, AU, PROFILE(MEMBER("ap-southeast-2") ",{\"modelArn\":\"arn:aws:bedrock:ap-southeast-2::foundation-model/x\"}", "ACTIVE")));
+	CHECK_STR(leads.model, "");
 	CHECK(!stays(&both, AU, PROFILE(MEMBER("ap-southeast-2") "," MEMBER("ap-southeast-6"), "ACTIVE")));
 	CHECK(strstr(why, "may run in ap-southeast-6"));
 }
@@ -58,15 +68,52 @@ TEST(what_is_not_understood_proves_nothing)
 	CHECK(!stays(&both, "au.anthropic.claude-opus-4-8", PROFILE(MEMBER("ap-southeast-2"), "ACTIVE")));
 }
 
-TEST(a_profile_of_too_many_members)
+static bool many_members(int n)
 {
 	_cleanup_buf_ struct buf b = {};
 
 	CHECK_INT(buf_adds(&b, "{\"inferenceProfileId\":\"" AU "\",\"status\":\"ACTIVE\",\"type\":\"APPLICATION\",\"models\":["), 0);
-	for (int i = 0; i < 65; i++)
+	for (int i = 0; i < n; i++)
 		CHECK_INT(buf_addf(&b, "%s%s", i ? "," : "", MEMBER("ap-southeast-2")), 0);
 	CHECK_INT(buf_adds(&b, "]}"), 0);
-	CHECK(!stays(&both, AU, buf_str(&b)));
+	return stays(&both, AU, buf_str(&b));
+}
+
+TEST(a_profile_of_too_many_members)
+{
+	CHECK(many_members(6));
+	CHECK(!many_members(20) && strstr(why, "more places"));
+	CHECK(!many_members(65));
+}
+
+#define GUARDRAIL(id, region, version, status, more)                                                                         \
+	"{\"guardrailId\":\"" id "\",\"guardrailArn\":\"arn:aws:bedrock:" region ":123456789012:guardrail/" id "\",\"version\":\""  \
+	version "\",\"status\":\"" status "\"" more "}"
+#define CROSS ",\"crossRegionDetails\":{\"guardrailProfileId\":\"apac.guardrail.v1:0\"}"
+
+static bool guarded(const char *id, const char *body)
+{
+	why[0] = '\0';
+	leads = (struct bedrock_leads){.arns = "untouched"};
+	return bedrock_guardrail_stays("ap-southeast-2", id, "7", body, strlen(body), &leads, why, sizeof(why));
+}
+
+TEST(a_guardrail_stays_without_a_profile)
+{
+	static const char *const bad[] = {
+		"", "[]", "{}", GUARDRAIL("abc", "ap-southeast-2", "7", "READY", CROSS), GUARDRAIL("abc", "ap-southeast-2", "7", "READY", ",\"crossRegionDetails\":{}"),
+		GUARDRAIL("abc", "ap-southeast-2", "7", "FAILED", ""), GUARDRAIL("abc", "ap-southeast-2", "8", "READY", ""),
+		GUARDRAIL("abc", "us-east-1", "7", "READY", ""), GUARDRAIL("abcd", "ap-southeast-2", "7", "READY", ""),
+		"{\"guardrailId\":\"abc\",\"version\":\"7\",\"status\":\"READY\"}",
+	};
+
+	CHECK(guarded("abc", GUARDRAIL("abc", "ap-southeast-2", "7", "READY", "")));
+	CHECK_STR(leads.arns, "arn:aws:bedrock:ap-southeast-2:123456789012:guardrail/abc");
+	CHECK(guarded("arn:aws:bedrock:ap-southeast-2:123456789012:guardrail/abc", GUARDRAIL("abc", "ap-southeast-2", "7", "READY", ",\"crossRegionDetails\":null")));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (guarded("abc", bad[i]) || !*why || !streq(leads.arns, "untouched"))
+			test_fail(__FILE__, __LINE__, "%s", bad[i]);
+	CHECK(!guarded("abc", GUARDRAIL("abc", "ap-southeast-2", "7", "READY", CROSS)) && strstr(why, "apac.guardrail.v1:0"));
 }
 
 TEST(a_model_is_served_on_demand)
@@ -96,4 +143,7 @@ TEST(urls)
 	CHECK_STR(url_of(AU, &b), "https://bedrock.ap-southeast-2.amazonaws.com/inference-profiles/" AU);
 	CHECK(strstr(url_of(APP, &b), "/inference-profiles/arn%3Aaws%3Abedrock%3Aap-southeast-2%3A123456789012%3Aapplication"));
 	CHECK(!url_of("arn:aws:bedrock:ap-southeast-2:123456789012:imported-model/x", &b));
+	buf_clear(&b);
+	CHECK_INT(bedrock_guardrail_url("ap-southeast-2", "abc", "DRAFT", &b), 0);
+	CHECK_STR(buf_str(&b), "https://bedrock.ap-southeast-2.amazonaws.com/guardrails/abc?guardrailVersion=DRAFT");
 }

@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "cloud/guard.h"
+#include "cloud/guard_internal.h"
 #include "cloud/sigv4.h"
 #include "tests/unit/test.h"
 
@@ -134,6 +134,34 @@ TEST(models)
 		if (b != c->melbourne)
 			test_fail(__FILE__, __LINE__, "%s with Melbourne: %d: %s", c->model, b, why);
 	}
+}
+
+TEST(a_guardrail_is_resolved_first)
+{
+	struct guard_question q = {.sink = GUARD_BEDROCK, .url = HOST "/model/amazon.nova-pro-v1%3A0/invoke", .model = PRO, .region = SYD,
+		.guardrail = "gr1abc"};
+
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), N);
+	CHECK(strstr(why, "gr1abc"));
+	CHECK_INT(guard_check(&lab, &q, why, sizeof(why)), N);
+	q.model = "apac.amazon.nova-pro-v1:0";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	q.model = PRO;
+	q.guardrail = "";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), A);
+}
+
+TEST(au_profiles_need_an_australian_source)
+{
+	static const char au[] = "au.anthropic.claude-sonnet-4-6";
+	const struct guard_why w = {why, sizeof(why)};
+
+	CHECK_INT(guard_check_model(&both, SYD, au, &w), A);
+	CHECK_INT(guard_check_model(&both, MEL, au, &w), A);
+	CHECK_INT(guard_check_model(&both, "ap-southeast-6", au, &w), D);
+	CHECK(strstr(why, "called from ap-southeast-6"));
+	CHECK_INT(guard_check_model(&both, "ap-southeast-6", ARN("ap-southeast-6", ACC, "inference-profile/au.anthropic.claude-sonnet-4-6"), &w), D);
+	CHECK_INT(ask_model(&both, ARN(SYD, ACC, "inference-profile/au.anthropic.claude-sonnet-4-6"), MEL), D);
 }
 
 TEST(an_overlong_model_is_refused)

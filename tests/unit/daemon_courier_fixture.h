@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "daemon/courier_internal.h"
+#include "daemon/resolver.h"
 #include "tests/unit/daemon_fixture.h"
 #include "tests/unit/memory.h"
 
@@ -378,6 +379,7 @@ static inline void rig_open(const char *config)
 	rig.s.spool = rig.f.spool;
 	rig.s.types = rig.f.types;
 	CHECK_INT(credentials_new(&rig.s, &rig.s.credentials), 0);
+	CHECK_INT(resolver_new(&rig.s, &rig.s.resolver), 0);
 }
 
 static inline struct courier *rig_begin(const char *config)
@@ -399,6 +401,7 @@ static inline void rig_end(void)
 	rig.sql = NULL;
 	rig.sql_steps = 0;
 	rig_stop();
+	resolver_free(take_ptr(rig.s.resolver));
 	credentials_free(take_ptr(rig.s.credentials));
 	CHECK(!rig.sources && !rig.out);
 	prices_free(rig.s.prices);

@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""Application inference profiles and guardrails: nothing is sent before AWS has said that they stay in Australia, and what it said is in
+the receipts. The control plane is a strict stand-in, as the runtime is."""
+import json
+import os
+import subprocess
+import tempfile
+
+import suite
+from service import Service, sample
+from standin_aws import BedrockStandin
+from standin_control import ControlPlane
+
+LITE = "amazon.nova-lite-v1:0"
+SYDNEY, TOKYO = "ap-southeast-2", "ap-northeast-1"
+LITE_ARN = "arn:aws:bedrock:ap-southeast-2::foundation-model/" + LITE
+
+
+class Setup:
+    def __init__(self, model=None, regions=(SYDNEY,), status=None, **backend):
+        self.folder = tempfile.TemporaryDirectory(prefix="pageferry-resolve-", dir="/tmp")
+        self.aws = BedrockStandin(self.folder.name)
+        self.control = self.aws.control = ControlPlane()
+        self.control.status = status
+        model = model or self.control.add_profile("abc123def456", LITE, regions)
+        self.aws.start()
+        keys = os.path.join(self.folder.name, "keys")
+        with open(keys, "w", encoding="ascii") as f:
+            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
+        os.chmod(keys, 0o600)
+        self.service = Service({"Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"}, "Credentials aws": {"Source": "file", "File": keys},
+                                "Backend sydney": dict({"Kind": "bedrock", "Model": model, "Api": "nova", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
+                                                        "CAFile": self.aws.ca_file, "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "20s"}, **backend)})
+
+    def __enter__(self):
+        self.service.start()
+        return self.aws, self.control, self.service
+
+    def __exit__(self, *_):
+        self.service.stop()
+        self.aws.stop()
+        self.service.clean()
+        self.folder.cleanup()
+
+
+def sydney(s):
+    return next(b for b in s.call("Status")["backends"] if b["name"] == "sydney")
+
+
+def submit(s):
+    return s.submit(sample("receipt-1"), "receipt")
+
+
+def receipts(s):
+    return [json.loads(r["body"]) for r in s.rows("SELECT body FROM receipts ORDER BY seq")]
+
+
+def told(s, *args):
+    r = subprocess.run([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "doctor", *args], stdin=subprocess.DEVNULL, capture_output=True,
+                       encoding="utf-8", timeout=60, check=False)
+    return r.returncode, r.stdout
+
+
+def test_a_profile_that_stays():
+    with Setup() as (aws, control, s):
+        s.wait_states(submit(s), {"done"})
+        assert len(control.asked) == 1 and control.asked[0].startswith("/inference-profiles/arn%3Aaws%3Abedrock%3A"), control.asked
+        assert [r["status"] for r in aws.requests] == [200], aws.requests
+        said = receipts(s)
+        assert [r["kind"] for r in said] == ["sent", "answered"] and all(r["resolved"] == LITE_ARN for r in said), said
+        assert s.rows("SELECT settled_pusd FROM attempts")[0]["settled_pusd"] > 0, "priced as the model that it leads to"
+        code, text = told(s, "residency")
+        assert code == 0 and "AWS said that it leads to " + LITE_ARN in text, text
+        s.stop()
+        s.start()
+        s.wait_states(submit(s), {"done"})
+        assert len(control.asked) == 2, "a service that starts asks anew"
+
+
+def waits(s, aws, reason, words):
+    """The page waits untouched, nothing has gone out, and the backend says why."""
+    s.wait(lambda: sydney(s)["state"] == "down", timeout=60)
+    b = sydney(s)
+    assert b["reason"] == reason and words in b["message"], b
+    assert not aws.requests and not s.rows("SELECT id FROM attempts") and s.call("Status")["counts"]["queued"] == 1
+    code, text = told(s, "residency")
+    assert code == 1 and words in text, text
+
+
+def test_a_profile_that_leads_abroad():
+    with Setup(regions=(SYDNEY, TOKYO)) as (aws, control, s):
+        submit(s)
+        waits(s, aws, "residency", TOKYO)
+        assert len(control.asked) == 1, control.asked
+        code, text = told(s, "--residency")
+        assert code == 1 and "AWS says that" in text and len(control.asked) == 2, text
+
+
+def test_what_cannot_be_asked_waits():
+    for status, words in ((403, "allow bedrock:GetInferenceProfile"), (404, "AWS knows no"), (500, "answers 500")):
+        with Setup(status=status) as (aws, control, s):
+            submit(s)
+            waits(s, aws, "unresolved", words)
+            control.status = None
+            s.wait(lambda: s.call("Status")["counts"]["done"] == 1, timeout=60)
+            assert [r["status"] for r in aws.requests] == [200], aws.requests
+
+
+def test_a_guardrail_is_asked_about():
+    for crossing in (None, "apac.guardrail.v1:0"):
+        setup = Setup(model="amazon.nova-pro-v1:0", Guardrail="gr1abc", GuardrailVersion="2")
+        setup.control.add_guardrail("gr1abc", "2", crossing)
+        with setup as (aws, control, s):
+            ids = submit(s)
+            if crossing:
+                waits(s, aws, "residency", crossing)
+            else:
+                s.wait_states(ids, {"done"})
+                assert receipts(s)[0]["resolved"] == "arn:aws:bedrock:ap-southeast-2:123456789012:guardrail/gr1abc", receipts(s)
+            assert control.asked == ["/guardrails/gr1abc?guardrailVersion=2"], control.asked
+
+
+suite.main()
