@@ -14,6 +14,7 @@ int creds_request(const struct creds_config *c, enum guard_sink sink, const char
 		return -ENOMEM;
 	r->method = method;
 	r->max_reply = CREDS_REPLY_MAX;
+	r->secret = true;
 	r->timeout_ms = c->timeout_ms;
 	r->connect_timeout_ms = MIN(CONNECT_MS, c->timeout_ms);
 	r->connect_to = c->connect_to[0] ? c->connect_to : NULL;

@@ -55,7 +55,9 @@ static int build_request(const struct creds_config *c, const struct sts_role *ro
 	if (r < 0)
 		return r;
 	ret->request.max_reply = REPLY_MAX;
-	r = build_body(role, &body);
+	r = buf_reserve(&body, body.max, NULL); /* in one block: growing would leave copies of the token behind */
+	if (r >= 0)
+		r = build_body(role, &body);
 	if (r >= 0)
 		r = request_add_header(&ret->request, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
 	if (r >= 0)

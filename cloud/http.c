@@ -40,7 +40,7 @@ struct http_transfer {
 	void *ud;
 	struct buf reply;
 	struct http_head head;
-	bool https, too_large, body_failed, sent, linked, finishing;
+	bool https, too_large, secret, body_failed, sent, linked, finishing;
 	int64_t sent_ms;
 	char error[CURL_ERROR_SIZE];
 };
@@ -132,6 +132,8 @@ static void transfer_free(struct http_transfer *t)
 	wipe_slist(t->headers);
 	curl_slist_free_all(t->connect_to);
 	body_free(t->body);
+	if (t->secret)
+		buf_wipe(&t->reply);
 	buf_free(&t->reply);
 	http_head_clear(&t->head);
 	free(t);
@@ -368,7 +370,10 @@ static int set_up(struct http_transfer *t)
 	t->https = u.https;
 	t->body_len = request_body_length(t->req);
 	t->reply.max = t->req->max_reply ? t->req->max_reply : REPLY_DEFAULT;
+	t->secret = t->req->secret;
 	r = body_new(t->req, &t->body);
+	if (r >= 0 && t->secret)
+		r = buf_reserve(&t->reply, t->reply.max, NULL); /* in one block: growing would leave copies behind */
 	if (r >= 0)
 		r = set_headers(t);
 	if (r >= 0)
@@ -415,13 +420,26 @@ int http_send(struct http *h, const struct request *req, http_done_fn done, void
 
 /* ---- the end of a transfer --------------------------------------------------------------------------------------- */
 
-static bool connected(const struct http_transfer *t)
+static bool reached(const struct http_transfer *t, CURLINFO stage)
 {
 	curl_off_t us = 0;
 
-	/* set when TCP and TLS are done and the request can go out */
-	curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	curl_easy_getinfo(t->easy, stage, &us);
 	return us > 0;
+}
+
+/* TCP and TLS are done and the request can go out. */
+static bool connected(const struct http_transfer *t)
+{
+	return reached(t, CURLINFO_PRETRANSFER_TIME_T);
+}
+
+/* Who refuses a client's certificate may do so by hanging up, in the handshake or (TLS 1.3) just behind it. */
+static enum transport_error judge_broken(const struct http_transfer *t)
+{
+	if (connected(t) || reached(t, CURLINFO_APPCONNECT_TIME_T))
+		return TRANSPORT_BROKEN;
+	return t->req->client_cert && reached(t, CURLINFO_CONNECT_TIME_T) ? TRANSPORT_TLS : TRANSPORT_CONNECT;
 }
 
 static enum transport_error judge(const struct http_transfer *t, CURLcode code, long status)
@@ -461,7 +479,7 @@ static enum transport_error judge(const struct http_transfer *t, CURLcode code, 
 		if (code == table[i].code)
 			return table[i].error;
 	}
-	return connected(t) ? TRANSPORT_BROKEN : TRANSPORT_CONNECT;
+	return judge_broken(t);
 }
 
 static int connection_name(const struct http_transfer *t, char *out, size_t size)
@@ -526,8 +544,8 @@ static void describe(const struct http_transfer *t, CURLcode code, long status, 
 		snprintf(text, sizeof(text), "redirect (status %ld) is not followed", status);
 	else if (r->error == TRANSPORT_OK)
 		text[0] = '\0';
-	else
-		snprintf(text, sizeof(text), "%s", *t->error ? t->error : curl_easy_strerror(code));
+	else /* "getpeername() failed" is what curl came upon, not why */
+		snprintf(text, sizeof(text), "%s", *t->error && !starts_with(t->error, "getpeername") ? t->error : curl_easy_strerror(code));
 	text_safe_copy(r->detail, sizeof(r->detail), text);
 }
 

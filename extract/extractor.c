@@ -19,8 +19,11 @@ void request_free(struct request *r)
 		wipe(r->headers[i].value, strlen(r->headers[i].value));
 		free(r->headers[i].value);
 	}
-	for (size_t i = 0; i < r->n_segments; i++)
+	for (size_t i = 0; i < r->n_segments; i++) {
+		if (r->segments[i].data)
+			wipe(r->segments[i].data, (size_t)r->segments[i].len);
 		free(r->segments[i].data);
+	}
 	*r = (struct request){};
 }
 

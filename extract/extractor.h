@@ -61,6 +61,7 @@ struct request {
 	size_t n_segments;
 	uint8_t body_sha256[32]; /* filled by body_hash() (cloud/body.h) before sign */
 	size_t max_reply;        /* bytes; the transport ends the transfer beyond */
+	bool secret;             /* the reply holds secrets: its memory is wiped */
 	int64_t timeout_ms;      /* whole exchange */
 	int64_t connect_timeout_ms;
 	/* for the ledger, the guard and the receipts; strings borrow from the extractor's configuration */
@@ -77,7 +78,7 @@ struct request {
 	uint64_t max_output_tokens;
 };
 
-/* Frees what it owns, header values (keys, tokens) wiped first; the struct is the caller's. */
+/* Frees what it owns, header values and literals (keys, tokens) wiped first; the struct is the caller's. */
 void request_free(struct request *r);
 int request_add_header(struct request *r, const char *name, const char *value);
 /* Takes the buffer's content, also on failure: the buffer is empty after. */

@@ -747,7 +747,9 @@ TEST(client_certificates_are_shown)
 	r.client_cert = buf_str(&rsa_cert); /* its chain to the root is not there */
 	r.client_key = buf_str(&rsa_key);
 	exchange(&r);
-	CHECK(turned_away());
+	/* whoever is faster: somebody was there, and hung up */
+	if (!turned_away() || seen.reply.error == TRANSPORT_CONNECT || strstr(seen.reply.detail, "getpeername"))
+		test_fail(__FILE__, __LINE__, "%d: %s", seen.reply.error, seen.reply.detail);
 	r.client_key = buf_str(&key); /* of another certificate */
 	exchange(&r);
 	CHECK(seen.reply.error == TRANSPORT_TLS && !seen.reply.sent);
