@@ -1,87 +1,33 @@
-/* Children and sockets. Between fork and exec only what is async-signal-safe: libcurl may have a resolver thread. */
+/* Children and sockets. */
 #include "daemon/helper_process.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define ENVIRONMENT_MAX 32
-
-extern char **environ;
-
-static bool variable_kept(const char *entry)
-{
-	static const char *const kept[] = {"PATH=", "TESSDATA_PREFIX=", "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
-
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-		if (starts_with(entry, kept[i]))
-			return true;
-#ifdef PAGEFERRY_FAULTS
-	return starts_with(entry, "PAGEFERRY_");
-#else
-	return false;
-#endif
-}
-
-/* A helper knows nothing of the service's environment, where credentials may be. The entries are borrowed. */
-static void make_environment(const char *env[static ENVIRONMENT_MAX])
-{
-	size_t n = 0;
-
-	env[n++] = "LANG=C.UTF-8";
-	env[n++] = "OMP_THREAD_LIMIT=1"; /* Tesseract: more threads cost more than they give */
-	for (char **e = environ; e && *e && n < ENVIRONMENT_MAX - 1; e++)
-		if (variable_kept(*e))
-			env[n++] = *e;
-	env[n] = NULL;
-}
-
-static _Noreturn void child(const char *program, const char *const *env, int fd, pid_t parent)
-{
-	static const int reset[] = {SIGPIPE, SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-	const char *argv[] = {program, NULL};
-	sigset_t none;
-
-	/* The parent may be gone before the request for its death signal: then nobody would ever end us. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(127);
-	for (size_t i = 0; i < ARRAY_SIZE(reset); i++)
-		signal(reset[i], SIG_DFL);
-	sigemptyset(&none);
-	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
-		_exit(127);
-	/* All is opened close-on-exec; this is for libraries that do not. */
-	close_range(STDERR_FILENO + 1, ~0u, 0);
-	execve(program, (char *const *)argv, (char *const *)env);
-	_exit(127);
-}
+#include "daemon/spawn.h"
 
 int helper_spawn(const char *program, int *ret_fd, pid_t *ret_pid)
 {
-	const char *env[ENVIRONMENT_MAX];
-	pid_t pid, parent = getpid();
-	int pair[2];
+	static const char *const set[] = {"LANG=C.UTF-8", "OMP_THREAD_LIMIT=1", NULL}; /* Tesseract: more threads cost more than they give */
+	static const char *const kept[] = {"PATH=", "TESSDATA_PREFIX=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
+#ifdef PAGEFERRY_FAULTS
+		"PAGEFERRY_",
+#endif
+		NULL};
+	char *argv[] = {(char *)(uintptr_t)program, NULL};
+	int pair[2], r;
 
-	/* execve() fails in the child, where nobody can say why: look first. */
-	if (access(program, X_OK) < 0)
-		return -errno;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	_cleanup_close_ int ours = pair[0];
 	_cleanup_close_ int theirs = pair[1];
 	if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
-	make_environment(env);
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		child(program, env, theirs, parent);
-	*ret_fd = take_fd(&ours);
-	*ret_pid = pid;
-	return 0;
+	r = spawn(&(struct spawn){.argv = argv, .set = set, .kept = kept, .in = theirs, .out = theirs, .err = -1}, ret_pid);
+	if (r >= 0)
+		*ret_fd = take_fd(&ours);
+	return r;
 }
 
 int helper_connect(const char *path)

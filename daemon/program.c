@@ -3,15 +3,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/crypto.h"
 #include "base/fileio.h"
 #include "daemon/loop.h"
+#include "daemon/spawn.h"
 
 #define PIECE_SIZE 4096
-#define VARIABLES  8
 
 struct program {
 	sd_event *event;
@@ -148,67 +147,22 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *ud)
 
 /* ---- start ---------------------------------------------------------------------------------------------------------------- */
 
-extern char **environ;
-
-/* The entries are borrowed. The folder of systemd credentials is a path that the program may need; keys stay here. */
-static void make_environment(const char *env[static VARIABLES])
+/* The folder of systemd credentials is a path that the program may need; keys stay here. */
+static int start_process(struct program *p, char *const *argv)
 {
-	static const char *const kept[] = {"PATH=", "HOME=", "CREDENTIALS_DIRECTORY=", "TZ="};
-	size_t n = 0;
-
-	env[n++] = "LANG=C.UTF-8";
-	for (char **e = environ; e && *e && n < VARIABLES - 1; e++)
-		for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-			if (starts_with(*e, kept[i])) {
-				env[n++] = *e;
-				break;
-			}
-	env[n] = NULL;
-}
-
-/* Between fork and exec only what is async-signal-safe. */
-static _Noreturn void child(char *const *argv, const char *const *env, int out, int null, pid_t parent)
-{
-	static const int reset[] = {SIGPIPE, SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-	sigset_t none;
-
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || setpgid(0, 0) < 0)
-		_exit(127);
-	for (size_t i = 0; i < ARRAY_SIZE(reset); i++)
-		signal(reset[i], SIG_DFL);
-	sigemptyset(&none);
-	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-		dup2(null, STDERR_FILENO) < 0)
-		_exit(127);
-	close_range(STDERR_FILENO + 1, ~0u, 0);
-	execve(argv[0], argv, (char *const *)env);
-	_exit(127);
-}
-
-static int spawn(struct program *p, char *const *argv)
-{
-	const char *env[VARIABLES];
-	pid_t parent = getpid();
+	static const char *const set[] = {"LANG=C.UTF-8", NULL};
+	static const char *const kept[] = {"PATH=", "HOME=", "CREDENTIALS_DIRECTORY=", "TZ=", NULL};
+	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int ends[2];
 
-	/* execve() fails in the child, where nobody can say why: look first. */
-	if (access(argv[0], X_OK) < 0)
-		return -errno;
-	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	p->fd = ends[0];
 	_cleanup_close_ int theirs = ends[1];
 	if (fd_nonblock(p->fd, true) < 0)
 		return -errno;
-	make_environment(env);
-	p->pid = fork();
-	if (p->pid < 0)
-		return -errno;
-	if (p->pid == 0)
-		child(argv, env, theirs, null, parent);
-	setpgid(p->pid, p->pid); /* whoever comes first; an error means that it has exec'd, and done it itself */
-	return 0;
+	return spawn(&(struct spawn){.argv = argv, .set = set, .kept = kept, .in = null, .out = theirs, .err = null, .group = true},
+		&p->pid);
 }
 
 static int start(struct program *p, const struct program_options *o)
@@ -217,7 +171,7 @@ static int start(struct program *p, const struct program_options *o)
 	int r = buf_reserve(&p->out, o->max_output, &room);
 
 	if (r >= 0)
-		r = spawn(p, o->argv);
+		r = start_process(p, o->argv);
 	if (r < 0)
 		return r;
 	r = sd_event_add_child(p->event, &p->child, p->pid, WEXITED, on_child, p);
