@@ -24,7 +24,8 @@
 	X(WATCH_REASON_WRITTEN, "watch.reason-written")                        \
 	X(WATCH_REFUSED_MOVED, "watch.refused-moved")                          \
 	X(WATCH_REFUSED_NOTED, "watch.refused-noted")                          \
-	/* send: daemon/ledger.c, courier_attempt.c */                          \
+	/* send: daemon/courier_render.c, ledger.c, courier_attempt.c */        \
+	X(SEND_RENDERED, "send.rendered")                                      \
 	X(SEND_RESERVED, "send.reserved")                                      \
 	X(SEND_COMMITTED, "send.committed")                                    \
 	X(SEND_STARTED, "send.started")                                        \

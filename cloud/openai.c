@@ -309,6 +309,7 @@ static int judge_status(const struct reply *r, const cJSON *body, struct verdict
 	text_safe_copy(said, sizeof(said), message ? message : "");
 	v->delay_ms = w->delay_ms;
 	v->backend_fault = w->backend == BACKEND_DOWN && w != &other;
+	v->smaller = streq(w->reason, "too-large");
 	return verdict_set(
 		v, w->page, w->backend, w->reason, "%s (%d%s%s)", w->advice, r->status, *said ? ": " : "", said);
 }

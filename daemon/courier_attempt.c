@@ -22,6 +22,9 @@ void attempt_free(struct attempt *a)
 	verdict_clear(&a->verdict);
 	creds_clear(&a->creds);
 	request_free(&a->req);
+	render_cancel(a->render);
+	rendering_clear(&a->rendering);
+	buf_free(&a->rendering_text);
 	if (a->fd >= 0)
 		close(a->fd);
 	free(a->resolved);
@@ -136,31 +139,31 @@ static bool fill_job(struct attempt *a)
 	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .cold = is_cold(a->backend),
 		.tries = (uint32_t)h.tries,
 		.backlog = a->row.lane == LANE_BACKLOG};
-	a->job.images[0] = (struct job_image){
+	a->page = (struct job_image){
 		.fd = a->fd,
 		.bytes = (uint64_t)a->row.bytes,
 		.width = a->row.width,
 		.height = a->row.height,
 	};
+	a->job.images[0] = a->page;
+	a->step = MAX(a->step, (unsigned int)h.smaller);
 	return true;
 }
 
 static bool build(struct attempt *a)
 {
 	struct backend *b = a->backend;
-	int r = b->extractor.ops->build(&b->extractor, &a->job, &a->req);
+	struct request req;
+	int r = b->extractor.ops->build(&b->extractor, &a->job, &req);
 
-	if (r == -EMSGSIZE) {
-		a->req = (struct request){0};
-		a->too_large = true;
-		return false;
+	if (r >= 0) {
+		request_free(&a->req);
+		a->req = req;
 	}
-	if (r < 0) {
-		a->req = (struct request){0};
+	a->too_large = r == -EMSGSIZE || (r >= 0 && !attempt_fits(a));
+	if (r < 0 && !a->too_large)
 		backend_trouble(b, "local", errno_text(r));
-		return false;
-	}
-	return true;
+	return r >= 0 && !a->too_large;
 }
 
 static bool api_key_ready(struct attempt *a)
@@ -277,34 +280,47 @@ static bool can_sign_now(struct attempt *a, int64_t *ret_seconds)
 	return false;
 }
 
+static void cannot_read(struct attempt *a, int error)
+{
+	char reason[120];
+
+	if (error == -ENODATA || error == -EIO) {
+		str_format(reason, sizeof(reason), "lost: its file cannot be read: %s", errno_text(error));
+		courier_hold(a->courier, &a->row, reason);
+	} else {
+		backend_trouble(a->backend, "local", errno_text(error));
+	}
+}
+
+bool attempt_is_whole(struct attempt *a)
+{
+	int r = spool_page_verify(a->fd, &a->row);
+
+	if (r == -EBADMSG)
+		courier_hold(a->courier, &a->row, "damaged: its file is not what was accepted");
+	else if (r < 0)
+		cannot_read(a, r);
+	return r >= 0;
+}
+
 /* The page as it was accepted, and the hash of the request that carries it. */
 static bool hashed(struct attempt *a)
 {
-	char reason[120];
-	int r = spool_page_verify(a->fd, &a->row);
+	int r;
 
-	if (r == -EBADMSG) {
-		courier_hold(a->courier, &a->row, "damaged: its file is not what was accepted");
+	if (!attempt_is_whole(a))
 		return false;
-	}
-	if (r >= 0)
-		r = body_hash(&a->req);
-	if (r >= 0) {
+	r = body_hash(&a->req);
+	if (r < 0)
+		cannot_read(a, r);
+	else
 		hex_encode(a->req.body_sha256, SHA256_SIZE, a->body_hex);
-		return true;
-	}
-	if (r == -ENODATA || r == -EIO) {
-		str_format(reason, sizeof(reason), "lost: its file cannot be read: %s", errno_text(r));
-		courier_hold(a->courier, &a->row, reason);
-	} else {
-		backend_trouble(a->backend, "local", errno_text(r));
-	}
-	return false;
+	return r >= 0;
 }
 
 static bool prepare(struct attempt *a, int64_t *ret_signing_time)
 {
-	return open_page(a) && fill_job(a) && api_key_ready(a) && build(a) && guarded(a) && priced(a) && within_rate(a) && have_credentials(a) &&
+	return api_key_ready(a) && build(a) && guarded(a) && priced(a) && within_rate(a) && have_credentials(a) &&
 		can_sign_now(a, ret_signing_time) && hashed(a);
 }
 
@@ -314,7 +330,12 @@ static int reserve(struct attempt *a)
 {
 	struct url u;
 	int64_t id;
+	int r;
 
+	buf_clear(&a->rendering_text);
+	r = attempt_describe_rendering(a, &a->rendering_text);
+	if (r < 0)
+		return r;
 	if (a->req.url && url_split(a->req.url, &u, NULL, 0) >= 0)
 		str_copy(a->host, sizeof(a->host), u.host);
 	a->open = (struct attempt_open){
@@ -325,6 +346,8 @@ static int reserve(struct attempt *a)
 		.tier = a->req.tier,
 		.resolved = a->req.resolved,
 		.host = a->req.unix_socket ? NULL : or_null(a->host),
+		.rendering = a->rendering_text.len ? buf_str(&a->rendering_text) : NULL,
+		.rendering_sha256 = or_null(a->rendering.sha256),
 		.body_sha256 = a->body_hex,
 		.body_bytes = (int64_t)request_body_length(&a->req),
 		.reserved_pusd = a->price ? price_cost(a->price, a->req.max_input_tokens, a->req.max_output_tokens, 0) : 0,
@@ -427,24 +450,25 @@ static void send_now(struct attempt *a, int64_t signing_time)
 	STEP(SEND_STARTED);
 }
 
-int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t seq)
+int attempt_go(struct attempt *a)
 {
-	struct attempt *a = calloc(1, sizeof(*a));
+	struct courier *c = a->courier;
 	int64_t signing_time;
 	int r;
 
-	if (!a)
-		return -ENOMEM;
-	a->courier = c;
-	a->backend = b;
-	a->asked = asked;
-	a->fd = -1;
-	a->row.seq = seq;
+	if (!fill_job(a)) {
+		attempt_free(a);
+		return 0;
+	}
+	if (attempt_wants_rendering(a)) {
+		attempt_render(a);
+		return 0;
+	}
 	if (!prepare(a, &signing_time)) {
-		if (a->too_large)
-			attempt_refused(a, "too-large", "it is larger than this backend takes");
-		else
+		if (!a->too_large)
 			attempt_free(a);
+		else if (!attempt_render_smaller(a))
+			attempt_refused(a, "too-large", "it is larger than this backend takes, however small it is made");
 		return 0;
 	}
 	r = reserve(a);
@@ -459,5 +483,23 @@ int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t se
 		return r == -EDQUOT ? 0 : r;
 	}
 	send_now(a, signing_time);
+	return 0;
+}
+
+int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t seq)
+{
+	struct attempt *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->courier = c;
+	a->backend = b;
+	a->asked = asked;
+	a->fd = -1;
+	a->rendering = RENDERING_NONE;
+	a->row.seq = seq;
+	if (open_page(a))
+		return attempt_go(a);
+	attempt_free(a);
 	return 0;
 }

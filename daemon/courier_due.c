@@ -80,13 +80,14 @@ int due_history(struct spool *s, int64_t seq, int64_t retried, const char *backe
 
 	r = db_query(spool_db(s), &st,
 		"SELECT sum(charged), sum(charged = 0 AND billed IN ('yes', 'possibly')),"
-		" max(charged AND outcome IN ('next', 'reject')) FROM attempts WHERE page = ? AND id > ? AND backend = ?",
+		" max(charged AND outcome IN ('next', 'reject')), max(next_step) FROM attempts WHERE page = ? AND id > ? AND backend = ?",
 		"iis", seq, retried, backend);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r < 0)
 		return r;
-	*ret = (struct due_history){.tries = stmt_i64(st, 0), .unproved = stmt_i64(st, 1), .cannot = stmt_i64(st, 2) != 0};
+	*ret = (struct due_history){.tries = stmt_i64(st, 0), .unproved = stmt_i64(st, 1), .cannot = stmt_i64(st, 2) != 0,
+		.smaller = stmt_i64(st, 3)};
 	return 0;
 }
 

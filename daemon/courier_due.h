@@ -26,6 +26,7 @@ struct due_history {
 	int64_t tries;    /* that count */
 	int64_t unproved; /* that do not count, but may have been billed */
 	bool cannot;      /* one of them said that it never will */
+	int64_t smaller;  /* render_step() that may do, after one that was too large; 0: none was */
 };
 int due_history(struct spool *s, int64_t seq, int64_t retried, const char *backend, struct due_history *ret);
 

@@ -3,6 +3,7 @@
  *   courier.c          which page goes where, and when to look again; deliveries
  *   courier_backend.c  a backend's state, its probe, and what is told of it
  *   courier_attempt.c  one page to one backend: from the question to the first byte
+ *   courier_render.c   what goes in a page's place, when the page itself is not for the backend
  *   courier_settle.c   from the reply to the commit
  *   courier_health.c, courier_route.c, courier_due.c  the rules, pure but for the queries
  */
@@ -17,9 +18,15 @@
 #include "daemon/helper.h"
 #include "daemon/ledger.h"
 #include "daemon/rate.h"
+#include "daemon/render.h"
 
 #define TRANSFER_GRACE_MS 30000 /* beyond its own deadline, before the watchdog is told */
 #define BODY_HEX_SIZE    SHA256_HEX_SIZE
+
+/* How much of something a backend takes, while this run of the service lasts; 0: nothing is known. */
+struct learned_limit {
+	uint64_t refused, most, taken;
+};
 
 struct backend {
 	struct courier *courier;
@@ -43,6 +50,7 @@ struct backend {
 	uint32_t picks;              /* for the backlog's share */
 	uint32_t picks_now;          /* of them of the lane of now */
 	int64_t last_seq[2];         /* by lane: probes by page go round */
+	struct learned_limit bytes, pixels; /* of a request's body, of the pictures in it */
 	/* what is told */
 	enum backend_state shown;
 	char reason[48], message[sizeof(((struct verdict *)0)->message)];
@@ -61,6 +69,13 @@ struct attempt {
 	size_t asked;                /* index in the route */
 	int fd;                      /* the page file */
 	bool too_large;
+	struct job_image page;       /* as accepted */
+	struct rendering rendering;  /* what goes in its place; its fd is -1: the page itself */
+	struct render *render;       /* on its way */
+	unsigned int step, rendered_step, next_step; /* render_step(): wanted, of `rendering`, the least that may do after this attempt */
+	bool render_waits;           /* for its turn */
+	bool smaller_next;           /* it was too large, and goes again smaller */
+	char render_failed[160];     /* why there is no rendering; "": there is, or none was wanted */
 	struct job job;
 	struct request req;
 	struct creds creds;
@@ -69,6 +84,7 @@ struct attempt {
 	char host[256], body_hex[BODY_HEX_SIZE];
 	char *resolved;              /* where its model leads; NULL: its name says it */
 	struct attempt_open open;
+	struct buf rendering_text;   /* for the ledger; empty: the page itself went */
 	int64_t id;                  /* 0: not in the ledger yet */
 	struct http_transfer *transfer;
 	struct helper *helper;
@@ -149,8 +165,13 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
  * errno: the ledger cannot be written. */
 int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t seq);
 void attempt_free(struct attempt *a);
-/* In flight from now on. */
+/* The same from the question on, with a row that is fresh. Takes the attempt. */
+int attempt_go(struct attempt *a);
+/* In flight from now on; and no more. */
 void attempt_link(struct attempt *a);
+void attempt_unlink(struct attempt *a);
+/* Is the page's file what was accepted? If not, the page is held. */
+bool attempt_is_whole(struct attempt *a);
 /* What the backends of a route are to a page that stands on `rung`, as far as it matters for who is asked now. */
 void attempt_rungs(struct courier *c, const struct spool_job *job, const struct due_page *p, size_t rung,
 	enum rung_state rungs[static ROUTE_MAX]);
@@ -159,11 +180,27 @@ int attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_s
 /* The index of the backend that gave the current answer; n_route: none of the route. */
 size_t attempt_answered_index(const struct spool_job *job, const char *backend);
 
+/* courier_render.c */
+/* Must one be made before the question is built? What is there already takes the page's place in the job. */
+bool attempt_wants_rendering(struct attempt *a);
+/* Takes the attempt: it goes on, or ends, when the rendering is there. */
+void attempt_render(struct attempt *a);
+/* The same, one step smaller. False: nothing smaller can be read any more. */
+bool attempt_render_smaller(struct attempt *a);
+/* Is the request within what the backend has not refused yet? */
+bool attempt_fits(const struct attempt *a);
+/* What the reply says of the page's size; a page that can be smaller is not passed on. */
+void attempt_learn_size(struct attempt *a, const struct reply *reply);
+/* JSON for the ledger; nothing when the page itself goes and nothing else was wanted. */
+int attempt_describe_rendering(const struct attempt *a, struct buf *out);
+
 /* courier_settle.c */
 /* The reply is here (or there will be none): judge, commit, tell. Frees the attempt, or keeps it until the commit succeeds. */
 void attempt_reply(struct attempt *a, const struct reply *reply);
 /* Nothing leaves: this backend can never take this page, the others of its route may. Takes the attempt. */
 void attempt_refused(struct attempt *a, const char *reason, const char *message);
+/* Nothing leaves: the rendering that this backend needs could not be made. It counts as a try. Takes the attempt. */
+void attempt_not_rendered(struct attempt *a);
 /* Nothing has left, through no fault of the page. */
 void attempt_unsent(struct attempt *a, const char *reason, const char *message);
 /* Ends without an answer, at stop: possibly billed. */

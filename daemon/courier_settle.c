@@ -60,6 +60,9 @@ static bool exhausted(const struct attempt *a, const struct due_history *h)
 {
 	int64_t tries = a->backend->config->tries;
 
+	/* That has a bound of its own: there is no step below the smallest. */
+	if (a->smaller_next)
+		return false;
 	if (BUG("courier-no-bound")) /* planted: a page that no model can read is paid for for ever */
 		return false;
 	if (a->verdict.page == PAGE_RETRY)
@@ -117,7 +120,8 @@ static int decide(struct attempt *a)
 		.verdict = v,
 		.reply = a->answered ? &a->reply : NULL,
 		.settled_pusd = settled_cost(a),
-		.charged = d.charged,
+		.charged = d.charged && !a->smaller_next,
+		.next_step = a->next_step,
 		.state = d.state,
 		.hold_reason = d.state == STATE_HELD ? a->hold_reason : NULL,
 		.rung = (int64_t)d.rung,
@@ -131,7 +135,7 @@ static int decide(struct attempt *a)
 
 /* ---- committing and telling -------------------------------------------------------------------------------------------------- */
 
-static void unlink_attempt(struct attempt *a)
+void attempt_unlink(struct attempt *a)
 {
 	struct attempt **p = &a->courier->attempts;
 
@@ -215,7 +219,7 @@ static int commit(struct attempt *a)
 		return r;
 	}
 	service_storage(c->service, 0);
-	unlink_attempt(a);
+	attempt_unlink(a);
 	if (r >= 0)
 		tell(a, version);
 	attempt_free(a);
@@ -285,6 +289,7 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	}
 	if (b->credentials && v->backend == BACKEND_OK)
 		credentials_accepted(b->credentials, a->creds_generation);
+	attempt_learn_size(a, reply);
 	v->page = backend_ended(b, a->row.seq, v, reply);
 	judged(a, reply);
 }
@@ -296,6 +301,17 @@ void attempt_refused(struct attempt *a, const char *reason, const char *message)
 	a->open = (struct attempt_open){.page = &a->row, .backend = a->backend->config->name, .model = a->req.model};
 	attempt_link(a);
 	verdict_set(&a->verdict, PAGE_NEXT, BACKEND_OK, reason, "%s", message);
+	judged(a, &reply);
+}
+
+void attempt_not_rendered(struct attempt *a)
+{
+	struct reply reply = {.error = TRANSPORT_LOCAL};
+
+	a->open = (struct attempt_open){.page = &a->row, .backend = a->backend->config->name};
+	attempt_link(a);
+	verdict_set(&a->verdict, PAGE_RETRY, BACKEND_OK, "rendering", "it is too large for this backend, and could not be made smaller: %s",
+		a->render_failed);
 	judged(a, &reply);
 }
 
@@ -313,6 +329,11 @@ void attempt_abandon(struct attempt *a)
 	int64_t version;
 	int r;
 
+	if (!a->id && !a->answered) {
+		attempt_unlink(a); /* it was being rendered */
+		attempt_free(a);
+		return;
+	}
 	http_cancel(take_ptr(a->transfer));
 	helper_cancel(take_ptr(a->helper));
 	if (!a->answered) {
@@ -322,6 +343,6 @@ void attempt_abandon(struct attempt *a)
 	r = close_attempt(a, &version);
 	if (r < 0)
 		log_warning("attempt %" PRIi64 " stays open (%s): the next start settles it", a->id, errno_text(r));
-	unlink_attempt(a);
+	attempt_unlink(a);
 	attempt_free(a);
 }

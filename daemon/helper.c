@@ -457,6 +457,29 @@ int helper_send(sd_event *e, const struct helper_options *o, const struct reques
 	return 0;
 }
 
+int helper_convert(sd_event *e, const struct helper_options *o, const struct request *req, helper_frame_fn frame,
+	helper_done_fn done, void *ud, struct helper **ret)
+{
+	struct helper *h;
+	int r = helper_new(e, o, ud, &h);
+
+	if (r < 0)
+		return r;
+	h->frame = frame;
+	h->done = done;
+	r = body_new(req, &h->body);
+	if (r >= 0)
+		r = frame_reader_new(&h->reader);
+	if (r >= 0)
+		r = helper_go(h, o);
+	if (r < 0) {
+		helper_cancel(h);
+		return r;
+	}
+	*ret = h;
+	return 0;
+}
+
 int helper_next(struct helper *h, const cJSON *head, int64_t timeout_ms, void *ud)
 {
 	int r = h->fd < 0 || !h->out_done ? -EPIPE : frame_format(head, 0, &h->head);

@@ -32,6 +32,9 @@ int helper_start(sd_event *e, const struct helper_options *o, const cJSON *head,
 typedef void (*helper_reply_fn)(void *ud, const struct reply *reply);
 int helper_send(sd_event *e, const struct helper_options *o, const struct request *req, helper_reply_fn done, void *ud,
 	struct helper **ret);
+/* The same, and takes what comes out as frames. `req` is borrowed until the end. */
+int helper_convert(sd_event *e, const struct helper_options *o, const struct request *req, helper_frame_fn frame,
+	helper_done_fn done, void *ud, struct helper **ret);
 /* Another request frame for one that waits for it, with a deadline and `ud` of its own. 0, or negative errno: it is gone. */
 int helper_next(struct helper *h, const cJSON *head, int64_t timeout_ms, void *ud);
 /* The deadline is this far off again. */

@@ -9,8 +9,6 @@
 #include "daemon/scanner.h"
 
 #define FILES_WAIT_MAX   8
-#define CAPTURE_PROGRAM  "pageferry-capture"
-#define CAPTURE_SOCKET   "/run/pageferry/capture"
 #define HANG_GRACE_MS    30000
 #define WARM_GRACE_MS    10000 /* beyond the helper's own bound */
 #define WATCH_WORD_MS    15000 /* one that watches says every 5 s that it does */
@@ -265,18 +263,6 @@ static int make_request(const struct intake_run *r, cJSON *head)
 	return e < 0 ? e : json_add_bool(head, "square", c->square);
 }
 
-int intake_helper(const struct service *s, char program[CAPTURE_PROGRAM_SIZE], struct helper_options *ret)
-{
-	int r = str_format(program, CAPTURE_PROGRAM_SIZE, "%s/%s", s->config.helpers, CAPTURE_PROGRAM);
-
-	*ret = (struct helper_options){.name = "capture", .timeout_ms = s->config.helper_timeout_ms};
-	if (s->config.socket_helpers)
-		ret->socket = CAPTURE_SOCKET;
-	else
-		ret->program = program;
-	return r;
-}
-
 /* A helper that kept the camera on takes this scan too, if it is for the same source and still there. */
 static bool run_continue(struct intake_run *r)
 {
@@ -297,12 +283,12 @@ static int run_start(struct intake_run *r)
 {
 	struct service *s = r->intake->service;
 	_cleanup_json_ cJSON *head = cJSON_CreateObject();
-	char program[CAPTURE_PROGRAM_SIZE];
+	char program[HELPER_PROGRAM_SIZE];
 	struct helper_options o;
 	int e = head ? make_request(r, head) : -ENOMEM;
 
 	if (e >= 0)
-		e = intake_helper(s, program, &o);
+		e = helper_capture(s, program, &o);
 	if (e < 0)
 		return e;
 	e = helper_start(s->event, &o, head, r->fd, intake_frame, on_done, r, &r->helper);

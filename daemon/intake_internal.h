@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/beside.h"
-#include "daemon/helper.h"
+#include "daemon/helper_program.h"
 #include "daemon/intake.h"
 #include "daemon/taken.h"
 
@@ -44,9 +44,6 @@ struct intake_run {
 	char end_reason[48], end_message[240], failure[240];
 };
 
-#define CAPTURE_PROGRAM_SIZE (PATH_SIZE + 32)
-/* How the capture helper is reached; `program` is borrowed by the options. */
-int intake_helper(const struct service *s, char program[CAPTURE_PROGRAM_SIZE], struct helper_options *ret);
 /* The run's helper has given all pages and waits for another scan; or it watches, and all is well. */
 int intake_idle(struct intake_run *r);
 /* It watches, and a page has come to rest: a scan begins if there is room. */

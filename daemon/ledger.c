@@ -22,10 +22,10 @@ static int insert_attempt(
 
 	r = db_exec(s->db,
 		"INSERT INTO attempts (page, backend, model, region, host, opened_ms, opened_trust, "
-		"reserved_pusd)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		"issssisi", a->page->seq, a->backend, a->model, a->region, a->host, now->ms,
-		time_trust_name(now->trust), reserved);
+		"reserved_pusd, rendering)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"issssisis", a->page->seq, a->backend, a->model, a->region, a->host, now->ms,
+		time_trust_name(now->trust), reserved, a->rendering);
 	if (r >= 0)
 		*ret = db_last_id(s->db);
 	return r;
@@ -38,6 +38,7 @@ static struct receipt receipt_of(const struct attempt_open *a, int64_t attempt, 
 		.attempt = attempt,
 		.page = a->page->id,
 		.content_sha256 = a->page->sha256,
+		.rendering_sha256 = a->rendering_sha256,
 		.body_sha256 = a->body_sha256,
 		.bytes = a->body_bytes,
 		.backend = a->backend,
@@ -256,14 +257,14 @@ static int close_attempt(struct spool *s, const struct closing *k)
 	r = db_exec(s->db,
 		"UPDATE attempts SET closed_ms = ?, outcome = ?, reason = ?, message = ?, charged = ?, "
 		"billed = ?,"
-		" settled_pusd = ?, request_id = ?, http_status = nullif(?, 0), duration_ms = nullif(?, -1)"
-		" WHERE id = ?",
-		"isssisisiii", k->now.ms, page_outcome_name(v->page), v->reason, v->message,
+		" settled_pusd = ?, request_id = ?, http_status = nullif(?, 0), duration_ms = nullif(?, -1),"
+		" next_step = nullif(?, 0) WHERE id = ?",
+		"isssisisiiii", k->now.ms, page_outcome_name(v->page), v->reason, v->message,
 		(int64_t)c->charged, billed_name(k), k->settled, v->request_id[0] ? v->request_id : NULL,
 		(int64_t)(c->reply ? c->reply->status : 0),
 		c->reply && c->reply->sent_ms > 0 ? MAX(c->reply->done_ms - c->reply->sent_ms, (int64_t)0)
 						  : (int64_t)-1,
-		k->attempt);
+		(int64_t)c->next_step, k->attempt);
 	if (r >= 0 && u->reported)
 		r = db_exec(s->db,
 			"UPDATE attempts SET tokens_input = ?, tokens_output = ?, tokens_cached = ? WHERE id "

@@ -12,6 +12,8 @@ struct attempt_open {
 	const struct page_row *page;
 	const char *backend, *model, *region, *host;
 	const char *tier, *resolved; /* as in struct request; may be NULL */
+	const char *rendering;        /* JSON: what went in the page's place, or why nothing did; NULL: nothing was to */
+	const char *rendering_sha256; /* hex; NULL: the page itself went */
 	const char *body_sha256; /* hex */
 	int64_t body_bytes;
 	int64_t reserved_pusd;
@@ -30,6 +32,7 @@ struct attempt_close {
 	const struct reply *reply;       /* may be NULL */
 	int64_t settled_pusd;
 	bool charged;                    /* counts as a try of the page */
+	unsigned int next_step;          /* it was too large: render_step() that may do; 0: it was not */
 	enum page_state state;           /* the page's after this */
 	const char *hold_reason;         /* when state is STATE_HELD */
 	int64_t rung;                    /* the page's after this */

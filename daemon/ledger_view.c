@@ -87,12 +87,13 @@ enum column {
 	A_REQUEST,
 	A_STATUS,
 	A_DURATION,
+	A_RENDERING,
 };
 
 static const struct {
 	const char *name;
 	enum column column;
-	enum { TEXT, OPTIONAL_TEXT, INTEGER, OPTIONAL_INTEGER, MONEY, OPTIONAL_MONEY, TIME } kind;
+	enum { TEXT, OPTIONAL_TEXT, INTEGER, OPTIONAL_INTEGER, MONEY, OPTIONAL_MONEY, TIME, OPTIONAL_OBJECT } kind;
 } members[] = {
 	{"id", A_ID, INTEGER},
 	{"backend", A_BACKEND, TEXT},
@@ -111,7 +112,17 @@ static const struct {
 	{"requestId", A_REQUEST, OPTIONAL_TEXT},
 	{"httpStatus", A_STATUS, OPTIONAL_INTEGER},
 	{"durationMs", A_DURATION, OPTIONAL_INTEGER},
+	{"rendering", A_RENDERING, OPTIONAL_OBJECT},
 };
+
+/* Of our own making; one that is damaged is as if it were not there. */
+static int add_object(cJSON *j, const char *name, const char *text)
+{
+	cJSON *object = NULL;
+	int r = json_parse(text, strlen(text), &object, NULL);
+
+	return r == -EBADMSG ? 0 : r < 0 ? r : json_add_take(j, name, object);
+}
 
 static int add_member(struct stmt *st, size_t i, cJSON *j)
 {
@@ -123,6 +134,7 @@ static int add_member(struct stmt *st, size_t i, cJSON *j)
 	case OPTIONAL_TEXT:
 	case OPTIONAL_INTEGER:
 	case OPTIONAL_MONEY:
+	case OPTIONAL_OBJECT:
 		if (stmt_null(st, column))
 			return 0;
 		break;
@@ -137,6 +149,8 @@ static int add_member(struct stmt *st, size_t i, cJSON *j)
 	case OPTIONAL_MONEY:
 		str_format(text, sizeof(text), "%lld", (long long)stmt_i64(st, column));
 		return json_add_string(j, name, text);
+	case OPTIONAL_OBJECT:
+		return add_object(j, name, stmt_text(st, column));
 	case TIME:
 		timestamp_format(stmt_i64(st, column), false, text);
 		return json_add_string(j, name, text);
@@ -165,7 +179,7 @@ int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array)
 	r = db_query(s->db, &st,
 		"SELECT id, backend, model, region, host, opened_ms, outcome, reason, message, billed,"
 		" reserved_pusd, settled_pusd, tokens_input, tokens_output, request_id, http_status, "
-		"duration_ms"
+		"duration_ms, rendering"
 		" FROM attempts WHERE page = ? ORDER BY id",
 		"i", seq);
 	if (r < 0)

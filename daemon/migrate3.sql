@@ -1,6 +1,8 @@
 -- From version 2 of the database to 3: all of it in one transaction, and small, whatever is there.
 ALTER TABLE attempts ADD COLUMN day INTEGER;
 ALTER TABLE attempts ADD COLUMN type TEXT;
+ALTER TABLE attempts ADD COLUMN rendering TEXT;
+ALTER TABLE attempts ADD COLUMN next_step INTEGER;
 
 CREATE TABLE usage (
 	day		INTEGER NOT NULL,

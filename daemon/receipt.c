@@ -64,6 +64,7 @@ static int body_print(struct spool *s, int64_t seq, const struct receipt *p, str
 		text_member("page", p->page),
 		number_member("attempt", p->attempt, true),
 		text_member("content", p->content_sha256),
+		text_member("rendering", p->rendering_sha256),
 		text_member("body", p->body_sha256),
 		number_member("bytes", p->bytes, p->bytes >= 0),
 		text_member("backend", p->backend),

@@ -115,7 +115,7 @@ static int clean_tmp(struct spool *s, const char *name)
 struct cut_off {
 	int64_t id, page, reserved, bytes;
 	char page_id[PAGE_ID_SIZE], sha256[SHA256_HEX_SIZE], backend[BACKEND_NAME_SIZE];
-	char model[256], region[32], host[256], type[33], body_sha256[SHA256_HEX_SIZE];
+	char model[256], region[32], host[256], type[33], body_sha256[SHA256_HEX_SIZE], rendering_sha256[SHA256_HEX_SIZE];
 	char tier[16], resolved[1024];
 	bool lab;
 };
@@ -159,6 +159,7 @@ static int cut_off_sent(struct spool *s, struct cut_off *a)
 		size_t size;
 	} texts[] = {
 		{"body", a->body_sha256, sizeof(a->body_sha256)},
+		{"rendering", a->rendering_sha256, sizeof(a->rendering_sha256)},
 		{"tier", a->tier, sizeof(a->tier)},
 		{"resolved", a->resolved, sizeof(a->resolved)},
 	};
@@ -190,6 +191,7 @@ static int crashed_receipt(struct spool *s, const struct cut_off *a)
 		.attempt = a->id,
 		.page = a->page_id,
 		.content_sha256 = a->sha256,
+		.rendering_sha256 = a->rendering_sha256,
 		.body_sha256 = a->body_sha256,
 		.bytes = a->bytes,
 		.backend = a->backend,

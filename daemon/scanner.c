@@ -143,12 +143,12 @@ static void look(struct scanner *c)
 {
 	_cleanup_json_ cJSON *head = cJSON_CreateObject();
 	struct helper_options o;
-	char program[CAPTURE_PROGRAM_SIZE];
+	char program[HELPER_PROGRAM_SIZE];
 	int r = head ? look_request(c, head) : -ENOMEM;
 
 	c->reason[0] = c->why[0] = '\0';
 	if (r >= 0)
-		r = intake_helper(c->service, program, &o);
+		r = helper_capture(c->service, program, &o);
 	if (r >= 0) {
 		o.timeout_ms = LOOK_MS;
 		r = helper_start(c->service->event, &o, head, -1, on_frame, on_done, c, &c->look);

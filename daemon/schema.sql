@@ -117,6 +117,8 @@ CREATE TABLE attempts (
 	duration_ms	INTEGER,
 	day		INTEGER,	-- of its end, in days since 1970: its row in usage; NULL: open, or of version 2 (UTC, closed_ms)
 	type		TEXT,		-- of the document, as it counts in usage
+	rendering	TEXT,		-- JSON: what went in the page's place, or why nothing did; NULL: the page, as accepted
+	next_step	INTEGER,	-- it was too large: how small it must be at least (daemon/render.h); NULL: it was not
 	CHECK ((closed_ms IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX attempts_page ON attempts (page);

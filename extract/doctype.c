@@ -309,7 +309,7 @@ static int read_head(const struct reader *r, const cJSON *j)
 {
 	static const char *const known[] = {
 		"name", "title", "version", "prompt", "schema", "fields", "classify", "checks", "ocr",
-		"system", "form", "examples", "temperature", "topP", "topK"};
+		"system", "form", "examples", "temperature", "topP", "topK", "image"};
 	const char *name = json_get_string(j, "name"), *other;
 	struct doctype *t = r->t;
 
@@ -328,6 +328,24 @@ static int read_head(const struct reader *r, const cJSON *j)
 	t->prompt = json_get_string(j, "prompt");
 	if (!t->prompt || !t->prompt[0] || strlen(t->prompt) > DOCTYPE_PROMPT_MAX)
 		return fail(r, "prompt", "must be a text of 1 to %d bytes", DOCTYPE_PROMPT_MAX);
+	return 0;
+}
+
+/* What is done with the page's image before it is sent. */
+static int read_image(const struct reader *r, const cJSON *j)
+{
+	static const char *const known[] = {"flatten", "contrast"};
+	const char *other;
+
+	if (!j)
+		return 0;
+	if (!cJSON_IsObject(j))
+		return fail(r, "image", "must be an object");
+	if (!members_known(j, known, ARRAY_SIZE(known), &other))
+		return fail(r, "image", "unknown member \"%.64s\"", other);
+	if ((json_get(j, "flatten") && json_get_bool(j, "flatten", &r->t->image_flatten) < 0) ||
+		(json_get(j, "contrast") && json_get_bool(j, "contrast", &r->t->image_contrast) < 0))
+		return fail(r, "image", "flatten and contrast must be true or false");
 	return 0;
 }
 
@@ -359,7 +377,9 @@ static int read_body(const struct reader *r, const cJSON *j)
 	if (t->ocr && !cJSON_IsObject(t->ocr))
 		return fail(r, "ocr", "must be an object");
 	e = doctype_read_ask(t, what, sizeof(what));
-	return e == -EBADMSG ? fail(r, "", "%s", what) : e;
+	if (e < 0)
+		return e == -EBADMSG ? fail(r, "", "%s", what) : e;
+	return read_image(r, json_get(j, "image"));
 }
 
 int doctype_from_json_take(cJSON *json, struct doctype **ret, char *why, size_t why_size)

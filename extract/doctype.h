@@ -53,6 +53,7 @@ struct doctype {
 	const cJSON *checks;   /* array of objects; extract/checks.h */
 	const cJSON *ocr;      /* hints for extract/ocrmap.h; may be NULL */
 	struct doctype_ask ask;
+	bool image_flatten, image_contrast; /* what is done with the page's image before it is sent */
 	struct field_spec *fields;
 	size_t n_fields;
 };

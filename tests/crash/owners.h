@@ -11,6 +11,7 @@
 	X("accept.announced", "kill")           \
 	X("accept.", "kill sequence")           \
 	X("send.started", "kill")               \
+	X("send.rendered", "kill")              \
 	X("send.", "kill sequence")             \
 	X("answer.", "kill sequence")           \
 	X("deliver.", "kill sequence")          \

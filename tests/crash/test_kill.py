@@ -12,7 +12,7 @@ import tempfile
 from PIL import Image
 
 import suite
-from service import Service, sample
+from service import ROOT, Service, sample
 from standin_aws import BedrockStandin
 from steps import owners, steps_of
 from varlink import VarlinkError
@@ -125,9 +125,20 @@ def broken_invariants(s, acknowledged, requests):
     return wrong
 
 
-def run(world, environment):
+def flatten_receipts(s):
+    """Pages of this type go as renderings."""
+    with open(ROOT + "/configs/documents/receipt.json", encoding="utf-8") as f:
+        kind = dict(json.load(f), image={"flatten": True})
+    os.makedirs(s.folder + "/documents", exist_ok=True)
+    with open(s.folder + "/documents/receipt.json", "w", encoding="utf-8") as f:
+        json.dump(kind, f)
+
+
+def run(world, environment, rendered=False):
     """One life, one death, one more life; returns (was the fault reached, what is wrong)."""
     s = world.service()
+    if rendered:
+        flatten_receipts(s)
     try:
         before = len(world.aws.requests)
         acknowledged = []
@@ -156,7 +167,7 @@ WORLD = World()
 
 def make_step_test(step, n):
     def test():
-        reached, wrong = run(WORLD, {"PAGEFERRY_FAULT": "kill:%s:%d" % (step, n)})
+        reached, wrong = run(WORLD, {"PAGEFERRY_FAULT": "kill:%s:%d" % (step, n)}, rendered=step == "send.rendered")
         assert step in reached, "%s was never reached: %s" % (step, sorted(reached))
         assert not wrong, wrong
     return test

@@ -93,7 +93,7 @@ def test_service_errors_charge_no_try():
 def test_a_model_error_is_tried_once_more():
     attempts = attempts_after(["model-500"])
     assert [a["outcome"] for a in attempts] == ["retry", "done"] and attempts[0]["charged"] == 1, attempts
-    for behaviour, outcomes in (("model-500", ["retry", "retry"]), ("model-413", ["next"]), ("model-400", ["next"])):
+    for behaviour, outcomes in (("model-500", ["retry", "retry"]), ("model-413", ["retry", "retry", "next"]), ("model-400", ["next"])):
         with Setup(route="own ocr") as (aws, s):
             aws.default = behaviour
             s.wait_states(s.submit(sample("receipt-1"), "receipt"), {"done", "provisional"})

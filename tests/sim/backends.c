@@ -9,6 +9,8 @@
 
 struct http_transfer {
 	struct http_transfer *next;
+	helper_frame_fn frame; /* the capture helper's: neither a request nor a probe */
+	helper_done_fn end;
 	int64_t due_t;
 	bool arrived;
 	int backend;
@@ -104,6 +106,56 @@ int helper_send(sd_event *e, const struct helper_options *o, const struct reques
 	t->attempt = a;
 	*ret = (struct helper *)t;
 	return 0;
+}
+
+/* ---- renderings --------------------------------------------------------------------------------------------------------------- */
+
+int helper_convert(sd_event *e, const struct helper_options *o, const struct request *req, helper_frame_fn frame,
+	helper_done_fn done, void *ud, struct helper **ret)
+{
+	struct http_transfer *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	*t = (struct http_transfer){.backend = SIM_BACKENDS, .arrived = true, .req = req, .frame = frame, .end = done, .ud = ud};
+	t->due_t = world->t + (sim_chance(5) ? sim_between(10000, 60000) : sim_between(50, 800));
+	t->next = transfers;
+	transfers = t;
+	*ret = (struct helper *)t;
+	return 0;
+}
+
+/* As large as was asked for; or the helper dies, or finds no page. */
+static void render(struct http_transfer *t)
+{
+	_cleanup_json_ cJSON *asked = NULL;
+	_cleanup_buf_ struct buf said = {};
+	struct frame_reader *reader = NULL;
+	struct frame_piece piece;
+	char sum[SHA256_HEX_SIZE];
+	int64_t side = 0;
+	int part, r = sim_chance(3) ? -EPIPE : 0;
+
+	if (json_parse(t->req->segments[0].data, t->req->segments[0].len - 1, &asked, NULL) < 0 || json_get_i64(asked, "max_side", &side) < 0)
+		sim_fail("the capture helper was asked for nothing");
+	sha256_hex_of("jpeg", 4, sum);
+	if (sim_chance(3))
+		r = buf_adds(&said, "{\"type\":\"reject\",\"reason\":\"damaged\"}\n");
+	else if (r >= 0)
+		r = buf_addf(&said, "{\"type\":\"page\",\"width\":%lld,\"height\":%lld}\n{\"type\":\"data\",\"bytes\":4}\njpeg"
+				    "{\"type\":\"page-end\",\"sha256\":\"%s\"}\n", (long long)side, (long long)side, sum);
+	if (r >= 0)
+		r = frame_reader_new(&reader);
+	if (r >= 0)
+		r = frame_reader_feed(reader, buf_str(&said), said.len);
+	sim_log("a rendering of %lld: %d", (long long)side, r);
+	hiccups_arm(true);
+	while (r >= 0 && (part = frame_reader_next(reader, &piece)) > FRAME_NONE)
+		r = t->frame(t->ud, (enum frame_part)part, &piece);
+	t->end(t->ud, MIN(r, 0), r < 0 ? "it died" : NULL);
+	hiccups_arm(false);
+	frame_reader_free(reader);
+	free(t);
 }
 
 static void unlink_transfer(struct http_transfer *t)
@@ -307,7 +359,10 @@ bool transfers_run(void)
 		return true;
 	}
 	unlink_transfer(first);
-	answer(first);
+	if (first->frame)
+		render(first);
+	else
+		answer(first);
 	return true;
 }
 

@@ -165,6 +165,8 @@ void check_send(const struct attempt *a)
 		sim_fail("page %" PRIi64 " is sent twice at once", p->seq);
 	if ((int64_t)transfers_out(i, 0) >= a->backend->config->concurrency)
 		sim_fail("more than Concurrency= at %s", a->backend->config->name);
+	if (i == SYDNEY && MAX(a->job.images[0].width, a->job.images[0].height) > 8000)
+		sim_fail("page %" PRIi64 " goes to sydney with %u pixels a side", p->seq, a->job.images[0].width);
 	if (world->ledger_lost && a->backend->extractor.ops->paid)
 		sim_fail("page %" PRIi64 " goes to %s, which costs, while the ledger is lost", p->seq, a->backend->config->name);
 	if (a->backend->health.breaker.state == BREAKER_PROBING && transfers_out(i, 0) > 0)

@@ -33,6 +33,8 @@ struct http_transfer {
 	struct http_transfer *next;
 	const struct request *req;
 	http_done_fn done;
+	helper_frame_fn frame; /* the capture helper's */
+	helper_done_fn end;
 	void *ud;
 	bool helper, socket; /* it went to a helper; by its socket */
 };
@@ -42,7 +44,7 @@ static struct rig {
 	struct service s;
 	struct sd_event_source *sources;
 	struct http_transfer *out; /* the last one first */
-	int sent, probes;
+	int sent, probes, renders;
 	uint64_t random;
 	/* the clock */
 	int64_t tick_ms; /* each look at it takes so long */
@@ -155,7 +157,9 @@ static int send_it(struct http_transfer t, struct http_transfer **ret)
 	*p = t;
 	p->next = rig.out;
 	rig.out = *ret = p;
-	if (t.req->method && streq(t.req->method, "GET"))
+	if (t.frame)
+		rig.renders++;
+	else if (t.req->method && streq(t.req->method, "GET"))
 		rig.probes++;
 	else
 		rig.sent++;
@@ -172,6 +176,14 @@ int helper_send(sd_event *e, const struct helper_options *o, const struct reques
 {
 	CHECK(!o->program != !o->socket);
 	return send_it((struct http_transfer){.req = req, .done = done, .ud = ud, .helper = true, .socket = o->socket},
+		(struct http_transfer **)ret);
+}
+
+int helper_convert(sd_event *e, const struct helper_options *o, const struct request *req, helper_frame_fn frame,
+	helper_done_fn done, void *ud, struct helper **ret)
+{
+	CHECK(!o->program != !o->socket);
+	return send_it((struct http_transfer){.req = req, .frame = frame, .end = done, .ud = ud, .helper = true, .socket = o->socket},
 		(struct http_transfer **)ret);
 }
 
@@ -231,6 +243,60 @@ static inline void rig_reply_words(const char *boxes)
 		boxes);
 	CHECK(rig.out && rig.out->helper);
 	rig_reply_with(0, text);
+}
+
+/* What the capture helper was asked for last; 0 when it is not in the request. */
+static inline int64_t rig_asked(const char *name)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	const struct request *q = rig.out->req;
+	bool yes = false;
+	int64_t v = 0;
+
+	CHECK(rig.out && rig.out->frame && q->n_segments == 2 && q->segments[1].kind == SEGMENT_FILE);
+	CHECK_INT(json_parse(q->segments[0].data, q->segments[0].len - 1, &j, NULL), 0);
+	CHECK_STR(json_get_string(j, "verb"), "transcode");
+	return json_get_i64(j, name, &v) == 0 ? v : json_get_bool(j, name, &yes) == 0 && yes;
+}
+
+/* The frames that it says, then how it ends. */
+static inline void rig_rendered_with(const char *frames, size_t len, int error, const char *why)
+{
+	struct http_transfer *t = rig.out;
+	struct frame_reader *reader;
+	struct frame_piece piece;
+	int part, r = 0;
+
+	CHECK(t && t->frame);
+	rig.out = t->next;
+	CHECK_INT(frame_reader_new(&reader), 0);
+	CHECK_INT(frame_reader_feed(reader, frames, len), 0);
+	while (r >= 0 && (part = frame_reader_next(reader, &piece)) > FRAME_NONE)
+		r = t->frame(t->ud, (enum frame_part)part, &piece);
+	frame_reader_free(reader);
+	t->end(t->ud, r < 0 ? r : error, r < 0 ? errno_text(r) : why);
+	free(t);
+}
+
+/* A rendering of so many bytes. */
+static inline void rig_rendered(uint32_t width, uint32_t height, size_t bytes)
+{
+	_cleanup_buf_ struct buf out = {}, data = {};
+	char sum[SHA256_HEX_SIZE];
+
+	for (size_t i = 0; i < bytes; i++)
+		CHECK_INT(buf_addc(&data, (char)(i % 253)), 0);
+	sha256_hex_of(buf_str(&data), data.len, sum);
+	CHECK_INT(buf_addf(&out, "{\"type\":\"page\",\"index\":1,\"width\":%u,\"height\":%u,\"capture\":{\"sense\":{\"flatten\":{\"gain\":2}}}}\n",
+			  width, height), 0);
+	for (size_t at = 0; at < bytes; at += MIN(bytes - at, (size_t)65536)) {
+		size_t n = MIN(bytes - at, (size_t)65536);
+
+		CHECK_INT(buf_addf(&out, "{\"type\":\"data\",\"bytes\":%zu}\n", n), 0);
+		CHECK_INT(buf_add(&out, data.data + at, n), 0);
+	}
+	CHECK_INT(buf_addf(&out, "{\"type\":\"page-end\",\"bytes_total\":%zu,\"sha256\":\"%s\"}\n{\"type\":\"end\",\"ok\":true}\n", bytes, sum), 0);
+	rig_rendered_with(out.data, out.len, 0, NULL);
 }
 
 #define WORDS_HELLO                                                                                                             \

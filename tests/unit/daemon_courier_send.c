@@ -221,7 +221,8 @@ TEST(question_that_cannot_be_made)
 	expect_sent();
 }
 
-/* This backend never can: the next of the route is asked, and the ledger says why, with nothing sent and nothing spent. */
+/* However small it is made, this backend cannot: the next of the route is asked, and the ledger says why, with nothing sent
+ * and nothing spent. */
 TEST(page_too_large_for_the_backend)
 {
 	struct extractor_ops ops = bedrock_extractor;
@@ -232,11 +233,15 @@ TEST(page_too_large_for_the_backend)
 	ops.build = large_build;
 	rig_backend("sydney")->extractor.ops = &ops;
 	kick();
+	CHECK_INT(rig.sent, 0);
+	rig_rendered(100, 200, 900);
+	rig_turn();
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE outcome = 'next' AND reason = 'too-large' AND charged = 1"
 				      " AND coalesce(settled_pusd, 0) = 0 AND coalesce(billed, 'no') = 'no'"),
 		1);
 	CHECK_INT(rig_row(seq).rung, 1);
-	CHECK_INT(rig.sent, 1); /* to OCR */
+	CHECK_INT(rig.renders, 1); /* so small a page has one step */
+	CHECK_INT(rig.sent, 1);    /* to OCR */
 	CHECK(rig.out->helper);
 	rig_end();
 }

@@ -120,6 +120,9 @@ static inline struct spool_meta fixture_meta(const struct fixture *f)
 		.job = f->job, .source = "file", .name = "a.jpg", .owner = 1000, .position = 1};
 }
 
+/* Of the pages that come next; 0: 100. They are twice as high. */
+static __attribute__((unused)) uint32_t fixture_width;
+
 static inline int fixture_try(struct fixture *f, const struct spool_meta *m, struct page_row *ret)
 {
 	_cleanup_buf_ struct buf jpeg = {};
@@ -135,7 +138,7 @@ static inline int fixture_try(struct fixture *f, const struct spool_meta *m, str
 		spool_page_abort(w);
 		return r;
 	}
-	return spool_page_commit(w, 100, 200, NULL, "{\"ms\":1}", ret);
+	return spool_page_commit(w, fixture_width ? fixture_width : 100, fixture_width ? fixture_width * 2 : 200, NULL, "{\"ms\":1}", ret);
 }
 
 static inline void fixture_page(struct fixture *f, struct page_row *ret)
