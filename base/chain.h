@@ -1,6 +1,6 @@
 /*
  * The chain of receipts, as lines of text: docs/architecture.md, "Receipts". Pure: whoever has the lines can check them, and
- * trusts nobody for it.
+ * trusts nobody for it. Signed heads are in chain_head.c.
  */
 #pragma once
 
@@ -9,6 +9,7 @@
 
 #define CHAIN_NOTHING  "0000000000000000000000000000000000000000000000000000000000000000" /* before the first receipt */
 #define CHAIN_LINE_MAX ((size_t)16 << 10)
+#define CHAIN_ID_SIZE  33 /* 32 hex digits: of the database that the chain is in */
 
 /* SHA-256 over the hash before, a newline, and the body. 0 or -ENOMEM. */
 int chain_hash(const char *previous, const char *body, size_t len, char out[static SHA256_HEX_SIZE]);
@@ -19,21 +20,41 @@ int chain_line(struct buf *out, const char *body, const char *hash);
 struct chain {
 	int64_t seq;
 	char hash[SHA256_HEX_SIZE];
-	const uint8_t *only_key;         /* signatures of any other are refused; NULL: of the one that the first head names */
+	const uint8_t *only_key;         /* whose signature is looked for: see key_seen. NULL: none */
+	/* Files of days: it may begin with a signed head instead of the first receipt, and where two files meet the head of the one's
+	 * end stands at the beginning of the next once more. */
+	bool in_parts;
+	bool unchecked; /* signatures are taken as they are, for whoever made them: elliptic curves take their time */
 	/* of signed heads */
 	int64_t heads, signed_seq, signed_ms;
 	char head_hash[SHA256_HEX_SIZE]; /* of the last head */
-	char id[33];                     /* of the chain, which is that of the database */
-	uint8_t key[PUBLIC_KEY_SIZE];    /* that signed the last head */
+	char id[CHAIN_ID_SIZE];
+	uint8_t key[PUBLIC_KEY_SIZE];    /* that signs what comes */
+	bool key_seen;                   /* `only_key` signed a head, and so vouches for what is before it, or for the key after it */
+	int64_t key_changes;             /* heads that hand over to another key */
+	int64_t from_seq, from_head;     /* after which it was begun; 0: it is whole */
+	/* Head 1 may say which chain was there before the database was lost: its last head. "": none was known */
+	char after[CHAIN_ID_SIZE], after_hash[SHA256_HEX_SIZE];
+	int64_t after_head;
 };
 #define CHAIN_BEGIN ((struct chain){.hash = CHAIN_NOTHING, .head_hash = CHAIN_NOTHING})
 /* Does the line (without its newline) come next? 0 with a receipt's body, owned, or NULL for a signed head, and *c moved on; or
  * -EBADMSG with a sentence in *ret_why (static), or -ENOMEM. */
 int chain_follow(struct chain *c, const char *line, size_t len, cJSON **ret_body, const char **ret_why);
 
-/* Appends {"head":BODY,"sig":"SIGNATURE"}, without a newline; `signature` is in base64. */
+/* Appends {"head":BODY,"sig":"SIGNATURE"}, without a newline; `signature` is in base64, of a change of keys two with a dot between. */
 int chain_head_line(struct buf *out, const char *body, const char *signature);
+struct chain_signing {
+	struct signing_key *key, *next; /* next: the key from here on, which signs too; NULL: the same */
+	const struct chain *after;      /* for head 1: where the chain before it ended; NULL: not known */
+	int64_t t;
+	const char *trust;
+};
 /* A head's body for where the chain is, as number c->heads + 1, with the key's public half; and its signature, in base64. */
-int chain_head_sign(const struct chain *c, int64_t t, const char *trust, struct signing_key *key, struct buf *ret_body, struct buf *ret_signature);
-/* The number and hash of the head that the line is; -EBADMSG: it is none. Nothing is checked. */
-int chain_head_read(const char *line, size_t len, int64_t *ret_number, char hash[static SHA256_HEX_SIZE]);
+int chain_head_sign(const struct chain *c, const struct chain_signing *s, struct buf *ret_body, struct buf *ret_signature);
+/* Where the chain is at the head that the line is, by its own words: no signature is checked. -EBADMSG: it is none. */
+int chain_head_read(const char *line, size_t len, struct chain *ret);
+
+/* For chain.c: is the line a head's, and does it come next? As chain_follow(). */
+bool chain_head_is(const char *line, size_t len);
+int chain_head_follow(struct chain *c, const char *line, size_t len, const char **ret_why);

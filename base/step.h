@@ -43,8 +43,15 @@
 	X(HEAD_KEY_HALF, "head.key-half")                                      \
 	X(HEAD_KEY_WRITTEN, "head.key-written")                                \
 	X(HEAD_KEY_RENAMED, "head.key-renamed")                                \
+	X(HEAD_KEY_CHANGED, "head.key-changed")                                \
 	X(HEAD_SIGNED, "head.signed")                                          \
 	X(HEAD_COMMITTED, "head.committed")                                    \
+	/* files of days: daemon/daily.c */                                    \
+	X(DAILY_HALF, "daily.half")                                            \
+	X(DAILY_WRITTEN, "daily.written")                                      \
+	X(DAILY_RENAMED, "daily.renamed")                                      \
+	X(DAILY_COMMITTED, "daily.committed")                                  \
+	X(DAILY_REMOVED, "daily.removed")                                      \
 	/* set aside: daemon/spool.c, daemon/quarantine.c */                   \
 	X(SETASIDE_MARKED, "setaside.marked")                                  \
 	X(SETASIDE_REASON_WRITTEN, "setaside.reason-written")                  \

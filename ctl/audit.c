@@ -10,22 +10,25 @@
 #include "base/parse.h"
 #include "base/text.h"
 
-/* A head that was kept elsewhere. */
-struct kept {
-	int64_t number;
-	char hash[SHA256_HEX_SIZE];
-	bool found;
+/* A file of receipts, and where in which chain it begins. */
+struct part {
+	const char *path;
+	char chain[CHAIN_ID_SIZE]; /* "": nothing in it is signed */
+	int64_t seq, head;
 };
 
 #define FILE_MAX ((size_t)64 << 20)
 
 struct audit {
 	struct ctl *c;
-	struct chain chain;
+	struct chain chain;           /* that is being followed */
+	struct chain *chains;         /* owned: those that were, to their ends */
+	size_t n_chains;
 	struct audit_report *report; /* NULL: none is wanted */
 	bool print;
+	bool has_key;
 	uint8_t key[PUBLIC_KEY_SIZE]; /* of --key */
-	struct kept *kept;            /* owned */
+	struct audit_kept *kept;            /* owned */
 	size_t n_kept;
 	int64_t since_ms, until_ms;  /* of a receipt's time; INT64_MIN, INT64_MAX: any */
 };
@@ -51,6 +54,7 @@ static void find_kept(struct audit *a)
 static int take_line(struct audit *a, const char *line, size_t len)
 {
 	const char *why = "there is no memory";
+	int64_t heads = a->chain.heads;
 	cJSON *body = NULL;
 	int r = chain_follow(&a->chain, line, len, &body, &why);
 
@@ -61,6 +65,9 @@ static int take_line(struct audit *a, const char *line, size_t len)
 	if (!body)
 		find_kept(a);
 	r = body ? take_body(a, body) : EXIT_WELL;
+	/* Where two files meet a head stands twice. */
+	if (!body && heads == a->chain.heads)
+		return r;
 	cJSON_Delete(body);
 	if (r == EXIT_WELL && a->print && (fwrite(line, 1, len, stdout) != len || putchar('\n') == EOF))
 		return EXIT_PAGE_FAILED;
@@ -91,23 +98,147 @@ static int from_stream(struct audit *a, FILE *f, const char *name)
 	return r;
 }
 
+static FILE *open_file(const char *path)
+{
+	FILE *f = streq(path, "-") ? stdin : fopen(path, "re");
+	char safe[256];
+
+	if (!f)
+		ctl_say("%s: %s", text_safe_copy(safe, sizeof(safe), path), errno_text(-errno));
+	return f;
+}
+
 static int from_file(struct audit *a, const char *path)
 {
+	FILE *f = open_file(path);
 	char safe[256];
-	FILE *f;
 	int r;
 
-	text_safe_copy(safe, sizeof(safe), path);
-	if (streq(path, "-"))
-		return from_stream(a, stdin, "standard input");
-	f = fopen(path, "re");
-	if (!f) {
-		ctl_say("%s: %s", safe, errno_text(-errno));
+	if (!f)
 		return EXIT_USAGE;
-	}
-	r = from_stream(a, f, safe);
-	fclose(f);
+	r = from_stream(a, f, f == stdin ? "standard input" : text_safe_copy(safe, sizeof(safe), path));
+	if (f != stdin)
+		fclose(f);
 	return r;
+}
+
+/* The chain that was followed has come to its end here. */
+static int end_chain(struct audit *a)
+{
+	struct chain *all = reallocarray(a->chains, a->n_chains + 1, sizeof(*all));
+
+	if (!all)
+		return EXIT_PAGE_FAILED;
+	a->chains = all;
+	a->chains[a->n_chains++] = a->chain;
+	return EXIT_WELL;
+}
+
+static void begin_chain(struct audit *a, bool in_parts)
+{
+	a->chain = CHAIN_BEGIN;
+	a->chain.in_parts = in_parts;
+	a->chain.only_key = a->has_key ? a->key : NULL;
+}
+
+/* ---- files of days, joined ----------------------------------------------------------------------------- */
+
+/* The first line says where it begins, the first head of which chain it is. False: enough is known. */
+static bool look_at_line(struct part *p, const char *line, size_t len)
+{
+	_cleanup_json_ cJSON *j = NULL;
+	struct chain c;
+
+	if (chain_head_read(line, len, &c) == 0) {
+		str_copy(p->chain, sizeof(p->chain), c.id);
+		if (p->seq < 0) {
+			p->seq = c.seq;
+			p->head = c.heads;
+		}
+		return false;
+	}
+	if (p->seq < 0 && (json_parse(line, len, &j, NULL) < 0 || json_get_i64(json_get_object(j, "receipt"), "seq", &p->seq) < 0))
+		p->seq = 0;
+	return true;
+}
+
+/* What is wrong with the file is said when it is followed. */
+static int look_at(struct part *p)
+{
+	char line[CHAIN_LINE_MAX + 2];
+	FILE *f = open_file(p->path);
+	size_t len;
+
+	p->seq = -1;
+	if (!f)
+		return EXIT_USAGE;
+	while (fgets(line, sizeof(line), f) && (len = strlen(line)) > 0 && look_at_line(p, line, len - (line[len - 1] == '\n')))
+		;
+	fclose(f);
+	return EXIT_WELL;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+	int c = strcmp(x->chain, y->chain);
+
+	if (c)
+		return c;
+	if (x->seq != y->seq)
+		return x->seq > y->seq ? 1 : -1;
+	return (x->head > y->head) - (x->head < y->head);
+}
+
+static int follow_parts(struct audit *a, const struct part *parts, size_t n)
+{
+	int r = EXIT_WELL;
+
+	for (size_t i = 0; r == EXIT_WELL && i < n; i++) {
+		if (i == 0 || !streq(parts[i].chain, parts[i - 1].chain))
+			begin_chain(a, true);
+		r = from_file(a, parts[i].path);
+		if (r == EXIT_WELL && (i + 1 == n || !streq(parts[i].chain, parts[i + 1].chain)))
+			r = end_chain(a);
+	}
+	return r;
+}
+
+/* In any order: each says where it belongs. */
+static int from_files(struct audit *a, const char *const *paths, size_t n)
+{
+	_cleanup_free_ struct part *parts = calloc(n, sizeof(*parts));
+	int r = parts ? EXIT_WELL : EXIT_PAGE_FAILED;
+
+	for (size_t i = 0; r == EXIT_WELL && i < n; i++) {
+		parts[i].path = paths[i];
+		if (n > 1 && streq(paths[i], "-")) {
+			ctl_say("standard input cannot be one of several files");
+			return EXIT_USAGE;
+		}
+		r = n > 1 ? look_at(&parts[i]) : EXIT_WELL;
+	}
+	if (r == EXIT_WELL && n > 1)
+		qsort(parts, n, sizeof(*parts), by_place);
+	return r == EXIT_WELL ? follow_parts(a, parts, n) : r;
+}
+
+/* ---- the service, or its spool while it is stopped ----------------------------------------------------- */
+
+static int from_spool(struct audit *a, const char *directory)
+{
+	FILE *f;
+	pid_t pid;
+	int r = spool_receipts(directory, &f, &pid);
+
+	if (r < 0)
+		return EXIT_UNREACHABLE;
+	begin_chain(a, false);
+	r = from_stream(a, f, directory);
+	/* What was wrong it has said itself. */
+	if (spool_receipts_end(f, pid) != 0)
+		return EXIT_PAGE_FAILED;
+	return r == EXIT_WELL ? end_chain(a) : r;
 }
 
 /* One call's worth. */
@@ -132,6 +263,7 @@ static int from_service(struct audit *a)
 	bool more = true;
 	int r = EXIT_WELL;
 
+	begin_chain(a, false);
 	while (r == EXIT_WELL && more) {
 		struct client_reply reply = {};
 		cJSON *parameters = cJSON_CreateObject();
@@ -147,10 +279,8 @@ static int from_service(struct audit *a)
 		r = from_reply(a, &reply, &more);
 		client_reply_clear(&reply);
 	}
-	return r;
+	return r == EXIT_WELL ? end_chain(a) : r;
 }
-
-/* ---- the verb ------------------------------------------------------------------------------------------ */
 
 /* A day alone is its first moment. */
 static int parse_time(const char *text, int64_t *ret)
@@ -187,16 +317,22 @@ static int read_key(struct audit *a, const char *path)
 	r = public_key_parse(buf_str(&pem), pem.len, a->key);
 	if (r < 0)
 		ctl_say("that is no public EC key on P-256 in PEM");
-	a->chain.only_key = a->key;
+	a->has_key = r >= 0;
 	return r;
 }
 
 static int add_kept(struct audit *a, const char *line, size_t len)
 {
-	struct kept k = {}, *all;
+	struct audit_kept k = {}, *all;
+	struct chain c;
 
-	if (chain_head_read(line, len, &k.number, k.hash) < 0)
-		return 0; /* receipts, of a whole copy */
+	if (chain_head_read(line, len, &c) < 0) {
+		ctl_say("a signed head in that file is damaged");
+		return -EBADMSG;
+	}
+	k.number = c.heads;
+	str_copy(k.hash, sizeof(k.hash), c.head_hash);
+	str_copy(k.chain, sizeof(k.chain), c.id);
 	all = reallocarray(a->kept, a->n_kept + 1, sizeof(*all));
 	if (!all)
 		return -ENOMEM;
@@ -225,89 +361,53 @@ static int read_kept(struct audit *a, const char *path)
 	return r;
 }
 
-static int judge_kept(const struct audit *a)
-{
-	for (size_t i = 0; i < a->n_kept; i++) {
-		if (a->kept[i].found)
-			continue;
-		ctl_say("head %lld, which was kept elsewhere, is not in the chain: receipts were cut off or written anew, or the database is "
-			"an older copy or another one",
-			(long long)a->kept[i].number);
-		return EXIT_PAGE_FAILED;
-	}
-	return EXIT_WELL;
-}
+/* ---- the verb ------------------------------------------------------------------------------------------ */
 
-/* ---- what was found, and what that cannot prove --------------------------------------------------------- */
-
-static int holds_json(const struct audit *a)
-{
-	_cleanup_json_ cJSON *j = cJSON_CreateObject();
-	const struct chain *c = &a->chain;
-	char print[SHA256_HEX_SIZE];
-
-	sha256_hex_of(c->key, sizeof(c->key), print);
-	if (!j || json_add_bool(j, "holds", true) < 0 || json_add_i64(j, "receipts", c->seq) < 0 || json_add_string(j, "hash", c->hash) < 0 ||
-		json_add_i64(j, "signed", c->signed_seq) < 0 || json_add_i64(j, "heads", c->heads) < 0 ||
-		json_add_string(j, "key", c->heads ? print : NULL) < 0 || json_add_bool(j, "keyGiven", c->only_key != NULL) < 0 ||
-		json_add_i64(j, "headsKept", (int64_t)a->n_kept) < 0)
-		return EXIT_PAGE_FAILED;
-	return ctl_put_json(j);
-}
-
-static int add_proof(const struct audit *a, struct buf *out)
-{
-	const struct chain *c = &a->chain;
-	char print[SHA256_HEX_SIZE], time[TIMESTAMP_SIZE];
-	int r;
-
-	if (c->heads == 0)
-		return buf_adds(out, "Nothing is signed: whoever can write the database can change it all unseen. The hash proves it once it was noted elsewhere.\n");
-	sha256_hex_of(c->key, sizeof(c->key), print);
-	timestamp_format(c->signed_ms, false, time);
-	r = buf_addf(out, "Signed up to receipt %lld: head %lld, %s, by the key\n%s\n", (long long)c->signed_seq, (long long)c->heads, time, print);
-	if (r >= 0 && c->signed_seq < c->seq)
-		r = buf_addf(out, "The last %lld are not signed yet: these could be changed or cut off unseen.\n", (long long)(c->seq - c->signed_seq));
-	if (r >= 0 && !c->only_key)
-		r = buf_adds(out, "That key is what the heads themselves say: give the one that you know with --key.\n");
-	if (r >= 0 && a->n_kept == 0)
-		r = buf_adds(out, "The key lies on the device: who is root there can sign another history, or put an older one back. Heads that were kept\n"
-				  "elsewhere show that: --heads.\n");
-	return r;
-}
-
-static int say_holds(struct audit *a)
+static int put_key(const struct audit *a)
 {
 	_cleanup_buf_ struct buf out = {};
 
-	if (a->c->options.json)
-		return holds_json(a);
-	if (buf_addf(&out, "the chain holds: %lld receipts, the last one's hash is\n%s\n", (long long)a->chain.seq, a->chain.hash) < 0 ||
-		add_proof(a, &out) < 0)
-		return EXIT_PAGE_FAILED;
-	return ctl_put(&out);
-}
-
-static int put_key(struct audit *a)
-{
-	_cleanup_buf_ struct buf out = {};
-
-	if (a->chain.heads == 0) {
+	if (a->n_chains == 0 || a->chains[a->n_chains - 1].heads == 0) {
 		ctl_say("no head is signed yet");
 		return EXIT_PAGE_FAILED;
 	}
-	return public_key_print(a->chain.key, &out) < 0 ? EXIT_PAGE_FAILED : ctl_put(&out);
+	return public_key_print(a->chains[a->n_chains - 1].key, &out) < 0 ? EXIT_PAGE_FAILED : ctl_put(&out);
+}
+
+static int follow_all(struct audit *a)
+{
+	const struct options *o = &a->c->options;
+
+	if (o->directory)
+		return from_spool(a, o->directory);
+	return o->n_args > 1 ? from_files(a, o->args + 1, o->n_args - 1) : from_service(a);
+}
+
+static int conclude(struct audit *a, const char *word)
+{
+	const struct audit_found found = {a->chains, a->n_chains, a->kept, a->n_kept, a->has_key};
+	int r = audit_judge(&found);
+
+	if (r == EXIT_WELL && streq(word, "key"))
+		return put_key(a);
+	if (r == EXIT_WELL && streq(word, "verify"))
+		return audit_put_proof(a->c, &found);
+	return r == EXIT_WELL && a->report ? audit_report_put(a->report, a->c) : r;
 }
 
 static int run(struct audit *a, const char *word)
 {
 	const struct options *o = &a->c->options;
-	bool verify = streq(word, "verify"), report = streq(word, "report"), key = streq(word, "key");
+	bool report = streq(word, "report");
 	int r;
 
 	a->print = streq(word, "export");
-	if (!verify && !report && !key && !a->print) {
-		ctl_say("audit is followed by verify, report, export or key");
+	if (!report && !a->print && !streq(word, "verify") && !streq(word, "key")) {
+		ctl_say("audit is followed by verify, report, export, key or rotate");
+		return EXIT_USAGE;
+	}
+	if (o->directory && o->n_args > 1) {
+		ctl_say("--directory takes the place of files");
 		return EXIT_USAGE;
 	}
 	if ((o->csv && (!report || o->json)) || (!report && (o->since || o->until))) {
@@ -320,24 +420,40 @@ static int run(struct audit *a, const char *word)
 		return EXIT_USAGE;
 	if (report && audit_report_new(&a->report) < 0)
 		return EXIT_PAGE_FAILED;
-	r = o->n_args > 1 ? from_file(a, o->args[1]) : from_service(a);
-	if (r == EXIT_WELL)
-		r = judge_kept(a);
-	if (r == EXIT_WELL && key)
-		r = put_key(a);
-	if (r == EXIT_WELL && verify)
-		r = say_holds(a);
-	if (r == EXIT_WELL && report)
-		r = audit_report_put(a->report, a->c);
-	return r == EXIT_WELL && a->print && fflush(stdout) != 0 ? EXIT_PAGE_FAILED : r;
+	r = follow_all(a);
+	return r == EXIT_WELL && a->print && fflush(stdout) != 0 ? EXIT_PAGE_FAILED : r == EXIT_WELL ? conclude(a, word) : r;
+}
+
+/* The service makes a new key, and signs with both. */
+static int rotate(struct ctl *c)
+{
+	struct client_reply reply = {};
+	_cleanup_buf_ struct buf out = {};
+	cJSON *parameters = NULL;
+	int r = EXIT_WELL;
+
+	if (c->options.n_args > 1 || c->options.directory) {
+		ctl_say("audit rotate is asked of the service");
+		return EXIT_USAGE;
+	}
+	parameters = cJSON_CreateObject();
+	if (parameters)
+		r = ctl_call_take(c, "io.pageferry.ChangeKey", parameters, &reply);
+	if (!parameters || r != EXIT_WELL)
+		return parameters ? r : EXIT_PAGE_FAILED;
+	client_reply_clear(&reply);
+	if (buf_adds(&out, "a new key is made; it signs from the next head on, which the old one signs too: see pageferryctl audit key\n") < 0)
+		return EXIT_PAGE_FAILED;
+	return ctl_put(&out);
 }
 
 int verb_audit(struct ctl *c)
 {
-	struct audit a = {.c = c, .chain = CHAIN_BEGIN, .since_ms = INT64_MIN, .until_ms = INT64_MAX};
-	int r = run(&a, c->options.args[0]);
+	struct audit a = {.c = c, .since_ms = INT64_MIN, .until_ms = INT64_MAX};
+	int r = streq(c->options.args[0], "rotate") ? rotate(c) : run(&a, c->options.args[0]);
 
 	audit_report_free(a.report);
+	free(a.chains);
 	free(a.kept);
 	return r;
 }

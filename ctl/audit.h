@@ -1,7 +1,36 @@
 /* audit: receipts by the line, from the service or a copy, followed as a chain; and what they add up to. */
 #pragma once
 
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "base/chain.h"
 #include "ctl/ctl.h"
+
+/* A head that was kept elsewhere. */
+struct audit_kept {
+	int64_t number;
+	char hash[SHA256_HEX_SIZE], chain[CHAIN_ID_SIZE];
+	bool found;
+};
+/* Chains that were followed to their ends, and what they are held against; borrowed. */
+struct audit_found {
+	const struct chain *chains;
+	size_t n_chains;
+	const struct audit_kept *kept;
+	size_t n_kept;
+	bool key_given;
+};
+/* audit_proof.c: is something missing, or signed by somebody else? EXIT_WELL, or the code after a message. */
+int audit_judge(const struct audit_found *f);
+/* What they prove, and what not: an exit code. */
+int audit_put_proof(const struct ctl *c, const struct audit_found *f);
+
+/* spool.c: the receipts of a stopped service's spool, as lines; by pageferryd, which alone knows what a spool is. 0, or negative
+ * errno, said. */
+int spool_receipts(const char *directory, FILE **ret, pid_t *ret_pid);
+/* Its exit status, or negative errno. */
+int spool_receipts_end(FILE *f, pid_t pid);
 
 struct audit_report;
 int audit_report_new(struct audit_report **ret);

@@ -42,13 +42,14 @@ const struct verb verbs[] = {
 	{VERB_DOCTOR, "doctor", "[AREA...]", "what is well, what is not, and what to do",
 		"Tells what the service finds of itself, its settings and those it speaks to; of the named areas, or of all.",
 		0, WORDS_MAX},
-	{VERB_AUDIT, "audit", "verify|report|export|key [FILE]", "receipts: does the chain hold, and what went where",
+	{VERB_AUDIT, "audit", "verify|report|export|key|rotate [FILE...]", "receipts: does the chain hold, and what went where",
 		"verify: follows the chain of receipts from the first one, and says where it breaks.\n"
 		"report: the same, and what went where: requests, pages, bytes, tokens and cost.\n"
 		"export: prints the receipts, for a copy that is kept elsewhere.\n"
-		"key: prints the public key that signed the last head.\n"
-		"With a FILE (- is standard input): of such a copy, without the service.",
-		1, 2},
+		"key: prints the public key that signs them.\n"
+		"rotate: the service makes a new key, and both keys sign that; needs root or the group of those who manage.\n"
+		"With FILEs (- is standard input): of such copies, or of the service's daily files, which are joined; without the service.",
+		1, WORDS_MAX},
 	{VERB_USAGE, "usage", "", "what was asked and what it cost, by day, model or type",
 		"Prints what requests used and cost, by day (UTC) or as --by says; 31 days unless --since says otherwise.\n"
 		"What is possibly billed, and what open requests may cost, is shown apart.",
@@ -99,6 +100,8 @@ static const struct option {
 		"signed heads must be of this public key (PEM)", {}},
 	{"heads", "FILE", VERB_AUDIT, OPTION_TEXT, offsetof(struct options, heads),
 		"these signed heads, kept elsewhere, must be in the chain", {}},
+	{"directory", "DIR", VERB_AUDIT, OPTION_TEXT, offsetof(struct options, directory),
+		"of a stopped service's spool, which is only looked at", {}},
 	{"csv", NULL, VERB_AUDIT | VERB_USAGE, OPTION_FLAG, offsetof(struct options, csv), "report, usage: a table for spreadsheets", {}},
 	{"limit", "N", VERB_LIST, OPTION_COUNT, offsetof(struct options, limit), "at most N pages (20)", {}},
 	{"all", NULL, CHANGING, OPTION_FLAG, offsetof(struct options, all),

@@ -8,6 +8,7 @@
 #include "cloud/openai.h"
 #include "cloud/sagemaker.h"
 #include "daemon/budget.h"
+#include "daemon/heads.h"
 #include "daemon/spool.h"
 #include "extract/ocr.h"
 
@@ -94,6 +95,8 @@ struct config {
 	/* [Budget] */
 	struct budget_limits budget;
 	int over_budget;           /* enum over_budget */
+	/* [Receipts] */
+	struct receipts_config receipts;
 	/* [Residency] */
 	bool melbourne;            /* also ap-southeast-4 */
 	/* [Backend ...]; "ocr" is always there */

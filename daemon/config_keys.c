@@ -286,6 +286,20 @@ const struct ini_key config_keys[] = {
 	{"Budget", "Over", ini_parse_choice, offsetof(struct config, over_budget), CHOICE(over_names), "wait",
 		"At the limit pages wait, or go down their route: wait or next."},
 
+	{"Receipts", "Directory", FILEPATH(config, receipts.directory), NULL,
+		"Folder of the daily files of receipts; it must be there. By default receipts/ in the spool's folder."},
+	{"Receipts", "KeepFiles", parse_keep, offsetof(struct config, receipts.keep_files_ms), RANGE(SECONDS(86400), SECONDS(86400) * 36500), "forever",
+		"How long a daily file is kept, 1d to 36500d, or forever; the receipts in the database are kept in any case."},
+	{"Receipts", "SignEvery", NUMBER(config, receipts.sign_every, 1, 100000), "100",
+		"The chain is signed when so many receipts are not, 1 to 100000,"},
+	{"Receipts", "SignAfter", TIME(config, receipts.sign_after_ms, SECONDS(60), SECONDS(86400)), "1h",
+		"or when the last signature is so old, 1min to 1d."},
+	{"Receipts", "Key", FILEPATH(config, receipts.key), NULL,
+		"Private key that signs (EC on P-256, PEM); by default receipts.key in the spool's folder, which is made."},
+	{"Receipts", "KeyCredential", TEXT(config, receipts.key_credential), NULL, "The same as a systemd credential."},
+	{"Receipts", "NextKey", FILEPATH(config, receipts.next_key), NULL, "Private key that takes its place: both sign that."},
+	{"Receipts", "NextKeyCredential", TEXT(config, receipts.next_key_credential), NULL, "The same as a systemd credential."},
+
 	{"Residency", "Regions", parse_regions, 0, NULL, "sydney", "Where pages may go: sydney, or sydney melbourne."},
 
 	{BACKEND, "Kind", ini_parse_choice, offsetof(struct backend_config, kind), CHOICE(kind_names), NULL,

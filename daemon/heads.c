@@ -3,34 +3,37 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "base/chain.h"
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/step.h"
+#include "daemon/heads_key.h"
 #include "daemon/messages.h"
+#include "daemon/receipt.h"
 #include "daemon/spool_internal.h"
 
-#define SIGN_RECEIPTS 100
-#define SIGN_AFTER_MS INT64_C(3600000)
-#define SLICE         512 /* receipts that one call follows */
-#define KEY_BYTES_MAX 8192
+#define SLICE 512 /* receipts that one call follows */
 
 struct heads {
 	struct spool *spool; /* borrowed */
-	struct signing_key *key;
+	const struct receipts_config *config; /* borrowed */
+	struct head_keys keys;
+	bool change;         /* of keys, wanted */
 	bool known;          /* the last head was read */
 	struct chain at;     /* followed so far */
+	int64_t day;         /* of the last receipt whose time is trusted; -1: none yet */
 	int64_t signed_ms;   /* boottime of the last head, or of the start */
 	int said;            /* the trouble that was told of last; 0: none */
 };
 
-int heads_new(struct spool *s, struct heads **ret)
+int heads_new(struct spool *s, const struct receipts_config *c, struct heads **ret)
 {
 	struct heads *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return -ENOMEM;
 	h->spool = s;
+	h->config = c;
+	h->keys = (struct head_keys){.spool = s, .config = c};
 	h->signed_ms = clock_boottime_ms(s->clock);
 	*ret = h;
 	return 0;
@@ -40,105 +43,73 @@ void heads_free(struct heads *h)
 {
 	if (!h)
 		return;
-	signing_key_free(h->key);
+	head_keys_forget(&h->keys);
 	free(h);
 }
 
-/* ---- the key ------------------------------------------------------------------------------------------- */
-
-static int key_parse(struct heads *h, const struct buf *pem, char *why, size_t why_size)
+int heads_change_key(struct heads *h, char *why, size_t why_size)
 {
-	struct signing_key *k;
-	int r = signing_key_parse(buf_str(pem), pem->len, &k, why, why_size);
+	int r = head_keys_make_next(&h->keys, why, why_size);
 
 	if (r < 0)
 		return r;
-	if (signing_key_kind(k) != KEY_EC_P256) {
-		signing_key_free(k);
-		str_format(why, why_size, "is no EC key on P-256");
-		return -EBADMSG;
-	}
-	h->key = k;
+	/* Both are read, by the next call that signs. */
+	head_keys_forget(&h->keys);
+	h->change = true;
 	return 0;
 }
 
-/* Under its name only when it is whole and on the disk; what is there is never replaced. */
-static int key_write(struct spool *s, const struct buf *pem)
-{
-	int dirfd = BUG("head-key-in-place") ? s->dirfd : s->tmp;
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	if (dirfd == s->tmp && unlinkat(s->tmp, HEAD_KEY_FILE, 0) < 0 && errno != ENOENT)
-		return -errno;
-	fd = openat(dirfd, HEAD_KEY_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	r = write_all(fd, buf_str(pem), pem->len / 2);
-	STEP(HEAD_KEY_HALF);
-	if (r >= 0)
-		r = write_all(fd, buf_str(pem) + pem->len / 2, pem->len - pem->len / 2);
-	if (r >= 0)
-		r = fsync_retry(fd);
-	if (r < 0 || dirfd == s->dirfd)
-		return r;
-	STEP(HEAD_KEY_WRITTEN);
-	r = rename_durable(s->tmp, HEAD_KEY_FILE, s->dirfd, HEAD_KEY_FILE);
-	if (r >= 0)
-		STEP(HEAD_KEY_RENAMED);
-	return r;
-}
-
-static int key_make(struct heads *h, struct buf *pem)
-{
-	struct signing_key *k;
-	int r = signing_key_generate(&k);
-
-	if (r < 0)
-		return r;
-	r = signing_key_print(k, pem);
-	signing_key_free(k);
-	return r < 0 ? r : key_write(h->spool, pem);
-}
-
-static int key_load(struct heads *h, char *why, size_t why_size)
-{
-	_cleanup_(buf_wipe) struct buf pem = {};
-	int r = file_read(h->spool->dirfd, HEAD_KEY_FILE, KEY_BYTES_MAX, &pem);
-
-	if (r == -ENOENT)
-		r = key_make(h, &pem);
-	if (r < 0) {
-		str_format(why, why_size, "%s", errno_text(r));
-		return r;
-	}
-	return key_parse(h, &pem, why, why_size);
-}
-
-/* ---- following ----------------------------------------------------------------------------------------- */
+/* ---- where the chain is -------------------------------------------------------------------------------- */
 
 /* 0, or -EUCLEAN: it does not say of the chain what the chain is. */
 static int take_head(struct heads *h, struct stmt *st)
 {
-	_cleanup_json_ cJSON *j = NULL;
 	_cleanup_buf_ struct buf line = {};
-	const char *body = stmt_text(st, 1), *hash;
-	struct chain c = CHAIN_BEGIN;
+	_cleanup_json_ cJSON *j = NULL;
+	const char *body = stmt_text(st, 1);
+	struct chain c;
 	int r;
 
-	r = json_parse(body, strlen(body), &j, NULL);
+	r = chain_head_line(&line, body, stmt_text(st, 2));
 	if (r >= 0)
-		r = chain_head_line(&line, body, stmt_text(st, 2));
-	if (r >= 0)
-		r = chain_head_read(buf_str(&line), line.len, &c.heads, c.head_hash);
-	hash = json_get_string(j, "hash");
-	if (r >= 0 && (c.heads != stmt_i64(st, 0) || json_get_i64(j, "seq", &c.seq) < 0 || !hash || !streq(hash, stmt_text(st, 3))))
+		r = chain_head_read(buf_str(&line), line.len, &c);
+	if (r >= 0 && (c.heads != stmt_i64(st, 0) || !streq(c.hash, stmt_text(st, 3))))
 		r = -EUCLEAN;
+	if (r >= 0)
+		r = json_parse(body, strlen(body), &j, NULL);
 	if (r < 0)
 		return r == -ENOMEM ? r : -EUCLEAN;
-	str_copy(c.hash, sizeof(c.hash), hash);
 	h->at = c;
+	h->day = receipt_day(j);
 	return 0;
+}
+
+/* The last head that was signed, by the file beside the database. 1, or 0: there is none that holds. */
+static int read_noted(struct heads *h, struct chain *ret)
+{
+	struct chain c = CHAIN_BEGIN;
+	_cleanup_buf_ struct buf line = {};
+	cJSON *body = NULL;
+	const char *why;
+
+	c.in_parts = true;
+	if (file_read(h->spool->dirfd, HEAD_LAST_FILE, CHAIN_LINE_MAX, &line) < 0 || line.len == 0 ||
+		chain_follow(&c, buf_str(&line), line.len - 1, &body, &why) < 0)
+		return 0;
+	cJSON_Delete(body);
+	*ret = c;
+	return c.heads > 0;
+}
+
+/* A copy of the database that was put back: what came after it was signed, and is lost. */
+static void look_back(struct heads *h)
+{
+	struct chain noted;
+
+	if (read_noted(h, &noted) && streq(noted.id, h->at.id) && noted.heads > h->at.heads)
+		log_event(LOG_LEVEL_ERROR, MESSAGE_RECEIPTS_OLDER, NULL, 0,
+			"the database is older than head %lld, which was signed up to receipt %lld: what came after receipt %lld is lost",
+			(long long)noted.heads, (long long)noted.seq, (long long)h->at.seq);
 }
 
 static int read_id(struct heads *h)
@@ -161,6 +132,7 @@ static int read_last(struct heads *h)
 	int r;
 
 	h->at = CHAIN_BEGIN;
+	h->day = -1;
 	r = db_query(h->spool->db, &st,
 		"SELECT h.id, h.body, h.sig, (SELECT hash FROM receipts r WHERE r.seq = h.seq) FROM heads h ORDER BY h.id DESC LIMIT 1", "");
 	if (r >= 0)
@@ -170,46 +142,82 @@ static int read_last(struct heads *h)
 	if (r >= 0)
 		r = read_id(h);
 	if (r >= 0) {
-		h->at.signed_seq = h->at.seq;
+		look_back(h);
 		h->known = true;
 	}
 	return r;
 }
 
-/* 1: there are more, 0: the end, -EUCLEAN: the chain does not hold from where h->at is. */
-static int follow(struct heads *h)
+/* ---- following ----------------------------------------------------------------------------------------- */
+
+/* The next receipt. 1: a day ends before it, which is signed first; 0, or -EUCLEAN. */
+static int follow_one(struct heads *h, struct stmt *st)
 {
-	_cleanup_stmt_ struct stmt *st = NULL;
+	const char *text = stmt_text(st, 1);
+	_cleanup_json_ cJSON *body = NULL;
 	char want[SHA256_HEX_SIZE];
+	int64_t day;
 	int r;
 
+	r = chain_hash(h->at.hash, text, strlen(text), want);
+	if (r >= 0)
+		r = json_parse(text, strlen(text), &body, NULL);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0 || stmt_i64(st, 0) != h->at.seq + 1 || !streq(want, stmt_text(st, 2)))
+		return -EUCLEAN;
+	day = receipt_day(body);
+	if (day > h->day && h->day >= 0 && h->at.seq > h->at.signed_seq)
+		return 1;
+	h->day = MAX(h->day, day);
+	h->at.seq++;
+	memcpy(h->at.hash, want, sizeof(want));
+	return 0;
+}
+
+/* 1: there are more, 0: here is to be signed, -EUCLEAN: the chain does not hold from where h->at is. */
+static int follow(struct heads *h, bool *ret_day_ends)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int r;
+
+	*ret_day_ends = false;
 	r = db_query(h->spool->db, &st, "SELECT seq, body, hash FROM receipts WHERE seq > ? ORDER BY seq", "i", h->at.seq);
 	for (int n = 0; r >= 0 && (r = stmt_next(st)) > 0; n++) {
-		const char *body = stmt_text(st, 1);
-
 		if (n == SLICE)
 			return 1;
-		r = chain_hash(h->at.hash, body, strlen(body), want);
-		if (r < 0)
-			return r;
-		if (stmt_i64(st, 0) != h->at.seq + 1 || !streq(want, stmt_text(st, 2)))
-			return -EUCLEAN;
-		h->at.seq++;
-		memcpy(h->at.hash, want, sizeof(want));
+		r = follow_one(h, st);
+		*ret_day_ends = r > 0;
+		if (r != 0)
+			return MIN(r, 0);
 	}
 	return r;
 }
 
 /* ---- signing ------------------------------------------------------------------------------------------- */
 
+/* For a database that may take the place of this one. It is no loss without. */
+static void note(struct heads *h, struct buf *line)
+{
+	int r = buf_addc(line, '\n');
+
+	if (r >= 0)
+		r = spool_file_write(h->spool, h->spool->dirfd, HEAD_LAST_FILE, buf_str(line), line->len);
+	if (r < 0)
+		log_debug("%s was not written: %s", HEAD_LAST_FILE, errno_text(r));
+}
+
 static int sign(struct heads *h)
 {
 	struct stamp now = spool_stamp(h->spool);
+	struct chain_signing s = {.key = h->keys.key, .next = h->keys.next, .t = now.ms, .trust = time_trust_name(now.trust)};
 	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
-	int64_t number;
+	struct chain before;
 	int r;
 
-	r = chain_head_sign(&h->at, now.ms, time_trust_name(now.trust), h->key, &body, &sig);
+	if (h->at.heads == 0 && read_noted(h, &before) && !streq(before.id, h->at.id))
+		s.after = &before;
+	r = chain_head_sign(&h->at, &s, &body, &sig);
 	if (r >= 0)
 		r = chain_head_line(&line, buf_str(&body), buf_str(&sig));
 	if (r < 0)
@@ -222,13 +230,14 @@ static int sign(struct heads *h)
 	if (r < 0)
 		return r;
 	STEP(HEAD_COMMITTED);
-	h->known = true;
-	r = chain_head_read(buf_str(&line), line.len, &number, h->at.head_hash);
-	h->at.heads++;
-	h->at.signed_seq = h->at.seq;
-	h->signed_ms = clock_boottime_ms(h->spool->clock);
+	r = chain_head_read(buf_str(&line), line.len, &h->at);
+	if (r >= 0 && s.next)
+		r = head_keys_changed(&h->keys);
+	h->change &= r < 0;
 	h->known = r >= 0;
+	h->signed_ms = clock_boottime_ms(h->spool->clock);
 	log_event(LOG_LEVEL_INFO, MESSAGE_RECEIPTS_SIGNED, NULL, 0, "receipts are signed: %s", buf_str(&line));
+	note(h, &line);
 	return r;
 }
 
@@ -241,36 +250,40 @@ static void say(struct heads *h, int error, const char *why)
 		log_event(LOG_LEVEL_ERROR, MESSAGE_RECEIPTS_UNSIGNED, NULL, 0,
 			"receipts are no longer signed: their chain does not hold after receipt %lld", (long long)h->at.seq);
 	else if (error < 0)
-		log_event(LOG_LEVEL_ERROR, MESSAGE_RECEIPTS_UNSIGNED, NULL, 0, "receipts cannot be signed: %s%s%s", why[0] ? HEAD_KEY_FILE " " : "",
+		log_event(LOG_LEVEL_ERROR, MESSAGE_RECEIPTS_UNSIGNED, NULL, 0, "receipts cannot be signed: %s%s",
 			why[0] ? why : errno_text(error), why[0] ? "" : "; tried again");
 }
 
 /* 1: it is time, 0: not yet, or there is nothing. */
 static int is_due(struct heads *h, bool now)
 {
+	const struct receipts_config *c = h->config;
 	int64_t last = 0;
 	int r = db_get_i64(h->spool->db, &last, "SELECT seq FROM receipts ORDER BY seq DESC LIMIT 1", "");
 
-	if (r < 0 || last <= h->at.signed_seq)
-		return r < 0 ? r : 0;
-	return now || last - h->at.signed_seq >= SIGN_RECEIPTS || clock_boottime_ms(h->spool->clock) - h->signed_ms >= SIGN_AFTER_MS;
+	if (r < 0 || (h->change && last > 0))
+		return r < 0 ? r : 1;
+	if (last <= h->at.signed_seq)
+		return 0;
+	return now || last - h->at.signed_seq >= c->sign_every || clock_boottime_ms(h->spool->clock) - h->signed_ms >= c->sign_after_ms;
 }
 
 int heads_step(struct heads *h, bool now)
 {
-	char why[160] = "";
+	bool day_ends = false;
+	char why[200] = "";
 	int r = h->known ? 0 : read_last(h);
 
 	if (r >= 0)
 		r = is_due(h, now);
-	if (r > 0 && !h->key)
-		r = key_load(h, why, sizeof(why));
+	if (r > 0 && !h->keys.key)
+		r = head_keys_load(&h->keys, &h->at, why, sizeof(why));
 	else if (r == 0)
 		return 0;
 	if (r >= 0)
-		r = follow(h);
+		r = follow(h, &day_ends);
 	if (r == 0)
 		r = sign(h);
 	say(h, MIN(r, 0), why);
-	return r;
+	return r == 0 ? day_ends : r;
 }

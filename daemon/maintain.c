@@ -19,6 +19,7 @@ static const char usage[] =
 	"Verbs:\n"
 	"  fsck                     say what is not as it should be, and what to do; changes nothing\n"
 	"  ls                       list the pages, oldest first\n"
+	"  receipts                 print the receipts and their signed heads, a line each (pageferryctl audit --directory)\n"
 	"  export DEST              copy pages and results into the new folder DEST, with a manifest\n"
 	"  rebuild                  set the database aside, and make a new one from the page files\n"
 	"  quarantine [ls]          list what was set aside, and why\n"
@@ -45,6 +46,7 @@ static const struct verb {
 } verbs[] = {
 	{"fsck", maintain_fsck, 0, 0},
 	{"ls", maintain_ls, 0, 0},
+	{"receipts", maintain_receipts, 0, 0},
 	{"export", maintain_export, 1, 1},
 	{"rebuild", maintain_rebuild, 0, 0},
 	{"quarantine", maintain_quarantine, 0, 2},

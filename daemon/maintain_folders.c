@@ -150,7 +150,8 @@ static int quarantined(struct fsck *k, const char *name)
 
 static int top_file(struct fsck *k, const char *name)
 {
-	static const char *const ours[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "receipts.key", "pages", "tmp", "types", "results", "beside",
+	static const char *const ours[] = {"spool.db", "spool.db-wal", "spool.db-shm", "damaged", "receipts.key", "receipts.key.next",
+		"receipts.head", "receipts", "pages", "tmp", "types", "results", "beside",
 		"quarantine"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)

@@ -43,6 +43,7 @@ int maintain_page_json(const struct maintain_page *p, cJSON *j);
 /* ---- one file a verb ---------------------------------------------------------------------------- */
 int maintain_fsck(struct maintain *m);
 int maintain_ls(struct maintain *m);
+int maintain_receipts(struct maintain *m);
 int maintain_export(struct maintain *m);
 int maintain_rebuild(struct maintain *m);
 int maintain_quarantine(struct maintain *m);

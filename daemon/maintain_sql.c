@@ -91,7 +91,7 @@ static int pragma(struct fsck *k, const char *sql, int column, const char *code)
 
 static int receipts(struct fsck *k)
 {
-	struct finding f = {.code = "receipts", .remedy = REMEDY_PERSON, .what = "the chain of receipts does not hold from here on", .next = keep_it};
+	struct finding f = {.code = "receipts", .remedy = REMEDY_PERSON, .what = "the chain of receipts, or of its signed heads, does not hold from here on", .next = keep_it};
 	char subject[40];
 	int64_t bad = 0, n = receipt_verify(k->s, &bad);
 

@@ -1,8 +1,12 @@
 #include "daemon/methods.h"
 
+#include <inttypes.h>
+
+#include "base/log.h"
 #include "daemon/courier.h"
 #include "daemon/ledger.h"
 #include "daemon/scanner.h"
+#include "daemon/upkeep.h"
 #include "daemon/watch.h"
 
 #define LIST_LIMIT_DEFAULT 50
@@ -402,6 +406,19 @@ static void method_receipts(struct control *c, struct varlink_conn *conn, const 
 	control_reply_take(conn, r, j);
 }
 
+static void method_change_key(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
+{
+	char why[200] = "";
+	int r = upkeep_change_key(c->service->upkeep, why, sizeof(why));
+
+	if (r < 0) {
+		control_fail(conn, "NotNow", "message", why[0] ? why : errno_text(r));
+		return;
+	}
+	log_notice("the key of the receipts changes: asked by uid %" PRIu32, (uint32_t)varlink_peer_of(conn)->uid);
+	control_reply_take(conn, 0, cJSON_CreateObject());
+}
+
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
 #define CHANGE_PARAMS                                                                                        \
@@ -428,6 +445,7 @@ const struct method methods[] = {
 	{"Confirm", RIGHT_MANAGE, false, method_confirm, {}},
 	{"Doctor", RIGHT_LOOK, false, method_doctor,
 		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}}},
+	{"ChangeKey", RIGHT_MANAGE, false, method_change_key, {}},
 	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}, {"heads", PARAM_INT, false}}},
 	{"Usage", RIGHT_LOOK, false, method_usage,
 		{{"since", PARAM_STRING, false}, {"until", PARAM_STRING, false}, {"cursor", PARAM_STRING, false}}},

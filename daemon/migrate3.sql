@@ -35,9 +35,10 @@ INSERT INTO usage
 -- Signed heads of the chain: what it was up to a receipt, by the device's key (docs/architecture.md, "Receipts").
 CREATE TABLE heads (
 	id	INTEGER PRIMARY KEY,	-- 1, 2, 3, ...
-	seq	INTEGER NOT NULL UNIQUE,	-- the last receipt that it vouches for
+	seq	INTEGER NOT NULL,	-- the last receipt that it vouches for
 	body	TEXT NOT NULL,		-- canonical JSON, which is what is signed
-	sig	TEXT NOT NULL		-- ECDSA on P-256 over its SHA-256: DER in base64
+	sig	TEXT NOT NULL		-- ECDSA on P-256 over its SHA-256: DER in base64; of a change of keys two, with a dot between
 );
+CREATE INDEX heads_seq ON heads (seq);
 
 PRAGMA user_version = 3;

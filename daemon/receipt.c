@@ -6,6 +6,7 @@
 #include "daemon/spool_internal.h"
 
 #define LINES_MAX 512 /* of one call */
+#define DAY_MS    86400000
 
 /* A text, or a number when that is NULL; left out when it is absent. */
 struct member {
@@ -126,78 +127,101 @@ int receipt_add(struct spool *s, const struct receipt *p)
 
 /* ---- as lines ---------------------------------------------------------------------------------- */
 
-static int add_line(struct stmt *st, cJSON *lines, size_t *bytes)
+/* A head comes after the receipt that it signs. */
+int receipt_each(struct spool *s, int64_t after, int64_t heads, receipt_fn fn, void *ud)
 {
 	_cleanup_buf_ struct buf line = {};
-	cJSON *item;
-	int r;
-
-	r = stmt_i64(st, 1) ? chain_head_line(&line, stmt_text(st, 2), stmt_text(st, 3)) : chain_line(&line, stmt_text(st, 2), stmt_text(st, 3));
-	item = r < 0 ? NULL : cJSON_CreateString(buf_str(&line));
-	if (!item || !cJSON_AddItemToArray(lines, item))
-		return -ENOMEM;
-	*bytes += line.len;
-	return 0;
-}
-
-/* A head comes after the receipt that it signs. */
-int receipt_lines(struct spool *s, int64_t after, int64_t heads, size_t max_bytes, cJSON *lines, bool *ret_more)
-{
 	_cleanup_stmt_ struct stmt *st = NULL;
-	size_t bytes = 0;
 	int r;
 
 	r = db_query(spool_db(s), &st,
-		"SELECT seq, 0, body, hash FROM receipts WHERE seq > ? UNION ALL SELECT seq, 1, body, sig FROM heads WHERE id > ? ORDER BY 1, 2",
+		"SELECT seq, 0, body, hash, attempt, kind FROM receipts WHERE seq > ?"
+		" UNION ALL SELECT seq, id, body, sig, 0, '' FROM heads WHERE id > ? ORDER BY 1, 2",
 		"ii", after, heads);
-	for (size_t n = 0; r >= 0 && (r = stmt_next(st)) > 0 && n < LINES_MAX && bytes < max_bytes; n++) {
-		r = add_line(st, lines, &bytes);
+	while (r >= 0 && (r = stmt_next(st)) > 0) {
+		struct receipt_line l = {.head = stmt_i64(st, 1), .seq = stmt_i64(st, 0), .attempt = stmt_i64(st, 4), .kind = stmt_text(st, 5)};
+
+		buf_clear(&line);
+		r = (l.head ? chain_head_line : chain_line)(&line, stmt_text(st, 2), stmt_text(st, 3));
 		if (r < 0)
 			return r;
+		l.text = buf_str(&line);
+		l.len = line.len;
+		r = fn(ud, &l);
+		if (r != 0)
+			return r;
 	}
-	if (r < 0)
-		return r;
-	*ret_more = r > 0;
+	return r;
+}
+
+struct lines {
+	cJSON *array;
+	size_t n, bytes, max_bytes;
+};
+
+static int add_line(void *ud, const struct receipt_line *line)
+{
+	struct lines *l = ud;
+	cJSON *item;
+
+	if (l->n == LINES_MAX || l->bytes >= l->max_bytes)
+		return 1;
+	item = cJSON_CreateString(line->text);
+	if (!item || !cJSON_AddItemToArray(l->array, item))
+		return -ENOMEM;
+	l->n++;
+	l->bytes += line->len;
 	return 0;
+}
+
+int receipt_lines(struct spool *s, int64_t after, int64_t heads, size_t max_bytes, cJSON *lines, bool *ret_more)
+{
+	struct lines l = {.array = lines, .max_bytes = max_bytes};
+	int r = receipt_each(s, after, heads, add_line, &l);
+
+	if (r >= 0)
+		*ret_more = r > 0;
+	return MIN(r, 0);
+}
+
+int64_t receipt_day(const cJSON *body)
+{
+	const char *trust = json_get_string(body, "trust");
+	int64_t t;
+
+	return trust && streq(trust, time_trust_name(TIME_TRUSTED)) && json_get_i64(body, "t", &t) == 0 && t >= 0 ? t / DAY_MS : -1;
 }
 
 /* ---- verifying ------------------------------------------------------------------------------- */
 
 /* Do the columns say what the body says? They are not under the hash. */
-static bool columns_match(struct stmt *st, const char *body)
+static bool columns_match(const struct receipt_line *line, const cJSON *body)
 {
-	_cleanup_json_ cJSON *j = NULL;
-	int64_t seq, attempt;
-	const char *kind;
+	const char *kind = json_get_string(body, "kind");
+	int64_t attempt;
 
-	if (json_parse(body, strlen(body), &j, NULL) < 0)
-		return false;
-	kind = json_get_string(j, "kind");
-	return json_get_i64(j, "seq", &seq) == 0 && seq == stmt_i64(st, 0) &&
-	       json_get_i64(j, "attempt", &attempt) == 0 && attempt == stmt_i64(st, 1) && kind &&
-	       streq(kind, stmt_text(st, 2));
+	return json_get_i64(body, "attempt", &attempt) == 0 && attempt == line->attempt && kind && streq(kind, line->kind);
 }
 
-/* 0 if the row continues the chain (hash is moved on), 1 if it does not, negative errno. */
-static int row_verify(struct stmt *st, int64_t want_seq, char hash[static SHA256_HEX_SIZE])
+static int verify_line(void *ud, const struct receipt_line *line)
 {
-	const char *body = stmt_text(st, 3);
-	char want[SHA256_HEX_SIZE];
-	int r;
+	struct chain *c = ud, next = *c;
+	_cleanup_json_ cJSON *body = NULL;
+	const char *why;
+	int r = chain_follow(&next, line->text, line->len, &body, &why);
 
-	r = chain_hash(hash, body, strlen(body), want);
-	if (r < 0)
+	if (r == -ENOMEM)
 		return r;
-	if (stmt_i64(st, 0) != want_seq || !streq(stmt_text(st, 4), want) || !columns_match(st, body))
+	if (r < 0 || (line->head ? line->head != next.heads || line->seq != next.seq : line->seq != next.seq || !columns_match(line, body)))
 		return 1;
-	memcpy(hash, want, SHA256_HEX_SIZE);
+	*c = next;
 	return 0;
 }
 
 /* Rows cut off the end leave the table's counter, and attempts without a receipt, behind. */
-static int end_verify(struct spool *s, int64_t n)
+static int end_verify(struct spool *s, const struct chain *c)
 {
-	int64_t counter = 0, bare = 0;
+	int64_t counter = 0, bare = 0, foreign = 0;
 	int r;
 
 	r = db_get_i64(spool_db(s), &counter, "SELECT seq FROM sqlite_sequence WHERE name = 'receipts'", "");
@@ -206,33 +230,24 @@ static int end_verify(struct spool *s, int64_t n)
 			"SELECT count(*) FROM attempts a WHERE NOT EXISTS"
 			" (SELECT 1 FROM receipts r WHERE r.attempt = a.id)",
 			"");
-	return r < 0 ? r : counter > n || bare > 0;
+	if (r >= 0 && c->heads > 0)
+		r = db_get_i64(spool_db(s), &foreign, "SELECT count(*) FROM meta WHERE key = 'spool_id' AND value <> ?", "s", c->id);
+	return r < 0 ? r : counter > c->seq || bare > 0 || foreign > 0;
 }
 
 int64_t receipt_verify(struct spool *s, int64_t *ret_bad)
 {
-	char hash[SHA256_HEX_SIZE] = CHAIN_NOTHING;
-	_cleanup_stmt_ struct stmt *st = NULL;
-	int64_t n = 0;
+	struct chain c = CHAIN_BEGIN;
 	int r;
 
-	r = db_query(
-		spool_db(s), &st, "SELECT seq, attempt, kind, body, hash FROM receipts ORDER BY seq", "");
-	if (r < 0)
-		return r;
-	while ((r = stmt_next(st)) > 0) {
-		r = row_verify(st, n + 1, hash);
-		if (r != 0)
-			break;
-		n++;
-	}
+	r = receipt_each(s, 0, 0, verify_line, &c);
 	if (r == 0)
-		r = end_verify(s, n);
+		r = end_verify(s, &c);
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		*ret_bad = n + 1;
+		*ret_bad = c.seq + 1;
 		return -EUCLEAN;
 	}
-	return n;
+	return c.seq;
 }

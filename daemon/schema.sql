@@ -7,6 +7,7 @@ CREATE TABLE meta (
 	-- spool_id, created_ms, stamp_ms (last trusted); rebuilt: page files without rows are of the lost database;
 	-- ledger_lost: paid backends wait for a person; keep_ms, keep_seen_ms: the keep clock (daemon/keep.h);
 	-- budget_ms, budget_boot, budget_boot_ms: the budget's clock (daemon/budget.h);
+	-- daily_head, daily_day: the last head that is in a daily file, and that one's day (daemon/daily.h);
 	-- pages_bytes: what page files take; probes: changes when a commit is wanted that surely writes (daemon/room.c)
 	key	TEXT PRIMARY KEY,
 	value	TEXT NOT NULL
@@ -170,10 +171,11 @@ CREATE INDEX receipts_attempt ON receipts (attempt);
 -- Signed heads of the chain: what it was up to a receipt, by the device's key (docs/architecture.md, "Receipts").
 CREATE TABLE heads (
 	id	INTEGER PRIMARY KEY,	-- 1, 2, 3, ...
-	seq	INTEGER NOT NULL UNIQUE,	-- the last receipt that it vouches for
+	seq	INTEGER NOT NULL,	-- the last receipt that it vouches for
 	body	TEXT NOT NULL,		-- canonical JSON, which is what is signed
-	sig	TEXT NOT NULL		-- ECDSA on P-256 over its SHA-256: DER in base64
+	sig	TEXT NOT NULL		-- ECDSA on P-256 over its SHA-256: DER in base64; of a change of keys two, with a dot between
 );
+CREATE INDEX heads_seq ON heads (seq);
 
 -- One row for each result version and sink.
 CREATE TABLE deliveries (

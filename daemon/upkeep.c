@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
-#include "daemon/heads.h"
+#include "daemon/daily.h"
 #include "daemon/keep.h"
 #include "daemon/messages.h"
 
@@ -19,6 +19,7 @@ struct upkeep {
 	struct service *service;
 	sd_event_source *minute, *look, *turn, *pause;
 	struct heads *heads;
+	struct daily *daily;
 	bool recovered;
 	int64_t recount_ms;       /* boottime of the next count */
 	int64_t said_ms;          /* boottime of the last line about ageing; 0: none yet */
@@ -83,7 +84,10 @@ static int on_turn(sd_event_source *source, void *ud)
 		return loop_timer(s->event, &u->pause, AGE_PAUSE_MS, on_pause, u);
 	}
 	say_aged(u, false);
-	r = heads_step(u->heads, false); /* what went wrong it has said itself */
+	/* what went wrong with these they have said themselves */
+	r = heads_step(u->heads, daily_is_due(u->daily));
+	if (r <= 0)
+		r = daily_step(u->daily);
 	if (r <= 0)
 		r = count_slice(u);
 	if (r > 0)
@@ -156,6 +160,17 @@ void upkeep_room(struct upkeep *u, int room, const char *why)
 		u->looking = loop_timer(u->service->event, &u->look, LOOK_AGAIN_MS, on_look, u) >= 0;
 }
 
+/* ---- the receipts -------------------------------------------------------------------------------------- */
+
+int upkeep_change_key(struct upkeep *u, char *why, size_t why_size)
+{
+	int r = heads_change_key(u->heads, why, why_size);
+
+	if (r >= 0 && u->recovered)
+		on_pause(NULL, 0, u);
+	return r;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 void upkeep_recovered(struct upkeep *u)
@@ -173,7 +188,9 @@ int upkeep_new(struct service *s, struct upkeep **ret)
 	if (!u)
 		return -ENOMEM;
 	u->service = s;
-	r = heads_new(s->spool, &u->heads);
+	r = heads_new(s->spool, &s->config.receipts, &u->heads);
+	if (r >= 0)
+		r = daily_new(s->spool, &s->config.receipts, &u->daily);
 	if (r >= 0)
 		r = loop_timer(s->event, &u->minute, 0, on_minute, u);
 	if (r < 0) {
@@ -199,6 +216,7 @@ void upkeep_free(struct upkeep *u)
 		return;
 	say_aged(u, true);
 	heads_free(u->heads);
+	daily_free(u->daily);
 	sd_event_source_disable_unref(u->minute);
 	sd_event_source_disable_unref(u->look);
 	sd_event_source_disable_unref(u->turn);

@@ -18,6 +18,7 @@
 	X("helper.", "kill")                    \
 	X("age.", "sequence")                   \
 	X("head.", "heads")                     \
+	X("daily.", "sequence")                 \
 	X("drop.", "sequence")                  \
 	X("export.", "export")                 \
 	X("setaside.", "sequence")              \

@@ -53,6 +53,8 @@ struct sequence {
 extern const struct sequence *const sequences[]; /* ends with NULL */
 /* reads.c */
 extern const struct sequence reads, by_hand, obstacles, suspect;
+/* daily.c */
+extern const struct sequence daily;
 
 /* sequences.c: what bases are made of, and the service's start until nothing is left to set right. */
 int64_t base_page(struct fixture *f, struct report *r);

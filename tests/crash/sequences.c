@@ -678,4 +678,4 @@ static const struct sequence migrate = {
 };
 
 const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop,
-	&start, &setaside_database, &rebuild, &migrate, &export, &reads, &by_hand, &obstacles, &suspect, NULL};
+	&start, &setaside_database, &rebuild, &migrate, &export, &reads, &by_hand, &obstacles, &suspect, &daily, NULL};

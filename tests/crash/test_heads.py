@@ -9,6 +9,10 @@ from service import Service, build_folder, sample
 from steps import steps_of
 
 
+COMMITTED = ("head.committed", "head.key-changed")
+CHANGES = ("head.key-changed",)
+
+
 def audit(s, *words):
     r = subprocess.run([os.path.join(build_folder(), "pageferryctl"), "audit", *words, "--socket", s.socket], stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, encoding="utf-8", timeout=60, check=False)
@@ -22,13 +26,16 @@ def run(step, bug=""):
     try:
         s.start(env={"PAGEFERRY_FAULT": "kill:" + step, "PAGEFERRY_BUG": bug})
         s.wait_states(s.submit(sample("receipt-1")), {"done"})
+        if step in CHANGES:
+            audit(s, "rotate")
         assert s.stop() == -9, step
         s.start()
         before = json.loads(audit(s, "verify", "--json"))
         s.stop()
         s.start()
         after = json.loads(audit(s, "verify", "--json"))
-        if after["signed"] != after["receipts"] or after["heads"] != 1 or before["heads"] != (step == "head.committed"):
+        if after["signed"] != after["receipts"] or after["heads"] != 1 or before["heads"] != (step in COMMITTED) or \
+                after["keyChanges"] != (step in CHANGES):
             return "%s, then %s" % (before, after)
         return None
     finally:
@@ -38,7 +45,7 @@ def run(step, bug=""):
 
 def test_kill_at_each_step():
     steps = steps_of("heads")
-    assert len(steps) >= 5
+    assert len(steps) >= 6
     for step in steps:
         wrong = run(step)
         assert wrong is None, (step, wrong)

@@ -49,6 +49,17 @@ def follow(text):
     return bodies, heads, previous
 
 
+def parts_of(text):
+    """As daily files: each goes on from the head that the one before it ended with."""
+    parts, part = [], []
+    for line in text.splitlines(keepends=True):
+        part.append(line)
+        if line.startswith('{"head":'):
+            parts.append("".join(part))
+            part = [line]
+    return parts
+
+
 def make():
     s = Service()
     s.start()
@@ -67,8 +78,9 @@ def test_the_chain_by_its_description():
     assert [b["kind"] for b in bodies].count("sent") == 2 and [b["kind"] for b in bodies].count("answered") == 2, bodies
     assert all(b["t"] > 0 and b["trust"] in ("untrusted", "plausible", "trusted") and len(b["content"]) == 64 for b in bodies)
     said = json.loads(audit(S, "verify", "--json"))
-    assert len(heads) == 1 and said == {"holds": True, "receipts": len(bodies), "hash": last, "signed": len(bodies), "heads": 1,
-                                        "key": heads[0]["key"], "keyGiven": False, "headsKept": 0}, said
+    assert len(heads) == 1 and said == {
+        "holds": True, "chain": heads[0]["chain"], "receipts": len(bodies), "first": 1, "last": len(bodies), "hash": last, "signed": len(bodies), "heads": 1,
+        "key": heads[0]["key"], "keyChanges": 0, "keyGiven": False, "headsKept": 0, "after": None, "afterHead": 0}, said
     told = audit(S, "verify")
     assert last in told and heads[0]["key"] in told and "not signed yet" not in told and "--key" in told and "--heads" in told, told
 
@@ -163,6 +175,82 @@ def test_wrong_use():
     for words in (["verify", "--csv"], ["look"], ["report", "--csv", "--json"], ["report", "--since", "soon"], ["verify", "--since", "2026-11-21"]):
         audit(S, *words, "-", text="", code=2)
     audit(S, "verify", "/no/such/file", code=2)
+
+
+def test_days_and_keys_and_a_stopped_spool():
+    s = make()
+    try:
+        audit(s, "rotate")  # which is signed, so that the next part begins there
+        for name in ("receipt-3", "receipt-4"):
+            s.stop()
+            s.start()
+            s.wait_states(s.submit(sample(name)), {"done"})
+        s.stop()
+        text = audit(s, "export", "--directory", s.spool)
+        parts = parts_of(text)
+        said = json.loads(audit(s, "verify", "--directory", s.spool, "--json"))
+        assert (said["heads"], said["keyChanges"], said["signed"]) == (4, 1, said["receipts"]) and len(parts) == 4, said
+        check_parts(s, text, parts)
+        check_keys(s, text)
+        s.start()
+        assert audit(s, "export") == text
+        assert "service is running" in audit(s, "verify", "--directory", s.spool, code=1)
+    finally:
+        s.stop()
+        s.clean()
+
+
+def check_parts(s, text, parts):
+    parts = [parts[0] + "".join(parts[1].splitlines(keepends=True)[1:])] + parts[2:]
+    with kept(parts[0]) as one, kept(parts[1]) as two, kept(parts[2]) as three:
+        assert audit(s, "export", three.name, one.name, two.name) == text
+        assert json.loads(audit(s, "verify", two.name, three.name, "--json"))["first"] == parts[0].count('{"receipt"') + 1
+        assert "It goes on from head 3" in audit(s, "verify", three.name)
+        assert "or a file of them, are missing" in audit(s, "verify", one.name, three.name, code=1)
+        assert "was there before" in audit(s, "verify", one.name, one.name, two.name, code=1)
+    with kept(parts[2].replace('"backend":"ocr"', '"backend":"ocs"', 1)) as wrong:
+        audit(s, "verify", wrong.name, code=1)
+
+
+def check_keys(s, text):
+    """Who knows the key before the change, or the one after it, can follow; nobody else's is enough."""
+    heads = [json.loads(line[len('{"head":'):].split(',"sig":"')[0]) for line in text.splitlines() if line.startswith('{"head":')]
+    assert "next" in heads[1] and heads[1]["key"] == heads[0]["key"] != heads[2]["key"] == heads[3]["key"]
+    for public in (heads[0]["public"], heads[2]["public"]):
+        with kept("-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n" % public) as f:
+            assert json.loads(audit(s, "verify", "-", "--key", f.name, "--json", text=text))["keyGiven"]
+    only_first = "".join(parts_of(text)[0])
+    with kept("-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n" % heads[2]["public"]) as f:
+        assert "another key" in audit(s, "verify", "-", "--key", f.name, text=only_first, code=1)
+
+
+def test_a_chain_after_a_lost_database():
+    s = make()
+    try:
+        s.stop()
+        old = audit(s, "export", "--directory", s.spool)
+        for name in ("spool.db", "spool.db-wal", "spool.db-shm"):
+            if os.path.exists(os.path.join(s.spool, name)):
+                os.unlink(os.path.join(s.spool, name))
+        s.start()
+        s.wait_states(s.submit(sample("receipt-3")), {"done"})
+        s.stop()
+        new = audit(s, "export", "--directory", s.spool)
+        ids = [json.loads(audit(s, "verify", "-", "--json", text=text))["chain"] for text in (old, new)]
+        assert "that chain is not here" in audit(s, "verify", "-", text=new)
+        with kept(old) as one, kept(new) as two:
+            rows = {row["chain"]: row for row in map(json.loads, audit(s, "verify", two.name, one.name, "--json").splitlines())}
+            assert set(rows) == set(ids) and rows[ids[1]]["after"] == ids[0] and rows[ids[1]]["afterHead"] == 1, rows
+            assert "goes on after head 1 of chain %s" % ids[0][:8] in audit(s, "verify", one.name, two.name)
+        # The old one without its end, which the new one knows.
+        s.start()
+        s.stop()
+        with kept("".join(old.splitlines(keepends=True)[:-1])) as one, kept(new) as two:
+            unsigned = audit(s, "verify", one.name, two.name)
+            assert "Nothing is signed" in unsigned
+    finally:
+        s.stop()
+        s.clean()
 
 
 def test_an_edit_in_the_database():

@@ -162,11 +162,11 @@ static void add_line(struct chain *c, int at, const struct buf *line)
 	cJSON_Delete(body);
 }
 
-static void add_head(struct chain *c, int at, struct signing_key *k)
+static void add_head(struct chain *c, int at, struct signing_key *k, struct signing_key *next)
 {
 	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
 
-	CHECK_INT(chain_head_sign(c, 5000 + at, "trusted", k, &body, &sig), 0);
+	CHECK_INT(chain_head_sign(c, &(struct chain_signing){.key = k, .next = next, .t = 5000 + at, .trust = "trusted"}, &body, &sig), 0);
 	CHECK_INT(chain_head_line(&line, buf_str(&body), buf_str(&sig)), 0);
 	add_line(c, at, &line);
 }
@@ -180,7 +180,7 @@ static void tell(struct signing_key *first, struct signing_key *second)
 	for (int i = 0, at = 0; i < N; i++) {
 		add_line(&c, at++, &lines[i]);
 		if (i % 2 == 1)
-			add_head(&c, at++, i < 2 ? first : second);
+			add_head(&c, at++, i < 2 ? first : second, i < 2 && first != second ? second : NULL);
 	}
 	forget_lines();
 	CHECK(c.heads == 2 && c.signed_seq == 4 && c.signed_ms == 5005);
@@ -192,13 +192,12 @@ static void forget_story(void)
 		buf_free(&story[i]);
 }
 
-/* How many of these lines hold. */
-static int listen(const int *order, int n, const uint8_t *only_key)
+/* How many of these lines hold, and how far that came. */
+static int listen_to(const int *order, int n, struct chain *ret)
 {
-	struct chain c = CHAIN_BEGIN;
+	struct chain c = *ret;
 	int i;
 
-	c.only_key = only_key;
 	for (i = 0; i < n; i++) {
 		const struct buf *line = &story[order[i]];
 		const char *why = NULL;
@@ -210,10 +209,27 @@ static int listen(const int *order, int n, const uint8_t *only_key)
 		}
 		cJSON_Delete(body);
 	}
+	*ret = c;
 	return i;
 }
 
+static int listen(const int *order, int n)
+{
+	struct chain c = CHAIN_BEGIN;
+
+	return listen_to(order, n, &c);
+}
+
 static const int in_order[] = {0, 1, 2, 3, 4, 5};
+
+static bool key_is_seen(const uint8_t *key)
+{
+	struct chain c = CHAIN_BEGIN;
+
+	c.only_key = key;
+	CHECK_INT(listen_to(in_order, M, &c), M);
+	return c.key_seen;
+}
 
 TEST(signed_heads_hold_by_their_key_alone)
 {
@@ -223,9 +239,9 @@ TEST(signed_heads_hold_by_their_key_alone)
 	CHECK_INT(signing_key_public(k, public), 0);
 	CHECK_INT(signing_key_public(other, wrong), 0);
 	tell(k, k);
-	CHECK_INT(listen(in_order, M, NULL), M);
-	CHECK_INT(listen(in_order, M, public), M);
-	CHECK_INT(listen(in_order, M, wrong), 2);
+	CHECK_INT(listen(in_order, M), M);
+	CHECK(key_is_seen(public));
+	CHECK(!key_is_seen(wrong));
 	signing_key_free(k);
 	signing_key_free(other);
 	forget_story();
@@ -237,9 +253,8 @@ TEST(another_key_than_before_shows)
 	struct chain c = CHAIN_BEGIN;
 	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
 	const char *why = NULL;
+	struct chain read;
 	cJSON *j;
-	int64_t n;
-	char hash[SHA256_HEX_SIZE];
 
 	tell(k, k);
 	for (int i = 0; i < 5; i++) {
@@ -248,13 +263,13 @@ TEST(another_key_than_before_shows)
 		CHECK_INT(chain_follow(&c, buf_str(&story[i]), story[i].len, &b, &why), 0);
 		cJSON_Delete(b);
 	}
-	CHECK_INT(chain_head_sign(&c, 1, "trusted", other, &body, &sig), 0);
+	CHECK_INT(chain_head_sign(&c, &(struct chain_signing){.key = other, .t = 1, .trust = "trusted"}, &body, &sig), 0);
 	CHECK_INT(chain_head_line(&line, buf_str(&body), buf_str(&sig)), 0);
 	CHECK_INT(chain_follow(&c, buf_str(&line), line.len, &j, &why), -EBADMSG);
 	CHECK(strstr(why, "another key"));
-	CHECK_INT(chain_head_read(buf_str(&line), line.len, &n, hash), 0);
-	CHECK_INT(n, 2);
-	CHECK_INT(chain_head_read(buf_str(&story[0]), story[0].len, &n, hash), -EBADMSG);
+	CHECK_INT(chain_head_read(buf_str(&line), line.len, &read), 0);
+	CHECK(read.heads == 2 && read.seq == 4 && streq(read.id, c.id) && streq(read.hash, c.hash));
+	CHECK_INT(chain_head_read(buf_str(&story[0]), story[0].len, &read), -EBADMSG);
 	signing_key_free(k);
 	signing_key_free(other);
 	forget_story();
@@ -265,12 +280,12 @@ TEST(each_removal_and_swap_among_heads_shows)
 	struct signing_key *k = new_key();
 
 	tell(k, k);
-	CHECK_INT(listen((const int[]){0, 1, 3, 4, 5}, 5, NULL), 4); /* without the first head */
-	CHECK_INT(listen((const int[]){0, 1, 2, 4, 5}, 5, NULL), 3);
-	CHECK_INT(listen((const int[]){0, 2, 1, 3, 4, 5}, 6, NULL), 1);
-	CHECK_INT(listen((const int[]){0, 1, 2, 2, 3, 4}, 6, NULL), 3);
-	CHECK_INT(listen((const int[]){0, 1, 2, 3, 5, 4}, 6, NULL), 4);
-	CHECK_INT(listen((const int[]){2, 0, 1, 3, 4, 5}, 6, NULL), 0);
+	CHECK_INT(listen((const int[]){0, 1, 3, 4, 5}, 5), 4); /* without the first head */
+	CHECK_INT(listen((const int[]){0, 1, 2, 4, 5}, 5), 3);
+	CHECK_INT(listen((const int[]){0, 2, 1, 3, 4, 5}, 6), 1);
+	CHECK_INT(listen((const int[]){0, 1, 2, 2, 3, 4}, 6), 3);
+	CHECK_INT(listen((const int[]){0, 1, 2, 3, 5, 4}, 6), 4);
+	CHECK_INT(listen((const int[]){2, 0, 1, 3, 4, 5}, 6), 0);
 	signing_key_free(k);
 	forget_story();
 }
@@ -278,24 +293,136 @@ TEST(each_removal_and_swap_among_heads_shows)
 /* One bit of each byte, and each byte away: the whole of 256 values is for receipts, whose check takes no elliptic curve. */
 TEST(every_change_of_a_head_shows)
 {
-	struct signing_key *k = new_key();
+	struct signing_key *k = new_key(), *other = new_key();
 
-	tell(k, k);
+	tell(k, other);
 	for (int i = 2; i < M; i += 3)
 		for (size_t at = 0; at < story[i].len; at++) {
-			struct buf whole = story[i], other = {};
+			struct buf whole = story[i], shorter = {};
 
 			story[i].data[at] ^= (char)(1 << (at % 7));
-			CHECK_INT(listen(in_order, M, NULL), i);
+			CHECK_INT(listen(in_order, M), i);
 			story[i].data[at] ^= (char)(1 << (at % 7));
-			CHECK_INT(buf_add(&other, whole.data, at), 0);
-			CHECK_INT(buf_add(&other, whole.data + at + 1, whole.len - at - 1), 0);
-			story[i] = other;
-			CHECK_INT(listen(in_order, M, NULL), i);
+			CHECK_INT(buf_add(&shorter, whole.data, at), 0);
+			CHECK_INT(buf_add(&shorter, whole.data + at + 1, whole.len - at - 1), 0);
+			story[i] = shorter;
+			CHECK_INT(listen(in_order, M), i);
 			buf_free(&story[i]);
 			story[i] = whole;
 		}
-	CHECK_INT(listen(in_order, M, NULL), M);
+	CHECK_INT(listen(in_order, M), M);
 	signing_key_free(k);
+	signing_key_free(other);
+	forget_story();
+}
+
+/* ---- files of days ------------------------------------------------------------------------------------------------ */
+
+TEST(a_part_begins_at_a_head_and_joins_at_it)
+{
+	struct signing_key *k = new_key();
+	struct chain c = CHAIN_BEGIN;
+
+	tell(k, k);
+	c.in_parts = true;
+	CHECK_INT(listen_to((const int[]){2, 3, 4, 5}, 4, &c), 4);
+	CHECK(c.from_seq == 2 && c.from_head == 1 && c.heads == 2 && c.signed_seq == 4);
+	c = CHAIN_BEGIN;
+	c.in_parts = true;
+	CHECK_INT(listen_to((const int[]){0, 1, 2, 2, 3, 4, 5}, 7, &c), 7);
+	CHECK(c.from_seq == 0 && c.heads == 2);
+	/* Not where a receipt has come since, not the one before, and not with a part missing. */
+	c = CHAIN_BEGIN;
+	c.in_parts = true;
+	CHECK_INT(listen_to((const int[]){0, 1, 2, 3, 2}, 5, &c), 4);
+	c = CHAIN_BEGIN;
+	c.in_parts = true;
+	CHECK_INT(listen_to((const int[]){0, 1, 2, 3, 4, 5, 2}, 7, &c), 6);
+	c = CHAIN_BEGIN;
+	c.in_parts = true;
+	CHECK_INT(listen_to((const int[]){0, 1, 5}, 3, &c), 2);
+	/* Whole chains begin with their first receipt. */
+	CHECK_INT(listen((const int[]){2, 3, 4, 5}, 4), 0);
+	signing_key_free(k);
+	forget_story();
+}
+
+/* ---- another key -------------------------------------------------------------------------------------------------- */
+
+TEST(a_key_hands_over_to_another_by_both_signatures)
+{
+	struct signing_key *k = new_key(), *other = new_key(), *third = new_key();
+	uint8_t before[PUBLIC_KEY_SIZE], after[PUBLIC_KEY_SIZE], wrong[PUBLIC_KEY_SIZE];
+	struct chain c = CHAIN_BEGIN;
+
+	CHECK_INT(signing_key_public(k, before), 0);
+	CHECK_INT(signing_key_public(other, after), 0);
+	CHECK_INT(signing_key_public(third, wrong), 0);
+	tell(k, other);
+	CHECK_INT(listen_to(in_order, M, &c), M);
+	CHECK(c.key_changes == 1 && memcmp(c.key, after, sizeof(after)) == 0);
+	CHECK(key_is_seen(before) && key_is_seen(after) && !key_is_seen(wrong));
+	signing_key_free(k);
+	signing_key_free(other);
+	signing_key_free(third);
+	forget_story();
+}
+
+/* The one signature, the other, both the wrong way round, and the new key's in both places. */
+TEST(a_change_of_keys_needs_both_signatures)
+{
+	struct signing_key *k = new_key(), *other = new_key();
+	struct buf whole;
+	const char *sig, *dot, *end;
+	char first[100], second[100], body[2000];
+
+	tell(k, other);
+	whole = story[2];
+	sig = strstr(buf_str(&whole), "\"sig\":\"") + strlen("\"sig\":\"");
+	dot = strchr(sig, '.');
+	end = strchr(sig, '"');
+	str_format(body, sizeof(body), "%.*s", (int)(sig - buf_str(&whole)), buf_str(&whole));
+	str_format(first, sizeof(first), "%.*s", (int)(dot - sig), sig);
+	str_format(second, sizeof(second), "%.*s", (int)(end - dot - 1), dot + 1);
+	for (int i = 0; i < 5; i++) {
+		struct buf other_line = {};
+
+		if (i < 2)
+			CHECK_INT(buf_addf(&other_line, "%s%s\"}", body, i ? second : first), 0);
+		else
+			CHECK_INT(buf_addf(&other_line, "%s%s.%s\"}", body, i == 4 ? first : second, i == 3 ? second : first), 0);
+		story[2] = other_line;
+		CHECK_INT(listen(in_order, M), 2);
+		buf_free(&story[2]);
+	}
+	story[2] = whole;
+	CHECK_INT(listen(in_order, M), M);
+	signing_key_free(k);
+	signing_key_free(other);
+	forget_story();
+}
+
+/* ---- the chain before this one ------------------------------------------------------------------------------------ */
+
+TEST(the_first_head_says_which_chain_was_before)
+{
+	struct signing_key *k = new_key();
+	struct chain old = CHAIN_BEGIN, c = CHAIN_BEGIN;
+	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
+
+	tell(k, k);
+	CHECK_INT(listen_to(in_order, M, &old), M);
+	make_lines();
+	str_copy(c.id, sizeof(c.id), "ffffffffffffffffffffffffffffffff");
+	add_line(&c, 0, &lines[0]);
+	CHECK_INT(chain_head_sign(&c, &(struct chain_signing){.key = k, .t = 1, .trust = "trusted", .after = &old}, &body, &sig), 0);
+	CHECK_INT(chain_head_line(&line, buf_str(&body), buf_str(&sig)), 0);
+	add_line(&c, 1, &line);
+	CHECK_STR(c.after, old.id);
+	CHECK_STR(c.after_hash, old.head_hash);
+	CHECK_INT(c.after_head, 2);
+	CHECK(streq(c.id, "ffffffffffffffffffffffffffffffff") && c.heads == 1);
+	signing_key_free(k);
+	forget_lines();
 	forget_story();
 }

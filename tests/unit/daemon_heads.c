@@ -1,17 +1,19 @@
 #include "daemon/heads.h"
 
 #include "base/chain.h"
+#include "base/log.h"
 #include "daemon/ledger.h"
 #include "daemon/receipt.h"
 #include "tests/unit/daemon_fixture.h"
 
 static struct page_row page;
+static const struct receipts_config config = {.sign_every = 100, .sign_after_ms = 3600000};
 
 static void begin(struct fixture *f, struct heads **h)
 {
 	fixture_begin(f);
 	fixture_page(f, &page);
-	CHECK_INT(heads_new(f->spool, h), 0);
+	CHECK_INT(heads_new(f->spool, &config, h), 0);
 }
 
 static void end(struct fixture *f, struct heads *h)
@@ -114,7 +116,7 @@ TEST(the_key_is_made_once_and_kept)
 	CHECK_INT(fixture_files("tmp"), 0);
 	heads_free(h);
 	fixture_reopen(&f);
-	CHECK_INT(heads_new(f.spool, &h), 0);
+	CHECK_INT(heads_new(f.spool, &config, &h), 0);
 	send_pages(&f, 1);
 	CHECK_INT(heads_step(h, true), 0);
 	second = told(&f);
@@ -154,7 +156,7 @@ static void check_refused(const char *sql, bool signed_before)
 	if (signed_before) {
 		CHECK_INT(heads_step(h, true), 0);
 		heads_free(h);
-		CHECK_INT(heads_new(f.spool, &h), 0);
+		CHECK_INT(heads_new(f.spool, &config, &h), 0);
 		send_pages(&f, 1);
 	}
 	CHECK_INT(db_exec(f.spool->db, sql, ""), 0);
@@ -178,3 +180,253 @@ REFUSED(a_change_under_a_head, "UPDATE receipts SET hash = replace(hash, substr(
 REFUSED(without_what_a_head_signs, "DELETE FROM receipts WHERE seq = 3", true)
 REFUSED(a_moved_head, "UPDATE heads SET body = replace(body, '\"seq\":3', '\"seq\":2')", true)
 REFUSED(a_head_that_is_none, "UPDATE heads SET body = 'x'", true)
+
+/* ---- days ------------------------------------------------------------------------------------------ */
+
+TEST(where_a_day_ends_is_signed_by_itself)
+{
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	f.synchronised = true;
+	send_pages(&f, 2);
+	f.now += 86400000;
+	send_pages(&f, 3);
+	f.now += 86400000;
+	f.synchronised = false;
+	send_pages(&f, 1); /* of no day: no end of one is seen */
+	CHECK_INT(heads_step(h, true), 1);
+	CHECK_INT(fixture_sql(&f, "SELECT max(seq) FROM heads"), 2);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(told(&f).signed_seq, 6);
+	CHECK_INT(told(&f).heads, 2);
+	end(&f, h);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------ */
+
+static void take_up_again(struct fixture *f, struct heads **h, const struct receipts_config *c)
+{
+	heads_free(*h);
+	fixture_reopen(f);
+	CHECK_INT(heads_new(f->spool, c, h), 0);
+}
+
+TEST(the_key_changes_by_both_signatures)
+{
+	char why[200] = "";
+	struct fixture f;
+	struct heads *h;
+	struct chain first, second;
+
+	begin(&f, &h);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	first = told(&f);
+	CHECK_INT(heads_change_key(h, why, sizeof(why)), 0);
+	CHECK_INT(heads_change_key(h, why, sizeof(why)), 0); /* once */
+	CHECK_INT(heads_step(h, false), 0); /* at once, though there is nothing new */
+	second = told(&f);
+	CHECK(second.heads == 2 && second.key_changes == 1 && second.signed_seq == 1);
+	CHECK(memcmp(first.key, second.key, sizeof(first.key)) != 0);
+	CHECK(!fixture_exists("", HEAD_NEXT_FILE, ""));
+	take_up_again(&f, &h, &config);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(told(&f).heads, 3);
+	CHECK_INT(told(&f).key_changes, 1);
+	end(&f, h);
+}
+
+/* Asked for before anything was signed, and by a service that ended before it signed. */
+TEST(a_change_of_keys_waits_for_the_next_head)
+{
+	char why[200] = "";
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	CHECK_INT(heads_change_key(h, why, sizeof(why)), 0);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK(fixture_exists("", HEAD_NEXT_FILE, ""));
+	take_up_again(&f, &h, &config);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(told(&f).key_changes, 1);
+	CHECK(!fixture_exists("", HEAD_NEXT_FILE, ""));
+	end(&f, h);
+}
+
+/* The head that names the next key is committed, its file has the old name. */
+TEST(a_change_of_keys_that_was_cut_off_is_completed)
+{
+	char why[200] = "", path[256], old[256];
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	fixture_path(path, "", HEAD_KEY_FILE, "");
+	fixture_path(old, "", "old", "");
+	CHECK_INT(link(path, old), 0);
+	CHECK_INT(heads_change_key(h, why, sizeof(why)), 0);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK_INT(renameat(f.spool->dirfd, HEAD_KEY_FILE, f.spool->dirfd, HEAD_NEXT_FILE), 0);
+	CHECK_INT(renameat(f.spool->dirfd, "old", f.spool->dirfd, HEAD_KEY_FILE), 0);
+	take_up_again(&f, &h, &config);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(told(&f).heads, 3);
+	CHECK_INT(told(&f).key_changes, 1);
+	CHECK(!fixture_exists("", HEAD_NEXT_FILE, ""));
+	end(&f, h);
+}
+
+/* Another key must not go on with the chain: whoever follows it would take it for forged. */
+TEST(a_lost_key_is_not_replaced)
+{
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(renameat(f.spool->dirfd, HEAD_KEY_FILE, f.spool->dirfd, "kept"), 0);
+	take_up_again(&f, &h, &config);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), -EKEYREJECTED);
+	CHECK(!fixture_exists("", HEAD_KEY_FILE, ""));
+	CHECK_INT(told(&f).heads, 1);
+	CHECK_INT(renameat(f.spool->dirfd, "kept", f.spool->dirfd, HEAD_KEY_FILE), 0);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(told(&f).heads, 2);
+	end(&f, h);
+}
+
+static void put_key(const char *name)
+{
+	_cleanup_buf_ struct buf pem = {};
+	struct signing_key *k;
+
+	CHECK_INT(signing_key_generate(&k), 0);
+	CHECK_INT(signing_key_print(k, &pem), 0);
+	fixture_put("", name, pem.data, pem.len);
+	signing_key_free(k);
+}
+
+/* By a file, then by a credential that takes its place, then without the file; and never made. */
+TEST(the_key_is_where_the_configuration_says)
+{
+	struct receipts_config c = {.sign_every = 1, .sign_after_ms = 1000};
+	char why[200] = "";
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	fixture_path(c.key, "", "mine.pem", "");
+	take_up_again(&f, &h, &c);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, false), -ENOKEY);
+	CHECK(!fixture_exists("", HEAD_KEY_FILE, "") && !fixture_exists("", "mine.pem", ""));
+	put_key("mine.pem");
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK_INT(heads_change_key(h, why, sizeof(why)), -EOPNOTSUPP);
+	CHECK(strstr(why, "NextKey="));
+	str_copy(c.next_key_credential, sizeof(c.next_key_credential), "next.pem");
+	take_up_again(&f, &h, &c);
+	send_pages(&f, 1);
+	unsetenv("CREDENTIALS_DIRECTORY");
+	CHECK_INT(heads_step(h, false), -ENOKEY);
+	setenv("CREDENTIALS_DIRECTORY", test_tmpdir(), 1);
+	put_key("next.pem");
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK_INT(told(&f).key_changes, 1);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, false), 0); /* the change is not made again, */
+	take_up_again(&f, &h, &c);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, false), 0); /* nor after a start */
+	CHECK_INT(told(&f).key_changes, 1);
+	str_copy(c.key_credential, sizeof(c.key_credential), "next.pem");
+	c.next_key_credential[0] = 0;
+	take_up_again(&f, &h, &c);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK(told(&f).heads == 5 && told(&f).key_changes == 1);
+	unsetenv("CREDENTIALS_DIRECTORY");
+	end(&f, h);
+}
+
+/* ---- other databases ------------------------------------------------------------------------------- */
+
+TEST(a_new_database_goes_on_after_the_old_chain)
+{
+	struct fixture f;
+	struct heads *h;
+	struct chain old, new;
+
+	begin(&f, &h);
+	send_pages(&f, 2);
+	CHECK_INT(heads_step(h, true), 0);
+	old = told(&f);
+	CHECK_INT(spool_mark(f.spool, "a test"), 0);
+	take_up_again(&f, &h, &config);
+	fixture_reconcile(&f);
+	fixture_page(&f, &page);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	new = told(&f);
+	CHECK(new.heads == 1 && new.seq == 1 && !streq(new.id, old.id));
+	CHECK_STR(new.after, old.id);
+	CHECK_STR(new.after_hash, old.head_hash);
+	CHECK_INT(new.after_head, 1);
+	CHECK(memcmp(new.key, old.key, sizeof(old.key)) == 0);
+	end(&f, h);
+}
+
+/* What is no head, or one whose signature is wrong, is none that was signed. */
+TEST(a_note_that_does_not_hold_is_no_chain_before)
+{
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	fixture_put("", HEAD_LAST_FILE, "{\"head\":\n", 9);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_STR(told(&f).after, "");
+	end(&f, h);
+}
+
+static int older;
+
+static void count_older(enum log_level level, const char *message_id, const struct log_field *fields, size_t n, const char *message)
+{
+	older += strstr(message, "older than head 2") != NULL;
+}
+
+/* A copy of the database that was put back. */
+TEST(an_older_database_is_told_of)
+{
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	for (int i = 0; i < 2; i++) {
+		send_pages(&f, 1);
+		CHECK_INT(heads_step(h, true), 0);
+	}
+	log_set_sink(count_older);
+	take_up_again(&f, &h, &config);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(older, 0);
+	CHECK_INT(db_exec(f.spool->db, "DELETE FROM heads WHERE id = 2", ""), 0);
+	take_up_again(&f, &h, &config);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(older, 1);
+	CHECK_INT(told(&f).heads, 2);
+	log_set_sink(NULL);
+	end(&f, h);
+}

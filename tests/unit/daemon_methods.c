@@ -11,6 +11,7 @@
 #include "daemon/doctor.h"
 #include "daemon/intake.h"
 #include "daemon/scanner.h"
+#include "daemon/upkeep.h"
 #include "daemon/methods.h"
 #include "tests/unit/daemon_fixture.h"
 
@@ -72,6 +73,13 @@ int courier_backend_json(const struct courier *c, const char *name, cJSON **ret)
 {
 	*ret = cJSON_CreateObject();
 	return json_add_string(*ret, "name", name);
+}
+
+int upkeep_change_key(struct upkeep *u, char *why, size_t why_size)
+{
+	if (seen.error < 0)
+		str_copy(why, why_size, "the key is elsewhere");
+	return seen.error;
 }
 
 bool courier_is_over_budget(const struct courier *c)
@@ -1203,5 +1211,19 @@ TEST(the_peer_of_a_doctor_leaves)
 	CHECK_HAS(ask(w, DOCTOR("\"areas\":[\"now\"]")), "all is well");
 	answer_later(); /* nobody is told, and all is freed */
 	CHECK_STR(answers(w), "");
+	end(w);
+}
+
+TEST(to_change_the_key_needs_a_right)
+{
+	struct world *w = begin();
+
+	connect_as(w, 4242, true);
+	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.ChangeKey\"}"), "io.pageferry.NotAllowed\",\"parameters\":{\"right\":\"manage\"");
+	w->service.control->manage = 4242;
+	CHECK_STR(ask(w, "{\"method\":\"io.pageferry.ChangeKey\"}"), "{\"parameters\":{}}|");
+	seen.error = -EOPNOTSUPP;
+	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.ChangeKey\"}"), "io.pageferry.NotNow\",\"parameters\":{\"message\":\"the key is elsewhere\"");
+	seen.error = 0;
 	end(w);
 }
