@@ -88,6 +88,18 @@ static int tokens_cell(struct table *t, const cJSON *a)
 	return table_cell(t, STYLE_PLAIN, text);
 }
 
+/* What went in the page's place. */
+static int add_rendering(const cJSON *rendering, struct buf *note)
+{
+	int64_t width, height;
+
+	if (json_get_string(rendering, "failed"))
+		return buf_addf(note, "%sno rendering: %s", note->len ? "; " : "", json_get_string(rendering, "failed"));
+	if (json_get_i64(rendering, "width", &width) < 0 || json_get_i64(rendering, "height", &height) < 0)
+		return 0;
+	return buf_addf(note, "%srendered, %" PRId64 " x %" PRId64, note->len ? "; " : "", width, height);
+}
+
 static int add_attempt(struct table *t, const cJSON *a)
 {
 	const char *outcome = text_of(a, "outcome");
@@ -98,6 +110,8 @@ static int add_attempt(struct table *t, const cJSON *a)
 	if (r >= 0 && !streq(outcome, "done"))
 		r = buf_addf(&note, "%s%s%s", text_of(a, "reason"), *text_of(a, "message") ? ": " : "",
 			text_of(a, "message"));
+	if (r >= 0)
+		r = add_rendering(json_get_object(a, "rendering"), &note);
 	if (r >= 0)
 		r = table_row(t);
 	if (r >= 0)

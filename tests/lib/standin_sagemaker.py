@@ -12,6 +12,7 @@ import pagereader
 from standin_aws import REGION, BedrockStandin, Refused
 
 MAX_BODY = 6_291_456
+SIDE_MAX = 2048
 ERRORS = {
     "not-ready": (429, "ModelNotReadyException", {"Message": "The model is being loaded."}),
     "no-capacity": (400, "ValidationError", {"Message": "Inference Component has no capacity to process this request. ApplicationAutoScaling may be "
@@ -39,7 +40,7 @@ def page_of(text):
         image.load()
     except (binascii.Error, OSError, SyntaxError, TypeError):
         raise Refused(424, "ModelError", "Received client error (400) from primary: the image cannot be read") from None
-    assert image.format == "JPEG" and max(image.size) <= 2048, (image.format, image.size)
+    assert image.format == "JPEG" and max(image.size) <= SIDE_MAX, (image.format, image.size)
     return data
 
 

@@ -357,3 +357,52 @@ TEST(socket_mode_speaks_to_who_listens)
 	close(listener);
 	end();
 }
+
+/* ---- a page in, frames out ------------------------------------------------------------------------------------------------ */
+
+static void convert(const char *body, size_t input, int64_t timeout_ms)
+{
+	struct helper_options o = {.program = script(body), .name = "test", .timeout_ms = timeout_ms};
+	struct request req = {.helper = "test"};
+	_cleanup_buf_ struct buf text = {};
+
+	for (size_t i = 0; i < input; i++)
+		CHECK_INT(buf_addc(&text, 'a'), 0);
+	CHECK_INT(request_add_literal_take(&req, &text), 0);
+	CHECK_INT(helper_convert(run.event, &o, &req, on_frame, on_done, &run, &run.helper), 0);
+	loop();
+	request_free(&req);
+}
+
+TEST(page_goes_in_and_frames_come_out)
+{
+	begin();
+	convert("n=$(wc -c <<EOF\n$(head -c 2000000)\nEOF\n)\nprintf '{\"type\":\"data\",\"bytes\":7}\\n%s{\"type\":\"end\",\"ok\":true}\\n' $((n - 1))",
+		2000000, 10000);
+	CHECK_INT(run.error, 0);
+	CHECK_STR(run.types, "data end ");
+	CHECK_STR(run.data, "2000000");
+	end();
+}
+
+TEST(conversion_that_ends_badly)
+{
+	begin();
+	convert("printf '{\"type\":\"end\",\"ok\":false,\"reason\":\"damaged\",\"message\":\"no page\"}\\n'", 10, 10000);
+	CHECK_INT(run.error, -EREMOTEIO);
+	CHECK_STR(run.why, "damaged: no page");
+	end();
+	begin();
+	convert("exec sleep 600", 10, 50);
+	CHECK_INT(run.error, -ETIMEDOUT);
+	end();
+	begin();
+	convert("printf hello", 10, 10000);
+	CHECK(run.error < 0);
+	end();
+	begin();
+	run.stop_with = -EMSGSIZE;
+	convert("printf '{\"type\":\"page\"}\\n'; exec sleep 600", 10, 10000);
+	CHECK_INT(run.error, -EMSGSIZE);
+	end();
+}

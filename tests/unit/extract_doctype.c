@@ -104,6 +104,10 @@ TEST(mistakes_are_named)
 		{"\"prompt\":\"P\"", "\"prompt\":\"\"", "prompt"},
 		{"\"title\":\"T\"", "\"title\":7", "title"},
 		{"\"ocr\":{}", "\"ocr\":[]", "ocr: must be"},
+		{"\"ocr\":{}", "\"image\":true", "image: must be"},
+		{"\"ocr\":{}", "\"image\":{\"flat\":true}", "image: unknown member \"flat\""},
+		{"\"ocr\":{}", "\"image\":{\"flatten\":1}", "must be true or false"},
+		{"\"ocr\":{}", "\"image\":{\"contrast\":\"no\"}", "must be true or false"},
 		{"\"ocr\":{}", "\"orc\":{}", "unknown member \"orc\""},
 		{"\"classify\":[\"word\"]", "\"classify\":[\"\"]", "classify"},
 		{"\"classify\":[\"word\"]", "\"classify\":\"word\"", "classify"},
@@ -207,12 +211,18 @@ TEST(how_a_model_is_asked)
 	char why[300] = "";
 
 	CHECK_INT(doctype_parse(good, strlen(good), &t, why, sizeof(why)), 0);
+	CHECK(!t->image_flatten && !t->image_contrast);
 	CHECK(!t->ask.system && !t->ask.plain && !t->ask.examples && !t->ask.temperature && !t->ask.top_p && !t->ask.top_k);
 	doctype_free(t);
 	plant("\"ocr\":{}", "\"form\":\"plain\",\"topP\":0.25,\"topK\":128,\"system\":\"S\"", &plain);
 	CHECK_INT(doctype_parse(buf_str(&plain), plain.len, &t, why, sizeof(why)), 0);
 	CHECK(t->ask.plain && t->ask.top_p->valuedouble == 0.25 && t->ask.top_k == 128);
 	CHECK_STR(t->ask.system, "S");
+	doctype_free(t);
+	buf_clear(&plain);
+	plant("\"ocr\":{}", "\"image\":{\"flatten\":true,\"contrast\":false}", &plain);
+	CHECK_INT(doctype_parse(buf_str(&plain), plain.len, &t, why, sizeof(why)), 0);
+	CHECK(t->image_flatten && !t->image_contrast);
 	doctype_free(t);
 	plant("\"ocr\":{}", "\"form\":\"tool\",\"temperature\":1,\"examples\":[{\"answer\":{\"a\":\"x\"},\"page\":\"p\"}]", &said);
 	CHECK_INT(doctype_parse(buf_str(&said), said.len, &t, why, sizeof(why)), 0);
