@@ -71,6 +71,13 @@ void test_check_int(const char *file, int line, const char *expr, int64_t got, i
 		test_fail(file, line, "%s: got %lld, want %lld", expr, (long long)got, (long long)want);
 }
 
+unsigned int test_stride(unsigned int n)
+{
+	const char *emulated = getenv("EMULATED");
+
+	return emulated && streq(emulated, "1") ? n : 1;
+}
+
 const char *test_data(void)
 {
 	const char *d = getenv("TEST_DATA");

@@ -15,6 +15,9 @@ _Noreturn void test_skip(const char *why);
 void test_needs_peer_groups(void);
 void test_check_str(const char *file, int line, const char *expr, const char *got, const char *want);
 void test_check_int(const char *file, int line, const char *expr, int64_t got, int64_t want);
+/* Step of a loop over very many cases: n where the processor is emulated (EMULATED=1, tests/run --under), which is some
+ * 30 times slower; else 1. */
+unsigned int test_stride(unsigned int n);
 /* Folder of tests/data, with a slash. */
 const char *test_data(void);
 /* A fresh empty folder, removed after the test. */
