@@ -65,6 +65,9 @@
 	X(REBUILD_PAGE_INSERTED, "rebuild.page-inserted")                      \
 	X(REBUILD_PAGE_COMMITTED, "rebuild.page-committed")                    \
 	X(REBUILD_FINISHED, "rebuild.finished")                                \
+	/* a document of several pages is ended, or split: daemon/document.c */ \
+	X(DOCUMENT_MARKED, "document.marked")                                  \
+	X(DOCUMENT_COMMITTED, "document.committed")                            \
 	/* an older database: daemon/db.c */                                   \
 	X(MIGRATE_CHANGED, "migrate.changed")                                  \
 	X(MIGRATE_COMMITTED, "migrate.committed")                              \

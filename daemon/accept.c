@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/step.h"
 #include "base/text.h"
+#include "daemon/document.h"
 #include "daemon/jpegcomment.h"
 #include "daemon/spool_internal.h"
 #include "daemon/taken.h"
@@ -24,6 +25,7 @@ struct spool_writer {
 	struct spool *s;
 	struct page_row row; /* as it will be */
 	const struct taken_key *taken; /* borrowed; NULL: not from a watched folder */
+	char document[DOCUMENT_NAME_SIZE]; /* of the open one that it is for; "": none */
 	char file[PAGE_FILE_SIZE];
 	int fd;
 	struct sha256 *sent;    /* of the bytes as they came: what the helper hashed too */
@@ -165,6 +167,8 @@ static int fill_row(struct spool_writer *w, const struct spool_meta *m)
 	};
 	if (m->name)
 		text_safe_copy(w->row.name, sizeof(w->row.name), m->name);
+	if (m->document)
+		str_copy(w->row.document, sizeof(w->row.document), m->document);
 	return str_copy(w->row.source, sizeof(w->row.source), m->source) < 0 ? -EINVAL : 0;
 }
 
@@ -173,7 +177,8 @@ int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_w
 	struct spool_writer *w;
 	int r;
 
-	if (!m->job || !m->job->types || m->position < 1 || (m->document && !page_id_valid(m->document)))
+	if (!m->job || !m->job->types || m->position < 1 || (m->document && !page_id_valid(m->document)) ||
+		(m->document_name && !document_name_valid(m->document_name)))
 		return -EINVAL;
 	w = calloc(1, sizeof(*w));
 	if (!w)
@@ -181,8 +186,12 @@ int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_w
 	w->s = s;
 	w->fd = -1;
 	w->taken = m->taken;
+	if (m->document_name)
+		str_copy(w->document, sizeof(w->document), m->document_name);
 	w->head.max = HEAD_MAX;
 	r = fill_row(w, m);
+	if (r >= 0 && m->document_name)
+		r = document_join(s, &w->row, w->document);
 	if (r >= 0)
 		r = sha256_new(&w->sent);
 	if (r >= 0)
@@ -194,7 +203,7 @@ int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_w
 		return r;
 	}
 	STEP(ACCEPT_TMP_CREATED);
-	str_copy(w->row.document, sizeof(w->row.document), m->document ? m->document : w->row.id);
+	str_copy(w->row.document, sizeof(w->row.document), w->row.document[0] ? w->row.document : w->row.id);
 	w->next = s->writers;
 	s->writers = w;
 	*ret = w;
@@ -383,7 +392,7 @@ static int commit_row(struct spool_writer *w, const char *capture_json)
 	r = db_begin(s->db);
 	if (r < 0)
 		return r;
-	r = page_row_insert(s, &w->row, capture_json);
+	r = page_row_insert(s, &w->row, w->document[0] ? w->document : NULL, capture_json);
 	if (r >= 0 && w->taken && !BUG("watch-forget-taken"))
 		r = taken_put(s, w->taken, w->row.id);
 	if (r >= 0)

@@ -152,6 +152,20 @@ int64_t page_file_time(struct spool *s, const char *name)
 	return t;
 }
 
+/* Has the page an answer, or one that it was asked together with? 1, 0 or negative errno. */
+static int is_answered(struct spool *s, const struct page_row *p)
+{
+	int r = has_export(s, p->id);
+	int64_t one;
+
+	if (r != 0 || !s->rebuilt || p->position < 2)
+		return r;
+	/* Those before it have their rows: the answer is named after the first. */
+	return db_get_i64(s->db, &one,
+		"SELECT 1 FROM pages WHERE document = (SELECT id FROM documents WHERE document = ?) AND state = 'held' AND reason = ? LIMIT 1",
+		"ss", p->document, REASON_ANSWERED);
+}
+
 static int describe(struct spool *s, const char *name, const char *id, struct page_row *p)
 {
 	_cleanup_json_ cJSON *job = NULL;
@@ -160,7 +174,7 @@ static int describe(struct spool *s, const char *name, const char *id, struct pa
 	if (r >= 0)
 		r = spool_job_restore(s, job, &p->job);
 	if (r >= 0)
-		r = has_export(s, id);
+		r = is_answered(s, p);
 	if (r < 0)
 		return r;
 	p->state = s->rebuilt && r == 0 ? STATE_QUEUED : STATE_HELD;
@@ -187,7 +201,7 @@ static int insert(struct spool *s, struct page_row *p)
 	r = db_begin(s->db);
 	if (r < 0)
 		return r;
-	r = page_row_insert(s, p, NULL);
+	r = page_row_insert(s, p, NULL, NULL);
 	if (r < 0) {
 		db_rollback(s->db);
 		return r;

@@ -5,7 +5,7 @@
 
 /* Jumps from one value of the index's first columns to the next, so a long queue costs no more than a short one: to behind
  * the last page that the class could have, for SQLite would step over the equal ones one by one. */
-int due_class_next(struct spool *s, struct due_class *c)
+static int class_next(struct spool *s, struct due_class *c)
 {
 	_cleanup_stmt_ struct stmt *st = NULL;
 	int r;
@@ -23,6 +23,16 @@ int due_class_next(struct spool *s, struct due_class *c)
 	c->rung = stmt_i64(st, 2);
 	c->tries = stmt_i64(st, 3);
 	return 1;
+}
+
+int due_class_next(struct spool *s, struct due_class *c)
+{
+	int r;
+
+	/* Pages that go with another, or wait for their document's end, are one class of each job. */
+	while ((r = class_next(s, c)) > 0 && c->rung == -1)
+		;
+	return r;
 }
 
 static void due_page_read(struct spool *s, struct stmt *st, struct due_page *p)

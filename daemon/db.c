@@ -150,8 +150,7 @@ static int migrate(struct db *d)
 
 enum identity { READY, EMPTY, OLDER };
 
-/* Is it ours, of a version that we know, with its tables? EMPTY: it may become ours; OLDER: it is to be brought up to date.
- * Changes nothing. */
+/* Is it ours, of a known version, with its tables? EMPTY: may become ours; OLDER: to be brought up to date. Changes nothing. */
 static int identify(struct db *d, char *why, size_t why_size)
 {
 	int64_t application, version, tables;
@@ -181,7 +180,7 @@ static int identify(struct db *d, char *why, size_t why_size)
 		return -EUCLEAN;
 	}
 	/* Eleven of ours in version 2, and sqlite_sequence. */
-	if (tables < 12 + 2 * (version > 2)) {
+	if (tables < 12 + 3 * (version > 2)) {
 		str_format(why, why_size, DB_FILE " lacks some of its tables");
 		return -EUCLEAN;
 	}
@@ -259,8 +258,7 @@ static void database_uri(const char *file, const char *query, char out[static UR
 	str_format(out + n, URI_SIZE - (size_t)n, "%s", query);
 }
 
-/* A -wal is read as it is, its index kept in memory; without one the main file is all there is. Both without SQLite's own
- * locks, and so without a -shm. */
+/* A -wal is read as it is, its index kept in memory; without one the main file is all. No locks of SQLite's: so no -shm. */
 static int open_readonly(struct db *d, const char *path, char *why, size_t why_size)
 {
 	char file[PATH_SIZE], uri[URI_SIZE];
@@ -588,6 +586,11 @@ int64_t db_last_id(struct db *d)
 const char *db_error(struct db *d)
 {
 	return sqlite3_errmsg(d->handle);
+}
+
+void db_note_damage(struct db *d)
+{
+	d->damaged = true;
 }
 
 bool db_damaged(const struct db *d)

@@ -45,6 +45,8 @@ int64_t db_last_id(struct db *d);
 const char *db_error(struct db *d); /* SQLite's message for the last failure */
 /* Was damage met since it was opened? (Then every call may fail with -EUCLEAN.) */
 bool db_damaged(const struct db *d);
+/* What it says contradicts itself. */
+void db_note_damage(struct db *d);
 /* An empty one of our schema, in memory alone. */
 int db_model(struct db **ret);
 

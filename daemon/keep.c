@@ -7,6 +7,7 @@
 #include "base/step.h"
 #include "daemon/beside.h"
 #include "daemon/spool_internal.h"
+#include "extract/extractor.h"
 
 #define TICK_MS     INT64_C(600000) /* a commit each: spares flash */
 #define DAY_MS      INT64_C(86400000)
@@ -101,12 +102,18 @@ int keep_note_delivered(struct spool *s, int64_t seq)
 	if (r < 0)
 		return r;
 	/* A stored result that could not be read was given up, not delivered. */
-	return db_exec(s->db,
+	r = db_exec(s->db,
 		"UPDATE pages SET kept_ms = ? WHERE seq = ? AND state = 'done' AND kept_ms IS NULL"
 		" AND EXISTS (SELECT 1 FROM deliveries d WHERE d.page = pages.seq AND d.version = pages.version"
 		" AND d.error IS NULL)"
 		" AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.page = pages.seq AND d.done_ms IS NULL)",
 		"ii", keep_ms + since_look_ms(s), seq);
+	/* With it go the pages that it speaks for. */
+	if (r >= 0)
+		r = db_exec(s->db,
+			"UPDATE pages SET kept_ms = (SELECT kept_ms FROM pages WHERE seq = ?1) WHERE leader = ?1 AND state = 'done'", "i",
+			seq);
+	return r;
 }
 
 /* ---- what goes ------------------------------------------------------------------------------- */
@@ -307,35 +314,48 @@ static void drop_files(struct spool *s, const struct leaving *l)
 	STEP(DROP_RESULT_REMOVED);
 }
 
-static int drop_find(struct spool *s, int64_t seq, struct leaving *l)
+/* With it go the pages that it is asked with: how many they are with it, or negative errno. */
+static ssize_t drop_find(struct spool *s, int64_t seq, struct leaving l[static JOB_IMAGES_MAX])
 {
 	struct stmt *st = NULL;
 	int64_t one;
 	ssize_t n;
 	int r;
 
-	r = db_query(s->db, &st, LEAVING_COLUMNS "WHERE p.seq = ?", "i", seq);
-	n = leaving_list(r, st, l, 1);
+	r = db_query(s->db, &st,
+		LEAVING_COLUMNS "WHERE p.seq = ?1 OR p.leader = ?1 OR p.seq = (SELECT leader FROM pages WHERE seq = ?1)"
+				" OR p.leader = (SELECT leader FROM pages WHERE seq = ?1) ORDER BY p.leader IS NOT NULL, p.seq LIMIT ?2",
+		"ii", seq, (int64_t)JOB_IMAGES_MAX);
+	n = leaving_list(r, st, l, JOB_IMAGES_MAX);
 	if (n <= 0)
-		return n < 0 ? (int)n : -ENOENT;
-	r = db_get_i64(s->db, &one, "SELECT 1 FROM attempts WHERE page = ? AND closed_ms IS NULL", "i", seq);
-	return r < 0 ? r : r > 0 ? -EBUSY : 0;
+		return n < 0 ? n : -ENOENT;
+	r = db_get_i64(s->db, &one, "SELECT 1 FROM attempts WHERE page = ? AND closed_ms IS NULL", "i", l[0].seq);
+	return r < 0 ? r : r > 0 ? -EBUSY : n;
+}
+
+static int drop_in_transaction(struct spool *s, const struct leaving *l, ssize_t n, const char *why)
+{
+	int r = 0;
+
+	for (ssize_t i = 0; r >= 0 && i < n; i++)
+		r = page_goes(s, &l[i], why);
+	return r;
 }
 
 int keep_drop(struct spool *s, int64_t seq, const char *why)
 {
-	struct leaving l;
+	struct leaving l[JOB_IMAGES_MAX];
+	ssize_t n = drop_find(s, seq, l);
 	int r;
 
-	r = drop_find(s, seq, &l);
-	if (r < 0)
-		return r;
-	if (BUG("drop-unlink-before-commit"))
-		drop_files(s, &l);
+	if (n < 0)
+		return (int)n;
+	for (ssize_t i = 0; i < n && BUG("drop-unlink-before-commit"); i++)
+		drop_files(s, &l[i]);
 	r = db_begin(s->db);
 	if (r < 0)
 		return r;
-	r = page_goes(s, &l, why);
+	r = drop_in_transaction(s, l, n, why);
 	if (r < 0) {
 		db_rollback(s->db);
 		return r;
@@ -347,7 +367,9 @@ int keep_drop(struct spool *s, int64_t seq, const char *why)
 		return r;
 	}
 	STEP(DROP_COMMITTED);
-	forget(s, &l, true);
-	drop_files(s, &l);
+	for (ssize_t i = 0; i < n; i++) {
+		forget(s, &l[i], true);
+		drop_files(s, &l[i]);
+	}
 	return 0;
 }

@@ -13,6 +13,16 @@
 
 /* ---- before the first byte ------------------------------------------------------------------- */
 
+static int insert_pages(struct spool *s, const struct attempt_open *a, int64_t attempt)
+{
+	const struct page_row *p = a->page;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i <= a->n_more; p = &a->more[i++])
+		r = db_exec(s->db, "INSERT INTO attempt_pages (attempt, place, page) VALUES (?, ?, ?)", "iii", attempt, (int64_t)i + 1, p->seq);
+	return r;
+}
+
 static int insert_attempt(
 	struct spool *s, const struct attempt_open *a, const struct stamp *now, int64_t *ret)
 {
@@ -28,7 +38,29 @@ static int insert_attempt(
 		time_trust_name(now->trust), reserved, a->rendering);
 	if (r >= 0)
 		*ret = db_last_id(s->db);
+	if (r >= 0 && a->n_more > 0)
+		r = insert_pages(s, a, *ret);
 	return r;
+}
+
+/* As the receipts name them. Ids and hashes need no quoting. */
+static int pages_print(const struct attempt_open *a, struct buf *out)
+{
+	const struct page_row *p = a->page;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i <= a->n_more; p = &a->more[i++])
+		r = buf_addf(out, "%s{\"page\":\"%s\",\"content\":\"%s\"}", i ? "," : "[", p->id, p->sha256);
+	return r < 0 ? r : buf_addc(out, ']');
+}
+
+static int receipt_store(struct spool *s, const struct attempt_open *a, struct receipt *receipt)
+{
+	_cleanup_buf_ struct buf pages = {};
+	int r = a->n_more > 0 ? pages_print(a, &pages) : 0;
+
+	receipt->pages = pages.len ? buf_str(&pages) : NULL;
+	return r < 0 ? r : receipt_add(s, receipt);
 }
 
 static struct receipt receipt_of(const struct attempt_open *a, int64_t attempt, const char *kind)
@@ -90,7 +122,7 @@ static int open_in_transaction(struct spool *s, const struct attempt_open *a, in
 		return r;
 	STEP(SEND_RESERVED);
 	receipt = receipt_of(a, *ret, "sent");
-	r = receipt_add(s, &receipt);
+	r = receipt_store(s, a, &receipt);
 	return r < 0 ? r : spool_stamp_save(s, &now);
 }
 
@@ -124,6 +156,7 @@ struct closing {
 	int64_t attempt;
 	struct page_row page; /* read again inside the transaction: a person may have changed it */
 	struct stamp now;
+	int others;      /* pages that go with it */
 	int64_t version; /* of the new result; 0: none */
 	bool current;    /* the new result is the page's current one */
 	int64_t settled;
@@ -160,6 +193,27 @@ static int add_who(const struct closing *k, cJSON *j)
 		json_add_string(j, "trust", time_trust_name(k->now.trust)) < 0 ||
 		json_add_string(j, "content_sha256", k->page.sha256) < 0)
 		return -ENOMEM;
+	return 0;
+}
+
+/* What it was read from, where that are several pages. */
+static int add_pages(const struct attempt_open *o, cJSON *j)
+{
+	const struct page_row *p = o->page;
+	cJSON *pages = o->n_more > 0 ? cJSON_AddArrayToObject(j, "pages") : NULL;
+
+	if (o->n_more > 0 && !pages)
+		return -ENOMEM;
+	for (size_t i = 0; pages && i <= o->n_more; p = &o->more[i++]) {
+		cJSON *one = cJSON_CreateObject();
+
+		if (!cJSON_AddItemToArray(pages, one)) {
+			cJSON_Delete(one);
+			return -ENOMEM;
+		}
+		if (json_add_string(one, "page", p->id) < 0 || json_add_string(one, "content_sha256", p->sha256) < 0)
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -200,6 +254,8 @@ static int result_print(const struct closing *k, struct buf *out)
 	r = answer_to_json(k->c->answer, j);
 	if (r >= 0)
 		r = add_who(k, j);
+	if (r >= 0)
+		r = add_pages(k->c->open, j);
 	if (r >= 0)
 		r = add_cost(k, j);
 	return r < 0 ? r : json_print(j, false, out);
@@ -243,7 +299,7 @@ static int insert_result(struct spool *s, struct closing *k)
 			"ii", k->page.seq, k->version);
 	/* It is kept from when this one is delivered. */
 	if (r >= 0 && k->current)
-		r = db_exec(s->db, "UPDATE pages SET kept_ms = NULL WHERE seq = ?", "i", k->page.seq);
+		r = db_exec(s->db, "UPDATE pages SET kept_ms = NULL WHERE seq = ?1 OR leader = ?1", "i", k->page.seq);
 	return r;
 }
 
@@ -289,7 +345,7 @@ static int add_receipt(struct spool *s, const struct closing *k)
 	p.tokens_output = v->usage.reported ? (int64_t)v->usage.output : -1;
 	p.tokens_cached = v->usage.reported ? (int64_t)v->usage.cached : -1;
 	p.cost_pusd = k->settled;
-	return receipt_add(s, &p);
+	return receipt_store(s, c->open, &p);
 }
 
 /* ---- the page after it ----------------------------------------------------------------------- */
@@ -335,7 +391,7 @@ static int update_tries(struct spool *s, const struct closing *k)
 	return r;
 }
 
-static int update_page(struct spool *s, const struct closing *k, enum page_state after)
+static int update_page(struct spool *s, struct closing *k, enum page_state after)
 {
 	const char *reason = k->page.state == STATE_HELD && k->c->page->state != STATE_HELD
 				     ? k->page.reason
@@ -347,6 +403,8 @@ static int update_page(struct spool *s, const struct closing *k, enum page_state
 	r = db_exec(s->db, "UPDATE pages SET state = ?, reason = ?, version = ? WHERE seq = ?", "ssii",
 		page_state_name(after), after == STATE_HELD ? text : NULL,
 		k->version > 0 && k->current ? k->version : k->page.version, k->page.seq);
+	if (r >= 0)
+		r = k->others = group_state(s, k->page.seq, after, after == STATE_HELD ? text : NULL);
 	return r < 0 ? r : update_tries(s, k);
 }
 
@@ -413,7 +471,7 @@ int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_ve
 		return r;
 	}
 	STEP(ANSWER_COMMITTED);
-	spool_counts_moved(s, (int)k.page.state, (int)after);
+	group_moved(s, k.others + 1, k.page.state, after);
 	if (ret_version)
 		*ret_version = k.current ? k.version : 0;
 	return 0;

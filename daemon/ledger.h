@@ -10,6 +10,8 @@
 
 struct attempt_open {
 	const struct page_row *page;
+	const struct page_row *more; /* that are in the same request, in their order; the page is the first */
+	size_t n_more;
 	const char *backend, *model, *region, *host;
 	const char *tier, *resolved; /* as in struct request; may be NULL */
 	const char *rendering;        /* JSON: what went in the page's place, or why nothing did; NULL: nothing was to */

@@ -180,7 +180,7 @@ int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array)
 		"SELECT id, backend, model, region, host, opened_ms, outcome, reason, message, billed,"
 		" reserved_pusd, settled_pusd, tokens_input, tokens_output, request_id, http_status, "
 		"duration_ms, rendering"
-		" FROM attempts WHERE page = ? ORDER BY id",
+		" FROM attempts WHERE page = ?1 OR id IN (SELECT attempt FROM attempt_pages WHERE page = ?1) ORDER BY id",
 		"i", seq);
 	if (r < 0)
 		return r;

@@ -27,8 +27,14 @@ static const struct {
 		"SELECT page FROM pages WHERE version <> (SELECT coalesce(max(version), 0) FROM results r WHERE r.page = pages.seq)"
 		" OR version <> (SELECT count(*) FROM results r WHERE r.page = pages.seq)",
 		"its versions are not those of its results", keep_it, REMEDY_PERSON},
-	{"page-unanswered", "SELECT page FROM pages WHERE state IN ('done', 'provisional') AND version = 0", "is answered without a result",
+	{"page-unanswered", "SELECT page FROM pages WHERE state IN ('done', 'provisional') AND version = 0 AND leader IS NULL", "is answered without a result",
 		keep_it, REMEDY_PERSON},
+	{"page-leader",
+		"SELECT p.page FROM pages p LEFT JOIN pages l ON l.seq = p.leader WHERE p.leader IS NOT NULL AND (p.rung >= 0 OR"
+		" (l.seq IS NULL AND p.state <> 'done') OR l.leader IS NOT NULL OR l.document <> p.document OR l.state <> p.state)",
+		"goes with another page, and is not as that is", keep_it, REMEDY_PERSON},
+	{"page-waits", "SELECT page FROM pages WHERE rung < 0 AND leader IS NULL AND document NOT IN (SELECT id FROM documents WHERE closed = 0)",
+		"waits for the end of a document that has ended", keep_it, REMEDY_PERSON},
 	{"page-gone", "SELECT page FROM pages WHERE page IN (SELECT page FROM gone) OR seq IN (SELECT seq FROM gone)",
 		"is there and gone at once", keep_it, REMEDY_PERSON},
 	{"page-document", "SELECT page FROM pages WHERE document NOT IN (SELECT id FROM documents)", "belongs to no document", keep_it,

@@ -41,4 +41,18 @@ CREATE TABLE heads (
 );
 CREATE INDEX heads_seq ON heads (seq);
 
+-- Documents of several pages: who brings them, and which page is asked with which.
+ALTER TABLE documents ADD COLUMN name TEXT;
+ALTER TABLE documents ADD COLUMN owner INTEGER;
+CREATE UNIQUE INDEX documents_open ON documents (owner, name) WHERE closed = 0;
+ALTER TABLE pages ADD COLUMN leader INTEGER;
+CREATE INDEX pages_leader ON pages (leader, position, seq) WHERE leader IS NOT NULL;
+CREATE TABLE attempt_pages (
+	attempt		INTEGER NOT NULL REFERENCES attempts (id),
+	place		INTEGER NOT NULL,	-- in the request, from 1
+	page		INTEGER NOT NULL,	-- pages.seq, or gone.seq later
+	PRIMARY KEY (attempt, place)
+) WITHOUT ROWID;
+CREATE INDEX attempt_pages_page ON attempt_pages (page);
+
 PRAGMA user_version = 3;

@@ -11,7 +11,7 @@
 	"SELECT p.seq, p.page, d.document, p.position, p.job, p.lane, p.state, p.reason, p.accepted_ms,"     \
 	" p.accepted_trust, p.source, p.name, p.owner, p.sha256, p.bytes, p.width, p.height, p.rung, "       \
 	"p.tries,"                                                                                           \
-	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version, p.retried, p.file"                                   \
+	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version, p.retried, p.file, p.leader"                         \
 	" FROM pages p " index " CROSS JOIN documents d ON d.id = p.document "
 #define COLUMNS COLUMNS_BY("")
 
@@ -41,6 +41,7 @@ enum column {
 	C_VERSION,
 	C_RETRIED,
 	C_FILE,
+	C_LEADER,
 };
 
 static const char *const state_names[] = {
@@ -166,6 +167,7 @@ static int row_read(struct spool *s, struct stmt *st, struct page_row *p)
 		.version = stmt_i64(st, C_VERSION),
 		.retried = stmt_i64(st, C_RETRIED),
 		.aged_out = stmt_i64(st, C_FILE) == 0,
+		.leader = stmt_i64(st, C_LEADER),
 	};
 	text_cut(p->id, sizeof(p->id), stmt_text(st, C_PAGE));
 	text_cut(p->document, sizeof(p->document), stmt_text(st, C_DOCUMENT));
@@ -292,36 +294,23 @@ ssize_t spool_page_list(struct spool *s, int state, int64_t before_seq, struct p
 	return r < 0 ? r : (ssize_t)n;
 }
 
-static int document_id(struct spool *s, const struct page_row *p, int64_t *ret)
-{
-	int r;
-
-	r = db_exec(s->db,
-		"INSERT INTO documents (document, created_ms) VALUES (?, ?) ON CONFLICT (document) DO "
-		"NOTHING",
-		"si", p->document, p->accepted_ms);
-	if (r >= 0)
-		r = db_get_i64(s->db, ret, "SELECT id FROM documents WHERE document = ?", "s", p->document);
-	return r < 0 ? r : r == 0 ? -EIO : 0;
-}
-
-int page_row_insert(struct spool *s, struct page_row *p, const char *capture_json)
+int page_row_insert(struct spool *s, struct page_row *p, const char *name, const char *capture_json)
 {
 	int64_t document;
 	int r;
 
-	r = document_id(s, p, &document);
+	r = document_place(s, p, name, &document);
 	if (r < 0)
 		return r;
 	r = db_exec(s->db,
 		"INSERT INTO pages (page, document, position, job, lane, state, reason, accepted_ms, "
 		"accepted_trust,"
-		" source, name, owner, sha256, bytes, width, height, capture)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, ?, ?, ?)",
-		"siiiississsisiiis", p->id, document, p->position, p->job->id, (int64_t)p->lane,
+		" source, name, owner, sha256, bytes, width, height, capture, rung, leader)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, ?, ?, ?, ?, nullif(?, 0))",
+		"siiiississsisiiisii", p->id, document, p->position, p->job->id, (int64_t)p->lane,
 		page_state_name(p->state), p->state == STATE_HELD ? p->reason : NULL, p->accepted_ms,
 		time_trust_name(p->accepted_trust), p->source, p->name[0] ? p->name : NULL, p->owner,
-		p->sha256, p->bytes, (int64_t)p->width, (int64_t)p->height, capture_json);
+		p->sha256, p->bytes, (int64_t)p->width, (int64_t)p->height, capture_json, p->rung, p->leader);
 	if (r < 0)
 		return r;
 	p->seq = db_last_id(s->db);
@@ -330,53 +319,88 @@ int page_row_insert(struct spool *s, struct page_row *p, const char *capture_jso
 
 /* ---- what a person changes ------------------------------------------------------------------- */
 
-/* The state before, to keep the counts right. */
-static int state_of(struct spool *s, int64_t seq, enum page_state *ret)
+/* The page that its group has its state from: itself, or its leader. */
+static int leader_of(struct spool *s, int64_t seq, struct page_row *ret)
 {
-	struct page_row p;
-	int r = spool_page_get(s, seq, &p);
+	int r = spool_page_get(s, seq, ret);
+
+	if (r < 0 || !ret->leader)
+		return r;
+	r = spool_page_get(s, ret->leader, ret);
+	return r == -ENOENT ? spool_page_get(s, seq, ret) : r; /* which is damage: it is taken for itself */
+}
+
+/* A change that was begun, of the leader's row: the others of its group follow, in the same commit. */
+static int commit_group(struct spool *s, int r, const struct page_row *p, enum page_state after, const char *reason)
+{
+	int others = 0;
 
 	if (r >= 0)
-		*ret = p.state;
-	return r;
+		r = others = group_state(s, p->seq, after, reason);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	r = db_commit(s->db);
+	if (r < 0) {
+		spool_memory_forget(s);
+		return r;
+	}
+	group_moved(s, others + 1, p->state, after);
+	return 0;
+}
+
+/* Is it that this one page will never be readable again? Then it does not go with others. */
+static bool is_for_good(const char *reason)
+{
+	return starts_with(reason, "lost:") || starts_with(reason, "damaged:");
+}
+
+static int is_grouped(struct spool *s, const struct page_row *p)
+{
+	int64_t one;
+
+	return p->leader ? 1 : db_get_i64(s->db, &one, "SELECT 1 FROM pages WHERE leader = ? LIMIT 1", "i", p->seq);
 }
 
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason)
 {
-	char text[sizeof(((struct page_row *)0)->reason)];
-	enum page_state before;
-	int r;
+	struct page_row p;
+	char text[sizeof(p.reason)];
+	int r, grouped;
 
 	text_cut(text, sizeof(text), reason);
-	r = state_of(s, seq, &before);
+	r = spool_page_get(s, seq, &p);
 	if (r < 0)
 		return r;
-	if (before == STATE_DONE)
+	if (p.state == STATE_DONE)
 		return -EALREADY;
-	r = db_exec(s->db, "UPDATE pages SET state = 'held', reason = ? WHERE seq = ?", "si", text, seq);
+	grouped = is_for_good(text) ? is_grouped(s, &p) : 0;
+	if (grouped != 0)
+		return grouped < 0 ? grouped : group_take_out(s, &p, text);
+	r = leader_of(s, seq, &p);
 	if (r >= 0)
-		spool_counts_moved(s, (int)before, STATE_HELD);
-	else
-		spool_memory_forget(s);
-	return r;
+		r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = db_exec(s->db, "UPDATE pages SET state = 'held', reason = ? WHERE seq = ?", "si", text, p.seq);
+	return commit_group(s, r, &p, STATE_HELD, text);
 }
 
-/* Held with an answer: every backend is asked again, whoever gave it. */
+/* Held with an answer: every backend is asked again, whoever gave it. Of an open document it still waits for the end. */
 static int put_back(struct spool *s, const struct page_row *p, const struct spool_job *job)
 {
 	enum page_state after = p->state == STATE_PROVISIONAL ? STATE_PROVISIONAL : STATE_QUEUED;
-	int r;
+	int r = db_begin(s->db);
 
+	if (r < 0)
+		return r;
 	r = db_exec(s->db,
-		"UPDATE pages SET job = ?, state = ?, reason = NULL, rung = 0, tries = 0, tried_ms = 0, tried_boot = "
-		"NULL,"
-		" tried_boot_ms = NULL, retried = (SELECT coalesce(max(id), 0) FROM attempts) WHERE seq = ?",
+		"UPDATE pages SET job = ?, state = ?, reason = NULL, rung = CASE WHEN rung < 0 AND document IN (SELECT id FROM"
+		" documents WHERE closed = 0) THEN -1 ELSE 0 END, tries = 0, tried_ms = 0, tried_boot = NULL, tried_boot_ms = NULL,"
+		" retried = (SELECT coalesce(max(id), 0) FROM attempts) WHERE seq = ?",
 		"isi", job->id, page_state_name(after), p->seq);
-	if (r >= 0)
-		spool_counts_moved(s, (int)p->state, (int)after);
-	else
-		spool_memory_forget(s);
-	return r;
+	return commit_group(s, r, p, after, NULL);
 }
 
 int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job)
@@ -385,7 +409,7 @@ int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job
 	struct page_row p;
 	int r;
 
-	r = spool_page_get(s, seq, &p);
+	r = leader_of(s, seq, &p);
 	if (r < 0)
 		return r;
 	if (p.state == STATE_DONE)
@@ -408,7 +432,7 @@ int spool_page_release(struct spool *s, int64_t seq)
 	struct page_row p;
 	int r;
 
-	r = spool_page_get(s, seq, &p);
+	r = leader_of(s, seq, &p);
 	if (r < 0)
 		return r;
 	if (p.state != STATE_HELD)
@@ -417,13 +441,12 @@ int spool_page_release(struct spool *s, int64_t seq)
 		return -EPERM;
 	/* A fallback may have answered while it was held. */
 	after = p.version > 0 ? STATE_PROVISIONAL : STATE_QUEUED;
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
 	r = db_exec(
-		s->db, "UPDATE pages SET state = ?, reason = NULL WHERE seq = ?", "si", page_state_name(after), seq);
-	if (r >= 0)
-		spool_counts_moved(s, STATE_HELD, (int)after);
-	else
-		spool_memory_forget(s);
-	return r;
+		s->db, "UPDATE pages SET state = ?, reason = NULL WHERE seq = ?", "si", page_state_name(after), p.seq);
+	return commit_group(s, r, &p, after, NULL);
 }
 
 /* ---- counts ---------------------------------------------------------------------------------- */

@@ -66,6 +66,8 @@ static int body_print(struct spool *s, int64_t seq, const struct receipt *p, str
 		number_member("attempt", p->attempt, true),
 		text_member("content", p->content_sha256),
 		text_member("rendering", p->rendering_sha256),
+	};
+	const struct member request[] = {
 		text_member("body", p->body_sha256),
 		number_member("bytes", p->bytes, p->bytes >= 0),
 		text_member("backend", p->backend),
@@ -81,6 +83,10 @@ static int body_print(struct spool *s, int64_t seq, const struct receipt *p, str
 		p->kind, (long long)now.ms, time_trust_name(now.trust));
 	if (r >= 0)
 		r = add_members(out, members, ARRAY_SIZE(members));
+	if (r >= 0 && p->pages)
+		r = buf_addf(out, ",\"pages\":%s", p->pages);
+	if (r >= 0)
+		r = add_members(out, request, ARRAY_SIZE(request));
 	if (r >= 0 && p->lab)
 		r = buf_adds(out, ",\"lab\":true");
 	if (r >= 0 && streq(p->kind, "answered"))

@@ -117,8 +117,14 @@ struct cut_off {
 	char page_id[PAGE_ID_SIZE], sha256[SHA256_HEX_SIZE], backend[BACKEND_NAME_SIZE];
 	char model[256], region[32], host[256], type[33], body_sha256[SHA256_HEX_SIZE], rendering_sha256[SHA256_HEX_SIZE];
 	char tier[16], resolved[1024];
+	struct buf pages; /* owned; as in the receipt, where there are several */
 	bool lab;
 };
+
+static void cut_off_clear(struct cut_off *a)
+{
+	buf_free(&a->pages);
+}
 
 /* The oldest one after the cursor: 1, 0 if there is none. */
 static int cut_off_next(struct spool *s, struct cut_off *a)
@@ -181,7 +187,7 @@ static int cut_off_sent(struct spool *s, struct cut_off *a)
 	if (json_get_i64(j, "bytes", &a->bytes) < 0)
 		a->bytes = -1;
 	a->lab = cJSON_IsTrue(json_get(j, "lab"));
-	return 0;
+	return json_get_array(j, "pages") ? json_print(json_get_array(j, "pages"), false, &a->pages) : 0;
 }
 
 static int crashed_receipt(struct spool *s, const struct cut_off *a)
@@ -192,6 +198,7 @@ static int crashed_receipt(struct spool *s, const struct cut_off *a)
 		.page = a->page_id,
 		.content_sha256 = a->sha256,
 		.rendering_sha256 = a->rendering_sha256,
+		.pages = a->pages.len ? buf_str(&a->pages) : NULL,
 		.body_sha256 = a->body_sha256,
 		.bytes = a->bytes,
 		.backend = a->backend,
@@ -226,7 +233,7 @@ static int hold_poison(struct spool *s, const struct cut_off *a)
 	return db_exec(s->db,
 		"UPDATE pages SET state = 'held', reason = 'crashed 3 times: the service ended each time it "
 		"was sent'"
-		" WHERE seq = ? AND state IN ('queued', 'provisional')",
+		" WHERE (seq = ?1 OR leader = ?1) AND state IN ('queued', 'provisional')",
 		"i", a->page);
 }
 
@@ -286,10 +293,11 @@ static int attempt_crashed(struct spool *s, struct cut_off *a)
 static int attempts_slice(struct spool *s)
 {
 	int64_t started_ms = clock_boottime_ms(s->clock);
-	struct cut_off a;
 	int r;
 
 	for (int i = 0; !spool_slice_over(s, i, started_ms); i++) {
+		_cleanup_(cut_off_clear) struct cut_off a = {0};
+
 		r = cut_off_next(s, &a);
 		if (r > 0)
 			r = attempt_crashed(s, &a);
@@ -357,6 +365,17 @@ static int check_row(struct spool *s, const struct page_row *p)
 	return r;
 }
 
+/* An index knows of the row, and it cannot be read, or its document's is gone: that is damage which SQLite has not met. */
+static int get_row(struct spool *s, int64_t seq, struct page_row *ret)
+{
+	int r = spool_page_get(s, seq, ret);
+
+	if (r != -ENOENT)
+		return r;
+	db_note_damage(s->db);
+	return -EUCLEAN;
+}
+
 /* Rows that still need their file, state by state. Done ones have given what they were for. */
 static int rows_slice(struct spool *s)
 {
@@ -377,7 +396,7 @@ static int rows_slice(struct spool *s)
 			continue;
 		}
 		if (r > 0)
-			r = spool_page_get(s, seq, &p);
+			r = get_row(s, seq, &p);
 		if (r >= 0)
 			r = check_row(s, &p);
 		if (r < 0)

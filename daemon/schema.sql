@@ -31,8 +31,11 @@ CREATE TABLE documents (
 	id		INTEGER PRIMARY KEY,
 	document	TEXT NOT NULL UNIQUE,
 	created_ms	INTEGER NOT NULL,
-	closed		INTEGER NOT NULL DEFAULT 1	-- no more pages will come
+	closed		INTEGER NOT NULL DEFAULT 1,	-- no more pages will come
+	name		TEXT,				-- as whoever brings its pages calls it while it is open; NULL: of one page
+	owner		INTEGER				-- uid of whoever that is; -1 unknown
 );
+CREATE UNIQUE INDEX documents_open ON documents (owner, name) WHERE closed = 0;
 
 CREATE TABLE pages (
 	seq		INTEGER PRIMARY KEY AUTOINCREMENT,	-- order of acceptance
@@ -53,7 +56,8 @@ CREATE TABLE pages (
 	width		INTEGER NOT NULL,
 	height		INTEGER NOT NULL,
 	capture		TEXT,					-- JSON: what the capture helper says it did
-	rung		INTEGER NOT NULL DEFAULT 0,		-- first backend of the route that may still be asked
+	rung		INTEGER NOT NULL DEFAULT 0,		-- first backend of the route that may still be asked; -1: it is not asked for
+								-- itself: it has a leader, or its document is still open
 	tries		INTEGER NOT NULL DEFAULT 0,		-- attempts that count, since the last retry by a person
 	retried		INTEGER NOT NULL DEFAULT 0,		-- newest attempt at that retry: it and older ones no longer count
 	tried_ms	INTEGER NOT NULL DEFAULT 0,		-- stamp of the last attempt that counts
@@ -62,6 +66,7 @@ CREATE TABLE pages (
 	version		INTEGER NOT NULL DEFAULT 0,		-- of the current result; 0: none
 	kept_ms		INTEGER,				-- keep clock when the last of its results was delivered; NULL: not yet
 	file		INTEGER NOT NULL DEFAULT 1 CHECK (file IN (0, 1)),	-- 0: its file has aged out (KeepPages=)
+	leader		INTEGER,				-- the page (seq) in whose requests and results it is, and whose state it has
 	CHECK ((state = 'held') = (reason IS NOT NULL))
 );
 CREATE INDEX pages_due ON pages (state, lane, job, rung, tries, tried_ms, seq);
@@ -71,6 +76,7 @@ CREATE INDEX pages_sha256 ON pages (sha256);
 CREATE INDEX pages_owner ON pages (owner) WHERE state IN ('queued', 'provisional');	-- a submitter's share
 CREATE INDEX pages_kept ON pages (kept_ms) WHERE kept_ms IS NOT NULL;
 CREATE INDEX pages_kept_file ON pages (kept_ms) WHERE kept_ms IS NOT NULL AND file = 1;
+CREATE INDEX pages_leader ON pages (leader, position, seq) WHERE leader IS NOT NULL;
 
 -- Pages that are no longer kept: aged out (KeepResults=) or dropped by a person.  Their attempts and receipts stay.
 CREATE TABLE gone (
@@ -125,6 +131,15 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_page ON attempts (page);
 CREATE INDEX attempts_open ON attempts (id) WHERE closed_ms IS NULL;
 CREATE INDEX attempts_paid ON attempts (opened_ms, settled_pusd, billed) WHERE settled_pusd > 0;	-- a day's cost
+
+-- The pages of a request that has several, the first (attempts.page) too.
+CREATE TABLE attempt_pages (
+	attempt		INTEGER NOT NULL REFERENCES attempts (id),
+	place		INTEGER NOT NULL,	-- in the request, from 1
+	page		INTEGER NOT NULL,	-- pages.seq, or gone.seq later
+	PRIMARY KEY (attempt, place)
+) WITHOUT ROWID;
+CREATE INDEX attempt_pages_page ON attempt_pages (page);
 
 -- What attempts that have ended come to, by day; kept in the commits that close them, so that a day's cost takes as long with
 -- 100,000 pages as with ten.  It can be counted again from attempts.

@@ -52,6 +52,7 @@ struct page_row {
 	bool tried_this_boot;
 	int64_t version;
 	bool aged_out; /* its file has aged out (KeepPages=) */
+	int64_t leader;   /* 0: it is asked for itself; else the page that it goes with (daemon/document.h) */
 };
 
 struct spool_options {
@@ -112,6 +113,7 @@ struct spool_meta {
 	const char *name;     /* may be NULL */
 	int64_t owner;        /* uid, -1 */
 	const char *document; /* NULL: a document of its own */
+	const char *document_name; /* of the open document, new or not, that it belongs to; NULL: of none */
 	int64_t position;     /* from 1 */
 	const struct taken_key *taken; /* of a watched folder's file: noted in the same commit (daemon/taken.h); may be NULL */
 };

@@ -120,8 +120,9 @@ int beside_check(struct spool *s, const char *name);
 /* ---- pages.c --------------------------------------------------------------------------------- */
 bool page_id_valid(const char *id);
 void page_file_name(const char *id, char out[static PAGE_FILE_SIZE]);
-/* Adds the document if need be and the row; inside the caller's transaction. Fills p->seq. */
-int page_row_insert(struct spool *s, struct page_row *p, const char *capture_json);
+/* Adds the document if need be and the row; inside the caller's transaction. Fills p->seq. `document`: the name of the open
+ * document that it is for, in which it gets its place; NULL: what the row says. */
+int page_row_insert(struct spool *s, struct page_row *p, const char *document, const char *capture_json);
 /* After a commit that changed a page's state (from -1: the page is new). */
 void spool_counts_moved(struct spool *s, int from, int to);
 void spool_counts_forget(struct spool *s);
@@ -129,6 +130,18 @@ void spool_counts_forget(struct spool *s);
 void spool_memory_forget(struct spool *s);
 /* Copies text, cut between characters when it does not fit. */
 void text_cut(char *out, size_t size, const char *text);
+
+/* ---- document.c ------------------------------------------------------------------------------ */
+/* The row becomes the next of the owner's open document of that name, if there is one. Asked when a page begins, for its file,
+ * and again with its row: others may have come meanwhile. */
+int document_join(struct spool *s, struct page_row *p, const char *name);
+/* The row's document and its place in it, group and state; inside the transaction that inserts the row. */
+int document_place(struct spool *s, struct page_row *p, const char *name, int64_t *ret_id);
+/* Those that go with a leader get its state, in its transaction: how many they are, for group_moved() after the commit. */
+int group_state(struct spool *s, int64_t leader, enum page_state after, const char *reason);
+void group_moved(struct spool *s, int n, enum page_state before, enum page_state after);
+/* The page cannot be asked for good: it is held, and by itself from now on; the others of its group are held, too. */
+int group_take_out(struct spool *s, const struct page_row *p, const char *reason);
 
 /* ---- jobs.c ---------------------------------------------------------------------------------- */
 /* The job of a page file's comment, made again if the database lacks it. -ENOENT: its typeset is nowhere. */

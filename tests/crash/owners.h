@@ -24,4 +24,5 @@
 	X("setaside.", "sequence")              \
 	X("rebuild.", "sequence")               \
 	X("migrate.", "sequence")               \
+	X("document.", "sequence")              \
 	X("watch.", "watch")

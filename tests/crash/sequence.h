@@ -55,6 +55,8 @@ extern const struct sequence *const sequences[]; /* ends with NULL */
 extern const struct sequence reads, by_hand, obstacles, suspect;
 /* daily.c */
 extern const struct sequence daily;
+/* documents.c */
+extern const struct sequence document_is_ended, document_is_split, document_is_sent, document_is_answered;
 
 /* sequences.c: what bases are made of, and the service's start until nothing is left to set right. */
 int64_t base_page(struct fixture *f, struct report *r);

@@ -678,4 +678,5 @@ static const struct sequence migrate = {
 };
 
 const struct sequence *const sequences[] = {&accept, &send_attempt, &answer, &supersede, &deliver, &setaside, &age_files, &age_pages, &drop,
-	&start, &setaside_database, &rebuild, &migrate, &export, &reads, &by_hand, &obstacles, &suspect, &daily, NULL};
+	&start, &setaside_database, &rebuild, &migrate, &export, &reads, &by_hand, &obstacles, &suspect, &daily,
+	&document_is_ended, &document_is_split, &document_is_sent, &document_is_answered, NULL};

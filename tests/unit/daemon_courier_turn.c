@@ -115,7 +115,7 @@ TEST(rung_that_no_route_has)
 	begin(RIG_SYDNEY);
 	rig_page();
 	rig_page();
-	run_sql("UPDATE pages SET rung = CASE seq WHEN 1 THEN -1 ELSE 7 END");
+	run_sql("UPDATE pages SET rung = CASE seq WHEN 1 THEN -2 ELSE 7 END");
 	kick();
 	expect_all_held(2, no_backend);
 	rig_end();

@@ -1,0 +1,199 @@
+/* Documents of several pages: ended, split, answered by one request. All of their pages, or none, take each step. */
+#include "daemon/document.h"
+
+#include "daemon/ledger.h"
+#include "tests/crash/sequence.h"
+
+#define HASH    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define PAGES   3
+#define RESERVE 5000
+
+static void prepare_open(struct fixture *f, struct report *r)
+{
+	struct spool_meta m = fixture_meta(f);
+	struct page_row p;
+
+	base_done(f, r);
+	m.document_name = "lease";
+	for (int i = 0; i < PAGES; i++) {
+		f->now += 1000;
+		CHECK_INT(fixture_try(f, &m, &p), 0);
+		str_copy(r->base[r->n_base++], PAGE_ID_SIZE, p.id);
+	}
+}
+
+static void prepare_ended(struct fixture *f, struct report *r)
+{
+	struct document d;
+
+	prepare_open(f, r);
+	CHECK_INT(document_find(f->spool, "lease", 1000, &d), 0);
+	CHECK_INT(document_end(f->spool, d.id), 0);
+}
+
+static int end_run(struct fixture *f, struct report *r)
+{
+	struct document d;
+	int res = document_find(f->spool, "lease", 1000, &d);
+
+	if (res >= 0)
+		res = document_end(f->spool, d.id);
+	else if (res == -ENOENT)
+		res = 0; /* committed, and then it failed */
+	r->acknowledged = res >= 0;
+	return res;
+}
+
+static void end_verify(struct fixture *f, struct report *r)
+{
+	int64_t open = count_rows(f, "SELECT count(*) FROM documents WHERE closed = 0");
+
+	if (r->acknowledged && open != 0)
+		problem(r, "a document that was ended is open");
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE state = 'queued' AND rung = 0") != (open ? 0 : 1))
+		problem(r, "its first page alone is due when it has ended, and none before");
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE leader = 2") != PAGES - 1)
+		problem(r, "its pages are not together");
+}
+
+const struct sequence document_is_ended = {
+	.name = "end a document",
+	.bugs = {"document-two-commits"},
+	.prepare = prepare_open,
+	.run = end_run,
+	.verify = end_verify,
+};
+
+static int split_run(struct fixture *f, struct report *r)
+{
+	int64_t n;
+	int res = db_get_i64(f->spool->db, &n, "SELECT count(*) FROM pages WHERE leader = 2", "");
+
+	if (res >= 0)
+		res = n == PAGES - 1 ? group_split(f->spool, 2, 1) : 0;
+	r->acknowledged = res >= 0;
+	return res;
+}
+
+static void split_verify(struct fixture *f, struct report *r)
+{
+	int64_t due = count_rows(f, "SELECT count(*) FROM pages WHERE state = 'queued' AND rung = 0");
+
+	if (due != 2 && (r->acknowledged || due != 1))
+		problem(r, "%lld groups are due", (long long)due);
+	if (count_rows(f, "SELECT count(*) FROM pages WHERE leader IS NOT NULL") != PAGES - due)
+		problem(r, "a page is in no group");
+}
+
+const struct sequence document_is_split = {
+	.name = "split a document",
+	.prepare = prepare_ended,
+	.run = split_run,
+	.verify = split_verify,
+};
+
+/* ---- one request for all of it --------------------------------------------------------------- */
+
+static struct {
+	struct page_row page, more[PAGES];
+	struct attempt_open open;
+	struct verdict verdict;
+	struct answer *answer;
+	struct attempt_close close;
+} x;
+
+static void exchange_of(struct fixture *f)
+{
+	CHECK_INT(spool_page_get(f->spool, 2, &x.page), 0);
+	CHECK_INT(group_rows(f->spool, 2, x.more, PAGES), PAGES - 1);
+	x.open = (struct attempt_open){.page = &x.page, .more = x.more, .n_more = PAGES - 1, .backend = "sydney", .model = "m",
+		.region = "ap-southeast-2", .host = "h", .body_sha256 = HASH, .reserved_pusd = RESERVE};
+}
+
+static void prepare_sent(struct fixture *f, struct report *r)
+{
+	prepare_ended(f, r);
+	exchange_of(f);
+	CHECK(ledger_open(f->spool, &x.open) > 0);
+}
+
+static void send_ready(struct fixture *f, struct report *r)
+{
+	exchange_of(f);
+}
+
+static int send_run(struct fixture *f, struct report *r)
+{
+	int64_t id = ledger_open(f->spool, &x.open);
+
+	if (id < 0)
+		return (int)id;
+	r->number = id;
+	r->acknowledged = true;
+	return 0;
+}
+
+static void send_verify(struct fixture *f, struct report *r)
+{
+	if (count_rows(f, "SELECT count(*) FROM attempt_pages") != (PAGES * count_rows(f, "SELECT count(*) FROM attempts WHERE page = 2")))
+		problem(r, "an attempt does not name each of its pages");
+	if (count_rows(f, "SELECT count(*) FROM receipts WHERE attempt IN (SELECT attempt FROM attempt_pages)"
+			  " AND json_array_length(body, '$.pages') IS NOT 3") != 0)
+		problem(r, "a receipt does not name each of its pages");
+	if (r->acknowledged && count_rows(f, "SELECT count(*) FROM attempt_pages") == 0)
+		problem(r, "what may have been sent is not in the ledger");
+}
+
+const struct sequence document_is_sent = {
+	.name = "send a document",
+	.bugs = {"send-reserve-after"},
+	.prepare = prepare_ended,
+	.ready = send_ready,
+	.run = send_run,
+	.verify = send_verify,
+};
+
+static void answer_ready(struct fixture *f, struct report *r)
+{
+	static const char raw[] = "{\"word\": \"hello\"}";
+
+	exchange_of(f);
+	CHECK_INT(answer_parse(f->job->types->types[0], raw, strlen(raw), &x.answer), 0);
+	verdict_set(&x.verdict, PAGE_DONE, BACKEND_OK, "", "%s", "");
+	x.verdict.billed = true;
+	x.close = (struct attempt_close){.attempt = count_rows(f, "SELECT max(id) FROM attempts"), .page = &x.page, .open = &x.open,
+		.verdict = &x.verdict, .settled_pusd = RESERVE, .state = STATE_DONE, .authoritative = true, .answer = x.answer, .raw = raw};
+}
+
+static int answer_run(struct fixture *f, struct report *r)
+{
+	int res = ledger_close(f->spool, &x.close, &r->number);
+
+	if (res < 0 && res != -EALREADY)
+		return res;
+	r->acknowledged = true;
+	answer_free(take_ptr(x.answer));
+	return 0;
+}
+
+static void answer_verify(struct fixture *f, struct report *r)
+{
+	int64_t done = count_rows(f, "SELECT count(*) FROM pages WHERE seq > 1 AND state = 'done'");
+
+	if (done != PAGES && (r->acknowledged || done != 0))
+		problem(r, "%lld pages of the document are done", (long long)done);
+	if (count_rows(f, "SELECT count(*) FROM results WHERE page > 1") != (done ? 1 : 0))
+		problem(r, "it has not the one result");
+	if (done && count_rows(f, "SELECT count(*) FROM pages WHERE seq > 1 AND kept_ms IS NOT NULL") != PAGES)
+		problem(r, "its pages are not kept from its delivery on");
+	send_verify(f, r);
+}
+
+const struct sequence document_is_answered = {
+	.name = "answer a document",
+	.bugs = {"answer-two-commits"},
+	.prepare = prepare_sent,
+	.ready = answer_ready,
+	.run = answer_run,
+	.verify = answer_verify,
+};
