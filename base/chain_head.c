@@ -249,7 +249,7 @@ static const char *out_of_place(const struct chain *c, const struct head *h)
 
 	if (c->heads > 0 && !streq(h->chain, c->id))
 		return "is a head of another chain: the database was made anew";
-	if (h->number > c->heads + 1 && h->seq > c->seq)
+	if (h->number > c->heads && h->seq > c->seq)
 		return "is a head from further on: receipts before it, or a file of them, are missing";
 	if (h->after[0] && (h->number != 1 || streq(h->after, h->chain)))
 		return "is a head that says of another chain what only the first one can";
