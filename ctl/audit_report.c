@@ -2,23 +2,23 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 
-#include "base/text.h"
+#include "base/clock.h"
 #include "base/crypto.h"
+#include "base/text.h"
 #include "ctl/audit.h"
 #include "ctl/table.h"
 
-#define TO_MAX    4 /* texts that make a row */
-#define COUNT_MAX 7
-
-enum { BACKEND, HOST, REGION, MODEL };
-enum { REQUESTS, BYTES, TOKENS_IN, TOKENS_OUT, COST, REFUSED, CUT_OFF };
-static const char *const members[TO_MAX] = {"backend", "host", "region", "model"};
-static const char *const counts[COUNT_MAX] = {"requests", "bytes", "tokensInput", "tokensOutput", "costPicoUsd", "refused", "cutOff"};
+enum { BACKEND, HOST, REGION, RESOLVED, MODEL, TIER, TO_MAX };
+enum { REQUESTS, BYTES, TOKENS_IN, TOKENS_OUT, COST, REFUSED, NOT_SENT, CUT_OFF, COUNT_MAX };
+static const char *const members[TO_MAX] = {"backend", "host", "region", "resolved", "model", "tier"};
+static const char *const counts[COUNT_MAX] = {
+	"requests", "bytes", "tokensInput", "tokensOutput", "costPicoUsd", "refused", "notSent", "cutOff"};
 
 struct row {
-	char to[TO_MAX][256];
+	char to[TO_MAX][256]; /* RESOLVED: regions, each once, by blanks */
 	bool lab, abroad;
 	int64_t n[COUNT_MAX];
+	int64_t first_ms, last_ms; /* of its receipts' times */
 	uint64_t *pages; /* owned: a hash each; with doubles until they are counted */
 	size_t n_pages, size;
 };
@@ -26,6 +26,8 @@ struct row {
 struct audit_report {
 	struct row *rows; /* owned */
 	size_t n;
+	int64_t receipts, not_trusted; /* not_trusted: their time may be wrong */
+	int64_t first_ms, last_ms;
 };
 
 int audit_report_new(struct audit_report **ret)
@@ -84,6 +86,53 @@ bool audit_in_australia(const char *host, const char *region)
 	return false;
 }
 
+/* The region of a word: an ARN's, arn:aws:bedrock:REGION:..., or the word itself; "?" where an ARN ends too early. */
+static void region_of(const char *word, size_t len, char region[static 33])
+{
+	const char *at = word, *colon;
+
+	for (int i = 0; starts_with(word, "arn:") && at && i < 3; i++) {
+		colon = memchr(at, ':', len - (size_t)(at - word));
+		at = colon ? colon + 1 : NULL;
+	}
+	if (at)
+		len -= (size_t)(at - word);
+	colon = at ? memchr(at, ':', len) : NULL;
+	str_format(region, 33, "%.*s", at ? (int)MIN(colon ? (size_t)(colon - at) : len, (size_t)32) : 1, at ? at : "?");
+}
+
+/* Those of a list, each once. */
+static void regions_of(const char *resolved, char *out, size_t size)
+{
+	char region[33];
+
+	out[0] = 0;
+	while (*(resolved += strspn(resolved, " "))) {
+		size_t len = strcspn(resolved, " "), used = strlen(out);
+
+		region_of(resolved, len, region);
+		if (!strstr(out, region))
+			str_format(out + used, size - used, "%s%s", used ? " " : "", region);
+		resolved += len;
+	}
+}
+
+/* Does each of them lie there? */
+static bool all_in_australia(const char *regions)
+{
+	char label[40];
+
+	while (*(regions += strspn(regions, " "))) {
+		size_t len = strcspn(regions, " ");
+
+		str_format(label, sizeof(label), "%.*s", (int)MIN(len, sizeof(label) - 1), regions);
+		if (!streq(label, "ap-southeast-2") && !streq(label, "ap-southeast-4"))
+			return false;
+		regions += len;
+	}
+	return true;
+}
+
 /* ---- adding ---------------------------------------------------------------------------------------------- */
 
 static int row_for(struct audit_report *r, const cJSON *body, struct row **ret)
@@ -93,8 +142,10 @@ static int row_for(struct audit_report *r, const cJSON *body, struct row **ret)
 
 	for (i = 0; i < TO_MAX; i++)
 		str_format(want.to[i], sizeof(want.to[i]), "%.255s", text_of(body, members[i]));
+	memset(want.to[RESOLVED], 0, sizeof(want.to[RESOLVED]));
+	regions_of(text_of(body, "resolved"), want.to[RESOLVED], sizeof(want.to[RESOLVED]));
 	json_get_bool(body, "lab", &want.lab);
-	want.abroad = !audit_in_australia(want.to[HOST], want.to[REGION]);
+	want.abroad = !audit_in_australia(want.to[HOST], want.to[REGION]) || !all_in_australia(want.to[RESOLVED]);
 	for (i = 0; i < r->n; i++)
 		if (r->rows[i].lab == want.lab && memcmp(r->rows[i].to, want.to, sizeof(want.to)) == 0)
 			break;
@@ -134,13 +185,25 @@ static void add_number(struct row *row, size_t which, const cJSON *body, const c
 		row->n[which] += v;
 }
 
+static void add_time(int64_t t, int64_t *first, int64_t *last)
+{
+	*first = *first == 0 || t < *first ? t : *first;
+	*last = MAX(*last, t);
+}
+
 int audit_report_add(struct audit_report *r, const cJSON *body)
 {
 	const char *kind = text_of(body, "kind");
 	struct row *row;
+	int64_t t = 0;
 
 	if (row_for(r, body, &row) < 0)
 		return -ENOMEM;
+	json_get_i64(body, "t", &t);
+	add_time(t, &row->first_ms, &row->last_ms);
+	add_time(t, &r->first_ms, &r->last_ms);
+	r->receipts++;
+	r->not_trusted += !streq(text_of(body, "trust"), "trusted");
 	if (streq(kind, "sent")) {
 		row->n[REQUESTS]++;
 		add_number(row, BYTES, body, "bytes");
@@ -148,6 +211,8 @@ int audit_report_add(struct audit_report *r, const cJSON *body)
 	}
 	row->n[CUT_OFF] += streq(kind, "crashed");
 	row->n[REFUSED] += streq(text_of(body, "reason"), "residency");
+	/* It was over before there was anything to send. */
+	row->n[NOT_SENT] += streq(kind, "answered") && !*text_of(body, "body");
 	add_number(row, TOKENS_IN, body, "in");
 	add_number(row, TOKENS_OUT, body, "out");
 	add_number(row, COST, body, "pusd");
@@ -185,7 +250,29 @@ static int by_weight(const void *a, const void *b)
 
 static const char *mark(const struct row *row)
 {
+	if (row->n[REQUESTS] == 0 && row->n[NOT_SENT] > 0)
+		return row->n[REFUSED] > 0 ? "refused, nothing went" : "nothing went";
 	return row->abroad ? "NOT KNOWN TO BE IN AUSTRALIA" : row->lab ? "Lab=yes" : "";
+}
+
+static int add_times(cJSON *j, int64_t first_ms, int64_t last_ms)
+{
+	char first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
+
+	timestamp_format(first_ms, false, first);
+	timestamp_format(last_ms, false, last);
+	return json_add_string(j, "first", first) < 0 ? -ENOMEM : json_add_string(j, "last", last);
+}
+
+/* The last object. */
+static int put_summary(const struct audit_report *r)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+
+	if (!j || json_add_bool(j, "summary", true) < 0 || json_add_i64(j, "receipts", r->receipts) < 0 ||
+		json_add_i64(j, "timeNotTrusted", r->not_trusted) < 0 || (r->receipts > 0 && add_times(j, r->first_ms, r->last_ms) < 0))
+		return EXIT_PAGE_FAILED;
+	return ctl_put_json(j);
 }
 
 static int put_json(struct row *row)
@@ -201,6 +288,8 @@ static int put_json(struct row *row)
 	if (r >= 0)
 		r = json_add_bool(j, "australia", !row->abroad);
 	if (r >= 0)
+		r = add_times(j, row->first_ms, row->last_ms);
+	if (r >= 0)
 		r = json_add_i64(j, "pages", count_pages(row));
 	for (size_t i = 0; r >= 0 && i < COUNT_MAX; i++) {
 		str_format(digits, sizeof(digits), "%" PRId64, row->n[i]);
@@ -212,7 +301,11 @@ static int put_json(struct row *row)
 
 static int add_csv(struct buf *out, struct row *row)
 {
+	char first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
 	int r = 0;
+
+	timestamp_format(row->first_ms, false, first);
+	timestamp_format(row->last_ms, false, last);
 
 	for (size_t i = 0; r >= 0 && i < TO_MAX; i++) {
 		r = text_csv_cell(out, row->to[i]);
@@ -220,7 +313,7 @@ static int add_csv(struct buf *out, struct row *row)
 			r = buf_addc(out, ',');
 	}
 	if (r >= 0)
-		r = buf_addf(out, "%s,%s,%" PRId64, row->lab ? "yes" : "no", row->abroad ? "no" : "yes", count_pages(row));
+		r = buf_addf(out, "%s,%s,%s,%s,%" PRId64, row->lab ? "yes" : "no", row->abroad ? "no" : "yes", first, last, count_pages(row));
 	for (size_t i = 0; r >= 0 && i < COUNT_MAX; i++)
 		r = buf_addf(out, ",%" PRId64, row->n[i]);
 	return r < 0 ? r : buf_adds(out, "\r\n");
@@ -229,7 +322,8 @@ static int add_csv(struct buf *out, struct row *row)
 static int put_csv(struct audit_report *r)
 {
 	_cleanup_buf_ struct buf out = {};
-	int e = buf_adds(&out, "backend,host,region,model,lab,australia,pages,requests,bytes,tokens_input,tokens_output,cost_pico_usd,refused,cut_off\r\n");
+	int e = buf_adds(&out, "backend,host,region,resolved,model,tier,lab,australia,first,last,pages,requests,bytes,tokens_input,tokens_output,"
+				    "cost_pico_usd,refused,not_sent,cut_off\r\n");
 
 	for (size_t i = 0; e >= 0 && i < r->n; i++)
 		e = add_csv(&out, &r->rows[i]);
@@ -245,6 +339,15 @@ static int add_count(struct table *t, int64_t n)
 	return table_cell(t, STYLE_PLAIN, digits);
 }
 
+/* With what belongs to it: where it is called, and where that leads; the model, and how it is asked. */
+static int add_pair(struct table *t, const char *text, const char *before, const char *more, const char *behind)
+{
+	char both[600];
+
+	str_format(both, sizeof(both), "%s%s%s%s", text, *more ? before : "", more, *more ? behind : "");
+	return table_cell(t, STYLE_PLAIN, both);
+}
+
 static int add_text_row(struct table *t, struct row *row)
 {
 	_cleanup_buf_ struct buf bytes = {}, cost = {};
@@ -252,8 +355,14 @@ static int add_text_row(struct table *t, struct row *row)
 
 	if (r >= 0)
 		r = table_cell(t, row->abroad ? STYLE_BAD : STYLE_WARN, mark(row));
-	for (size_t i = 0; r >= 0 && i < TO_MAX; i++)
-		r = table_cell(t, STYLE_PLAIN, row->to[i]);
+	if (r >= 0)
+		r = table_cell(t, STYLE_PLAIN, row->to[BACKEND]);
+	if (r >= 0)
+		r = table_cell(t, STYLE_PLAIN, row->to[HOST]);
+	if (r >= 0)
+		r = add_pair(t, row->to[REGION], " to ", row->to[RESOLVED], "");
+	if (r >= 0)
+		r = add_pair(t, row->to[MODEL], " (", row->to[TIER], ")");
 	if (r >= 0)
 		r = add_count(t, count_pages(row));
 	if (r >= 0)
@@ -273,6 +382,22 @@ static int add_text_row(struct table *t, struct row *row)
 	return r < 0 ? r : add_count(t, row->n[CUT_OFF]);
 }
 
+/* What it is the sum of. */
+static int add_extent(const struct audit_report *r, struct buf *out)
+{
+	char first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
+	int e;
+
+	timestamp_format(r->first_ms, false, first);
+	timestamp_format(r->last_ms, false, last);
+	e = buf_addf(out, "%" PRId64 " receipts, %s to %s\n", r->receipts, first, last);
+	if (e >= 0 && r->not_trusted > 0)
+		e = buf_addf(out,
+			"the time of %" PRId64 " was not known to be right when they were written: they may be of another time, and others of this one\n",
+			r->not_trusted);
+	return e;
+}
+
 static int put_text(struct audit_report *r, struct ctl *c)
 {
 	static const char *const titles[] = {"", "backend", "host", "region", "model", ">pages", ">requests", ">bytes", ">tokens", ">cost",
@@ -285,6 +410,8 @@ static int put_text(struct audit_report *r, struct ctl *c)
 		e = add_text_row(t, &r->rows[i]);
 	if (e >= 0)
 		e = r->n > 0 ? table_print(t, &c->look, true, 0, 0, &out) : buf_adds(&out, "no receipts\n");
+	if (e >= 0 && r->n > 0)
+		e = add_extent(r, &out);
 	return e < 0 ? EXIT_PAGE_FAILED : ctl_put(&out);
 }
 
@@ -300,5 +427,5 @@ int audit_report_put(struct audit_report *r, struct ctl *c)
 		return put_text(r, c);
 	for (size_t i = 0; e == EXIT_WELL && i < r->n; i++)
 		e = put_json(&r->rows[i]);
-	return e;
+	return e == EXIT_WELL ? put_summary(r) : e;
 }

@@ -215,6 +215,7 @@ static bool guarded(struct attempt *a)
 	answer = guard_check(&p, &q, why, sizeof(why));
 	if (answer == GUARD_ALLOW || (answer == GUARD_NEEDS_RESOLVE && resolved(a)))
 		return true;
+	attempt_note_refused(a, why);
 	backend_trouble(a->backend, "residency", why);
 	return false;
 }

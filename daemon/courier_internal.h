@@ -197,6 +197,8 @@ int attempt_describe_rendering(const struct attempt *a, struct buf *out);
 /* courier_settle.c */
 /* The reply is here (or there will be none): judge, commit, tell. Frees the attempt, or keeps it until the commit succeeds. */
 void attempt_reply(struct attempt *a, const struct reply *reply);
+/* Nothing leaves, for the guard says no: a receipt of that, once (courier_refused.c). */
+void attempt_note_refused(struct attempt *a, const char *why);
 /* Nothing leaves: this backend can never take this page, the others of its route may. Takes the attempt. */
 void attempt_refused(struct attempt *a, const char *reason, const char *message);
 /* Nothing leaves: the rendering that this backend needs could not be made. It counts as a try. Takes the attempt. */

@@ -60,7 +60,9 @@ static const struct {
 		" HAVING sum(pusd) <> 0 OR sum(n) <> 0",
 		"its cost is not the sum of its attempts", keep_it, REMEDY_PERSON},
 	{"attempt-receipts",
-		"SELECT 'attempt ' || id FROM attempts a WHERE (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND r.kind = 'sent') <> 1"
+		/* One that was over before there was a body to send has none that it was sent. */
+		"SELECT 'attempt ' || id FROM attempts a WHERE (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND (r.kind = 'sent'"
+		" OR (r.kind = 'answered' AND json_valid(r.body) AND json_extract(r.body, '$.body') IS NULL))) <> 1"
 		" OR (SELECT count(*) FROM receipts r WHERE r.attempt = a.id AND r.kind <> 'sent') <> (a.closed_ms IS NOT NULL)",
 		"its receipts are not one when it was sent and one when it ended", keep_it, REMEDY_PERSON},
 };

@@ -137,6 +137,9 @@ def test_heads_that_were_kept_elsewhere():
 
 def test_report():
     rows = [json.loads(line) for line in audit(S, "report", "--json").splitlines()]
+    summary = rows.pop()
+    assert summary["summary"] and summary["receipts"] == 4 and 0 <= summary["timeNotTrusted"] <= 4, summary
+    assert rows[0]["first"] == summary["first"] <= summary["last"] == rows[0]["last"]
     assert len(rows) == 1 and rows[0]["backend"] == "ocr" and rows[0]["australia"] and not rows[0]["lab"], rows
     assert (rows[0]["pages"], rows[0]["requests"], rows[0]["costPicoUsd"]) == (2, 2, "0"), rows
     assert rows[0]["bytes"] == sum(b.get("bytes", 0) for b in follow(COPY)[0] if b["kind"] == "sent") > 0
@@ -165,10 +168,40 @@ def test_what_left_australia_stands_first():
                  {"kind": "answered", "page": "P", "backend": "z", "host": "bedrock-runtime.us-east-1.amazonaws.com", "region": "us-east-1",
                   "reason": "residency", "pusd": 0})
     rows = [json.loads(line) for line in audit(S, "report", "-", "--json", text=text).splitlines()]
+    assert rows.pop() == {"summary": True, "receipts": 5, "timeNotTrusted": 5, "first": "1970-01-01T00:00:00Z", "last": "1970-01-01T00:00:00Z"}
     assert [(r["backend"], r["australia"], r["lab"]) for r in rows] == [("z", False, False), ("a", True, True), ("a", True, False)], rows
     assert rows[0]["refused"] == 1 and (rows[2]["tokensInput"], rows[2]["tokensOutput"], rows[2]["costPicoUsd"]) == (5, 6, "7")
     assert audit(S, "report", "-", text=text).splitlines()[1].startswith("NOT KNOWN TO BE IN AUSTRALIA")
+    assert "the time of 5 was not known" in audit(S, "report", "-", text=text)
     assert ",=m," not in audit(S, "report", "-", "--csv", text=text)
+
+
+PROFILE = {"backend": "au", "host": "bedrock-runtime.ap-southeast-2.amazonaws.com", "region": "ap-southeast-2", "model": "au.m"}
+
+
+def test_where_a_profile_leads():
+    def arns(*regions):
+        return " ".join("arn:aws:bedrock:%s::foundation-model/m" % r for r in regions)
+    home, abroad = ("ap-southeast-2", "ap-southeast-4", "ap-southeast-2"), ("ap-southeast-2", "us-east-1")
+    text = chain(dict(PROFILE, kind="sent", page="P", trust="trusted", resolved=arns(*home), tier="flex"),
+                 dict(PROFILE, kind="sent", page="P", trust="trusted", resolved=arns(*abroad)),
+                 dict(PROFILE, kind="sent", page="P", trust="trusted", resolved="arn:aws"))
+    rows = [json.loads(line) for line in audit(S, "report", "-", "--json", text=text).splitlines()]
+    assert rows.pop()["timeNotTrusted"] == 0
+    assert sorted((r["resolved"], r["australia"], r["tier"] or "") for r in rows) == [
+        ("?", False, ""), ("ap-southeast-2 ap-southeast-4", True, "flex"), ("ap-southeast-2 us-east-1", False, "")], rows
+    told = audit(S, "report", "-", text=text)
+    assert "ap-southeast-2 to ap-southeast-2 ap-southeast-4" in told and "au.m (flex)" in told and told.count("NOT KNOWN TO BE") == 2, told
+    table = list(csv.DictReader(io.StringIO(audit(S, "report", "-", "--csv", text=text))))
+    assert {r["resolved"] for r in table} == {r["resolved"] for r in rows} and all(r["first"] == "1970-01-01T00:00:00Z" for r in table)
+
+
+def test_what_never_went():
+    text = chain(dict(PROFILE, kind="answered", page="P", reason="residency", pusd=0), dict(PROFILE, kind="answered", page="P", model="big", reason="too-large", pusd=0))
+    rows = [json.loads(line) for line in audit(S, "report", "-", "--json", text=text).splitlines()][:-1]
+    assert sorted((r["requests"], r["refused"], r["notSent"]) for r in rows) == [(0, 0, 1), (0, 1, 1)], rows
+    told = audit(S, "report", "-", text=text)
+    assert "refused, nothing went" in told and told.count("nothing went") == 2, told
 
 
 def test_wrong_use():

@@ -179,6 +179,44 @@ def test_fsck_finds_each_thing():
             assert tree(s.spool) == before, code
 
 
+def add_attempt(s, body):
+    """A request that has ended, with one receipt, which goes on with the chain."""
+    db = sqlite3.connect(s.spool + "/spool.db")
+    db.execute("INSERT INTO attempts (page, backend, opened_ms, opened_trust, reserved_pusd, closed_ms, outcome, reason, billed, settled_pusd, day)"
+               " SELECT seq, 'ocr', 1, 'trusted', 0, 1, 'untouched', 'residency', 'no', 0, 0 FROM pages LIMIT 1")
+    attempt, = db.execute("SELECT max(id) FROM attempts").fetchone()
+    db.execute("INSERT INTO usage SELECT 0, 'ocr', '', '', 1, 0, 0, 0, 0, 0, 0, 0" + ", 0" * (len(db.execute("PRAGMA table_info(usage)").fetchall()) - 12)
+               + " WHERE true ON CONFLICT DO UPDATE SET attempts = attempts + 1")
+    seq, previous = db.execute("SELECT seq, hash FROM receipts ORDER BY seq DESC LIMIT 1").fetchone()
+    body = json.dumps(dict({"v": 1, "seq": seq + 1, "kind": "answered", "attempt": attempt}, **body), separators=(",", ":"))
+    db.execute("INSERT INTO receipts VALUES (?, ?, 'answered', ?, ?)",
+               (seq + 1, attempt, body, hashlib.sha256((previous + "\n" + body).encode()).hexdigest()))
+    db.commit()
+    db.close()
+
+
+def test_fsck_and_a_request_that_was_never_sent():
+    with stopped_spool() as s:
+        add_attempt(s, {})
+        assert s.fsck() == []
+        add_attempt(s, {"body": "0" * 64})  # that was made, and so should have been told of before it went
+        assert codes(s) == ["attempt-receipts"]
+
+
+def test_fsck_follows_the_signed_heads():
+    with stopped_spool() as s:
+        db = sqlite3.connect(s.spool + "/spool.db")
+        body, = db.execute("SELECT body FROM heads").fetchone()
+        db.close()
+        assert codes(s) == []
+        edit(s, "UPDATE heads SET sig = 'MEUC' || substr(sig, 5)")
+        assert codes(s) == ["receipts"]
+        edit(s, "UPDATE heads SET body = '%s'" % body.replace('"seq":', '"seq":1'))
+        assert codes(s) == ["receipts"]
+        edit(s, "DELETE FROM heads")  # it says so itself: nothing is signed
+        assert codes(s) == []
+
+
 def test_fsck_knows_what_lies_beside_no_page():
     name = "20300102T030405-zzzzzz.thumbnail.jpg"
     with stopped_spool() as s:

@@ -257,7 +257,19 @@ TEST(guard_denies)
 	rig_page();
 	c = &rig_backend_config("sydney")->bedrock;
 	str_copy(c->endpoint, sizeof(c->endpoint), "https://bedrock-runtime.us-east-1.amazonaws.com");
-	expect_trouble("residency", NULL);
+	for (int i = 0; i < 2; i++) {
+		kick();
+		CHECK_STR(rig.reason, "residency");
+		CHECK_INT(rig.sent, 0);
+		CHECK(backend_state(rig_backend("sydney")) == BACKEND_DOWN);
+		rig_wait(5000);
+	}
+	/* It is in a receipt, once. */
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM receipts"), 1);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM receipts WHERE kind = 'answered' AND json_extract(body, '$.reason') = 'residency'"
+				      " AND json_extract(body, '$.host') = 'bedrock-runtime.us-east-1.amazonaws.com' AND json_extract(body, '$.body') IS NULL"),
+		1);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'queued' AND tries = 0 AND tried_ms = 0 AND rung = 0"), 1);
 	str_copy(c->endpoint, sizeof(c->endpoint), "https://bedrock-runtime.ap-southeast-2.amazonaws.com");
 	expect_sent();
 }
