@@ -58,7 +58,7 @@ static void transport_end(const struct creds_config *c, const char *who, const s
 					  : "Look at the endpoint's name and at the clock");
 		return;
 	case TRANSPORT_TOO_LARGE:
-		creds_fail(ret, "bad-reply", "%s: the reply is larger than 16 KiB", who);
+		creds_fail(ret, "bad-reply", "%s: the reply is larger than credentials are; is Endpoint= the right one?", who);
 		return;
 	case TRANSPORT_REDIRECT:
 		creds_fail(ret, "bad-reply", "%s: answers with a redirect, which is not followed; look at Endpoint=", who);
@@ -70,6 +70,13 @@ static void transport_end(const struct creds_config *c, const char *who, const s
 	default:
 		creds_fail(ret, "unreachable", "%s: cannot be reached: %s", who, safe);
 	}
+}
+
+bool creds_reply_came(const struct creds_config *c, const char *who, const struct reply *r, struct creds_step *ret)
+{
+	if (r->error != TRANSPORT_OK)
+		transport_end(c, who, r, ret);
+	return r->error == TRANSPORT_OK;
 }
 
 static const struct creds_advice common[] = {
@@ -92,10 +99,8 @@ bool creds_reply_ok(const struct creds_config *c, const char *who, const struct 
 	const struct creds_advice *a;
 	char text[128];
 
-	if (r->error != TRANSPORT_OK) {
-		transport_end(c, who, r, ret);
+	if (!creds_reply_came(c, who, r, ret))
 		return false;
-	}
 	if (r->status >= 200 && r->status <= 299)
 		return true;
 	a = advice_for(table, r->status);

@@ -15,6 +15,8 @@ struct creds_advice {
 /* Begins a request: URL, limits, and what c has of Lab=yes. `model`: what the guard compares, borrowed, or NULL. */
 int creds_request(const struct creds_config *c, enum guard_sink sink, const char *method, const char *url, const char *model,
 	struct creds_step *ret);
+/* True when there is a whole reply, of whatever status. Else the step is the end, as the transport says. */
+bool creds_reply_came(const struct creds_config *c, const char *who, const struct reply *r, struct creds_step *ret);
 /* True when there is an HTTP status of 2xx. Else the step is the end, as the table or the transport says. `who` is named in
  * the message. */
 bool creds_reply_ok(const struct creds_config *c, const char *who, const struct reply *r, const struct creds_advice *table,

@@ -164,14 +164,15 @@ static int take_credentials(const struct reply *reply, bool web_identity, struct
 
 int sts_reply(const struct creds_config *c, const struct reply *reply, bool web_identity, const char *arn, struct creds_step *ret)
 {
-	char who[sizeof(ret->creds.source)], role[64], why[160];
+	char who[sizeof(ret->creds.source)], where[sizeof(who) + 64], role[64], why[160];
 	const char *slash = strrchr(arn, '/');
 	int r;
 
 	text_safe_copy(role, sizeof(role), slash ? slash + 1 : arn);
 	str_format(who, sizeof(who), "role %s", role);
-	if (reply->error != TRANSPORT_OK)
-		return creds_fail(ret, "unreachable", "%s: STS in %s: %s", who, c->region, reply->detail);
+	str_format(where, sizeof(where), "%s: STS in %s", who, c->region);
+	if (!creds_reply_came(c, where, reply, ret))
+		return 0;
 	if (reply->status != 200)
 		return explain(reply, web_identity, who, ret);
 	r = take_credentials(reply, web_identity, &ret->creds, why, sizeof(why));

@@ -94,20 +94,26 @@ static void kick(struct credentials *c)
 		courier_kick(c->service->courier);
 }
 
+static void arm(struct credentials *c);
+
 static int on_timer(sd_event_source *source, uint64_t us, void *ud)
 {
 	kick(ud);
+	arm(ud); /* timers count from the loop's last look at the clock, so it may have been a moment early */
 	return 0;
 }
 
-/* The next failed one whose time comes. */
+/* The next failed one whose time comes. What is due already was kicked for. */
 static void arm(struct credentials *c)
 {
 	int64_t now = clock_boottime_ms(c->service->clock), next = INT64_MAX;
 
-	for (size_t i = 0; i < c->n; i++)
-		if ((c->providers[i].failures > 0 || c->providers[i].bad) && !c->providers[i].source)
-			next = MIN(next, MAX(c->providers[i].again_ms, now + 1));
+	for (size_t i = 0; i < c->n; i++) {
+		const struct provider *p = &c->providers[i];
+
+		if ((p->failures > 0 || p->bad) && !p->source && p->again_ms > now)
+			next = MIN(next, p->again_ms);
+	}
 	if (next < INT64_MAX && loop_timer(c->service->event, &c->timer, next - now, on_timer, c) < 0)
 		log_error("credentials: no timer; they are asked for again with the next event");
 }

@@ -3,44 +3,14 @@
 lost, charged or rejected, and all of them go once the source does well again."""
 import json
 import os
-import tempfile
 
 import suite
-from service import Service, sample
-from standin_aws import BedrockStandin
+from credentialed import KEYS, Setup, changed, goes_through, mended, waits
 from standin_credentials import IOT_HOST, AnywhereStandin, Authority, ContainerStandin, ImdsStandin, IotStandin
 
-KEYS = ("ASIADEVICEEXAMPLE001", "device/secret+key=", "TOKEN//+=" * 60)
 ARNS = {"profileArn": "arn:aws:rolesanywhere:ap-southeast-2:111122223333:profile/p-1",
         "roleArn": "arn:aws:iam::111122223333:role/pageferry",
         "trustAnchorArn": "arn:aws:rolesanywhere:ap-southeast-2:111122223333:trust-anchor/t-1"}
-
-
-class Setup:
-    """Bedrock, a service, and a source of credentials made by make(folder): the stand-in and the keys of its section."""
-
-    def __init__(self, make):
-        self.folder = tempfile.TemporaryDirectory(prefix="pageferry-creds-", dir="/tmp")
-        self.aws = BedrockStandin(self.folder.name, access_key=KEYS[0], secret_key=KEYS[1], token=KEYS[2])
-        self.aws.start()
-        self.source, section = make(self.folder.name)
-        self.service = Service({
-            "Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"},
-            "Backend sydney": {"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
-                               "CAFile": self.aws.ca_file, "Credentials": "device", "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "20s"},
-            "Credentials device": dict(section, Timeout="5s"),
-        })
-
-    def __enter__(self):
-        self.service.start()
-        return self.source, self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.source.__exit__()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
 
 
 def iot(folder, **given):
@@ -72,39 +42,6 @@ def container(folder):
     return source, {"Source": "container", "Endpoint": "http://127.0.0.1:%d/creds" % source.port, "TokenFile": path}
 
 
-def changed(make, change):
-    """What `make` makes, changed before the service is started, which asks for credentials at once."""
-    def made(folder):
-        source, section = make(folder)
-        change(source, folder)
-        return source, section
-    return made
-
-
-def goes_through(make, script=()):
-    """A page waits for credentials through all that is scripted, and is then done, with nothing charged or counted before."""
-    with Setup(make) as (source, aws, s):
-        source.script = list(script)
-        ids = s.submit(sample("receipt-1"), "receipt")
-        s.wait_states(ids, {"done"})
-        assert not source.script, source.script
-        assert [r["status"] for r in aws.requests] == [200], aws.requests
-        assert len(s.rows("SELECT id FROM attempts")) == 1 and s.pages()[ids[0]]["tries"] == 0, s.pages()
-        log = s.read_log()
-        assert not [w for w in KEYS if w in log], "a secret is in the log"
-        return source.requests
-
-
-def waits(setup, say):
-    """The page waits and the status says why; it is returned."""
-    _, aws, s = setup
-    ids = s.submit(sample("receipt-1"), "receipt")
-    backend = s.wait(lambda: next((b for b in s.call("Status")["backends"] if b["name"] == "sydney" and say in (b.get("message") or "")), None))
-    assert s.pages()[ids[0]]["state"] == "queued" and s.pages()[ids[0]]["tries"] == 0 and not aws.requests, backend
-    assert not s.rows("SELECT id FROM attempts")
-    return ids
-
-
 def test_iot():
     requests = goes_through(iot)
     assert [r["status"] for r in requests] == [200], requests
@@ -128,7 +65,7 @@ def test_iot_certificate_that_is_not_active():
     with Setup(changed(iot, lambda source, _: setattr(source, "active", False))) as setup:
         ids = waits(setup, "iot:AssumeRoleWithCertificate")
         setup[0].active = True
-        setup[2].wait_states(ids, {"done"})
+        mended(setup, ids)
 
 
 def test_iot_wrong_and_expired_certificates():
@@ -151,14 +88,14 @@ def test_iot_wrong_and_expired_certificates():
             for path, data in right.items():
                 with open(path, "wb") as f:
                     f.write(data)
-            setup[2].wait_states(ids, {"done"})
+            mended(setup, ids)
 
 
 def test_iot_unknown_alias():
     with Setup(changed(iot, lambda source, _: setattr(source, "alias", "another"))) as setup:
         ids = waits(setup, "RoleAlias=")
         setup[0].alias = "scan-alias"
-        setup[2].wait_states(ids, {"done"})
+        mended(setup, ids)
 
 
 def test_key_that_others_can_read():
@@ -167,7 +104,7 @@ def test_key_that_others_can_read():
         ids = waits(setup, "chmod 0600")
         assert not setup[0].requests
         os.chmod(key, 0o600)
-        setup[2].wait_states(ids, {"done"})
+        mended(setup, ids)
 
 
 def test_roles_anywhere():
@@ -220,7 +157,7 @@ def test_imds_without_a_role_and_with_two():
         with Setup(changed(imds, lambda source, _, roles=roles: setattr(source, "roles", roles))) as setup:
             ids = waits(setup, say)
             setup[0].roles = "scan-role\n"
-            setup[2].wait_states(ids, {"done"})
+            mended(setup, ids)
 
 
 def test_container():
@@ -232,7 +169,7 @@ def test_container_token_is_read_again():
         ids = waits(setup, "TokenFile=")
         with open(os.path.join(os.path.dirname(setup[1].ca_file), "token"), "w", encoding="ascii") as f:
             f.write("token-2\n")
-        setup[2].wait_states(ids, {"done"})
+        mended(setup, ids)
 
 
 def test_container_troubles_pass():

@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 import time
+from email.utils import formatdate
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -81,6 +82,7 @@ class Standin:
     def __init__(self, credentials):
         self.credentials, self.life = credentials, 3600
         self.script, self.requests = [], []
+        self.clock_offset_s = 0  # its clock less the real one
         self.changed = threading.Condition()
         self.context = None
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -159,15 +161,23 @@ class Standin:
                 raise Refused(wrong, "scripted")
             status, out = self.answer(s, line, h, body, wrong)
         except Refused as r:
-            status, out = r.status, json.dumps({"message": r.message}).encode()
+            status, out = r.status, self.refusal(r)
         if wrong == "garbage":
             out = b"<html>" + out[:20]
         self._note(status=status, line=line, wrong=wrong, message="" if status < 300 else out.decode(errors="replace"))
-        head = "HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(out))
+        head = "HTTP/1.1 %d X\r\nDate: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (
+            status, formatdate(self.now(), usegmt=True), len(out))
         s.sendall(head.encode() + (out[:len(out) // 2] if wrong == "cut" else out))
 
+    @staticmethod
+    def refusal(r):
+        return json.dumps({"message": r.message}).encode()
+
+    def now(self):
+        return time.time() + self.clock_offset_s
+
     def expiry(self, wrong):
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + (-60 if wrong == "expired" else self.life)))
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now() + (-60 if wrong == "expired" else self.life)))
 
     def session(self, wrong):
         key, secret, token = self.credentials

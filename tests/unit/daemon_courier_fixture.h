@@ -51,6 +51,7 @@ static struct rig {
 	int64_t realtime_ms;
 	/* what fails */
 	bool no_timer, no_defer;
+	int64_t early_ms; /* timers come so much before their time */
 	int send_error;
 	const char *sql;  /* statements with this text fail while it is set; NULL: none */
 	int sql_code;
@@ -85,7 +86,7 @@ int loop_timer(sd_event *e, sd_event_source **source, int64_t ms, sd_event_time_
 		return -ENOMEM;
 	(*source)->on_time = fn;
 	(*source)->ud = ud;
-	(*source)->due_ms = rig.f.boot + ms;
+	(*source)->due_ms = rig.f.boot + (ms > rig.early_ms ? ms - rig.early_ms : MIN(ms, 1));
 	return 0;
 }
 

@@ -192,6 +192,21 @@ TEST(refused_by_aws)
 	rig_end();
 }
 
+/* A timer counts from the loop's last look at the clock: it may be early. Then it is not the last one. */
+TEST(a_timer_that_is_early)
+{
+	begin();
+	rig_page();
+	kick();
+	rig.early_ms = 5;
+	sts_refuses(500, "x");
+	CHECK(!rig.out);
+	for (int i = 0; i < 3000 && !rig.out; i++)
+		rig_wait(1);
+	CHECK(sts_is_asked());
+	rig_end();
+}
+
 TEST(stopped_while_they_are_got)
 {
 	begin();
