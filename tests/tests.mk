@@ -52,6 +52,13 @@ $(ASK): $(O)/obj/tests/guard/ask.o $(foreach f,$(NEED_cloud),$(call lib,$(f)))
 tests: $(ASK)
 GUARD_SUITES := tests/guard/test_oracle.py
 
+# One exchange after another over the daemon's transport (tests/it/test_resets.py).
+EXCHANGE := $(O)/exchange/exchange
+$(EXCHANGE): $(O)/obj/tests/exchange/exchange.o $(foreach f,$(NEED_daemon),$(call lib,$(f)))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $(filter %.o,$^) $(FAULT_OBJ) $(call link_libs,daemon)
+tests: $(EXCHANGE)
+
 # The courier over virtual time (tests/sim): one program.  What it defines comes before what libdaemon has of the same name.
 SIM := $(O)/sim/sim
 $(SIM): $(patsubst %.c,$(O)/obj/%.o,$(wildcard tests/sim/*.c)) $(FAULT_OBJ) $(foreach f,$(NEED_daemon),$(call lib,$(f)))
