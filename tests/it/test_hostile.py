@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 
 import suite
 from service import Service, build_folder, sample
@@ -26,10 +27,10 @@ def sh(*words):
 
 
 class Names:
-    """A DNS server on 127.0.0.53: `answers` maps a name to an IPv4 address; others are NXDOMAIN, or no answer at all when mute."""
+    """A DNS server on 127.0.0.53: `answers` maps a name to an IPv4 address; others are NXDOMAIN."""
 
     def __init__(self):
-        self.answers, self.asked, self.mute = {}, [], False
+        self.answers, self.asked, self.held = {}, [], None  # held: an event before which nothing is answered
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.53", 53))
         threading.Thread(target=self.serve, daemon=True).start()
@@ -43,8 +44,8 @@ class Names:
                 at += 1 + query[at]
             name, kind, end = ".".join(labels), struct.unpack(">H", query[at + 1:at + 3])[0], at + 5
             self.asked.append(name)
-            if self.mute:
-                continue
+            if self.held:
+                self.held.wait(60)
             address = self.answers.get(name)
             found = address is not None and kind == 1
             head = query[:2] + struct.pack(">HHHHH", 0x8180 if address else 0x8183, 1, 1 if found else 0, 0, 0)
@@ -178,10 +179,16 @@ class World:
     def genuine_tls(self):
         return self.aws.tls
 
-    def service(self, timeout="2s"):
+    def slow_names(self, seconds):
+        """How long names are waited for."""
+        with open(os.path.join(self.folder, "resolv.conf"), "r+", encoding="ascii") as f:
+            f.write("nameserver 127.0.0.53\noptions timeout:%d attempts:1\n" % seconds)
+            f.truncate()
+
+    def service(self, timeout="2s", connect="2s"):
         return Service({"Service": {}, "Route": {"Backends": "sydney"}, "Credentials keys": {"Source": "file", "File": self.keys},
                         "Backend sydney": {"Kind": "bedrock", "Credentials": "keys", "Backoff": "100ms", "BackoffMax": "200ms", "Timeout": timeout,
-                                           "ConnectTimeout": "2s", "Tries": "50", "FallbackAfter": "1h"}})
+                                           "ConnectTimeout": connect, "Tries": "50", "FallbackAfter": "1h"}})
 
 
 def check_nothing_in(seen):
@@ -267,6 +274,10 @@ def test_plain_http_on_the_port():
     fails_before_tls(act)
 
 
+def test_silence_before_tls():
+    fails_before_tls(lambda a, connection: threading.Event().wait(5))
+
+
 def test_half_closed_at_once():
     def act(a, connection):
         connection.shutdown(socket.SHUT_WR)
@@ -289,6 +300,43 @@ def test_names_that_are_not_there():
             recovers(w, s)
     finally:
         w.names.answers[HOST] = "127.0.0.1"
+
+
+def test_names_that_are_slow():
+    """While a name is being looked up the service does all else; and when it comes the page goes."""
+    w = the_world()
+    w.slow_names(30)
+    w.names.held, w.names.asked = threading.Event(), []
+    try:
+        with w.service("60s", "60s") as s:
+            submit(s)
+            s.wait(lambda: HOST in w.names.asked, timeout=60)
+            submit(s)  # another page is taken
+            status = s.call("Status")
+            assert status["counts"]["queued"] == 2 and backend(s)["failed"] == 0 and backend(s)["state"] == "ok", status
+            w.aws.start()
+            w.names.held.set()
+            s.wait(lambda: s.call("Status")["counts"]["done"] == 2, timeout=60)
+    finally:
+        w.aws.stop()
+        w.names.held.set()
+        w.names.held = None
+        w.slow_names(1)
+
+
+def test_names_that_never_answer():
+    w = the_world()
+    w.names.held = threading.Event()
+    try:
+        with w.service() as s:
+            submit(s)
+            s.wait(lambda: backend(s)["state"] == "down", timeout=60)
+            is_waiting(s)
+            w.names.held.set()
+            w.names.held = None
+            recovers(w, s)
+    finally:
+        w.names.held = None
 
 
 def test_names_that_lie():
@@ -375,6 +423,63 @@ def test_headers_without_end():
 
 def test_informational_replies_without_end():
     answers(flood(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 100, b""), timeout="3s")
+
+
+def bomb():
+    """512 MiB of blanks in half a MiB of gzip: below the cap of a reply."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    member = b"".join(pack.compress(b" " * (1 << 20)) for _ in range(256)) + pack.flush()
+    return member * 2
+
+
+def test_bombs_that_nobody_asked_to_unpack():
+    """A coding that was not asked for is not undone; one of the transfer is, up to the cap."""
+    packed = bomb()
+    assert 200_000 < len(packed) < 1 << 20, len(packed)
+    for coding in (b"Content-Encoding: gzip", b"Content-Encoding: gzip, gzip, gzip", b"Content-Encoding: deflate", b"Content-Encoding: br"):
+        answers(lambda c, coding=coding: c.sendall(b"HTTP/1.1 200 OK\r\n%s\r\nContent-Length: %d\r\n\r\n" % (coding, len(packed)) + packed), timeout="20s")
+    answers(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n" + packed), timeout="20s")
+
+
+def test_resets_within_the_reply():
+    """At some of its bytes, through the whole service; at all of them: test_resets.py."""
+    w = the_world()
+    whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n" + b'{"output":{"message":{"content":[]}}}   '
+    cuts = [0, 1, 17, whole.index(b"\r\n\r\n") + 2, whole.index(b"\r\n\r\n") + 4, len(whole) - 20, len(whole) - 1]
+
+    def act(a, connection):
+        a.request(connection)
+        connection.sendall(whole[:cuts[(a.connections - 1) % len(cuts)]])
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with w.service() as s:
+        before = rss_anon(s.process.pid)
+        with Attacker(act, w.genuine_tls()) as a:
+            submit(s)
+            a.wait(len(cuts))
+            s.wait(lambda: backend(s)["failed"] >= len(cuts), timeout=60)
+            is_waiting(s)
+            assert SECRET.encode() not in a.seen
+        assert rss_anon(s.process.pid) - before < GROWS_KIB, (before, rss_anon(s.process.pid))
+        billed = {r["billed"] for r in s.rows("SELECT billed FROM attempts")}
+        assert billed == {"possibly"}, billed
+        recovers(w, s)
+
+
+def test_a_peer_that_reads_nothing():
+    """After the handshake: the page's bytes pile up nowhere."""
+    def act(a, connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        threading.Event().wait(10)
+    w = the_world()
+    with w.service() as s:
+        before = rss_anon(s.process.pid)
+        with Attacker(act, w.genuine_tls()) as a:
+            submit(s)
+            a.wait(1)
+            s.wait(lambda: backend(s)["failed"] >= 1, timeout=60)
+            is_waiting(s)
+        assert rss_anon(s.process.pid) - before < GROWS_KIB, (before, rss_anon(s.process.pid))
+        recovers(w, s)
 
 
 def drip(start):
