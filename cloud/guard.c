@@ -82,6 +82,12 @@ static bool in_range(const struct range *r, const struct url *u)
 	return !rest || ((r->prefix[whole] ^ u->address[whole]) & mask) == 0;
 }
 
+/* fe80::/10 is an address of every link. */
+static bool needs_link(const struct url *u)
+{
+	return u->kind == URL_HOST_IPV6 && u->address[0] == 0xfe;
+}
+
 static enum guard_answer check_address(const struct guard_question *q, const struct url *u, const struct guard_why *w)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
@@ -89,9 +95,10 @@ static enum guard_answer check_address(const struct guard_question *q, const str
 			continue;
 		if (!ranges[i].allow)
 			break;
-		if (u->kind == URL_HOST_IPV6 && streq(ranges[i].what, "link-local") &&
-			!(q->interface && *q->interface)) {
-			guard_say(w, "%s is link-local: Interface= must say on which link", u->host);
+		/* A route or a tunnel may lead it anywhere. */
+		if (!url_is_loopback(u) && !(q->interface && *q->interface) && !(q->pinned && u->https && !needs_link(u))) {
+			guard_say(w, "%s is %s, and a route could lead it anywhere: Interface= must say on which link it is, as Interface=usb0%s", u->host,
+				ranges[i].what, needs_link(u) ? "" : "; or https with CAFile= prove the server");
 			return GUARD_DENY;
 		}
 		guard_say(w, "local: %s is a %s address", u->host, ranges[i].what);

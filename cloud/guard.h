@@ -43,6 +43,7 @@ struct guard_question {
 	const char *guardrail;   /* of a request to a model: id or ARN; NULL: none */
 	const char *region;      /* signing region; NULL for local and metadata */
 	const char *interface;   /* bound to it, or NULL */
+	bool pinned;             /* local: by https, and with an authority of its own that vouches for the server */
 };
 
 /* `why` always gets a sentence: what is allowed or denied, for what reason, and the nearest allowed choice. */

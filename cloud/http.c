@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "cloud/body.h"
@@ -41,6 +42,7 @@ struct http_transfer {
 	struct buf reply;
 	struct http_head head;
 	bool https, too_large, secret, body_failed, sent, linked, finishing;
+	int unbound;         /* errno: it could not be bound to its interface */
 	int64_t sent_ms;
 	char error[CURL_ERROR_SIZE];
 };
@@ -219,8 +221,15 @@ static size_t on_header(char *line, size_t size, size_t n, void *ud)
  * because a model sends nothing until it is done (so curl's low-speed limit cannot be used). */
 static int on_sockopt(void *ud, curl_socket_t fd, curlsocktype purpose)
 {
+	struct http_transfer *t = ud;
+	const char *interface = t->req->unix_socket ? NULL : t->req->interface;
 	unsigned int ms = STALLED_MS;
 
+	/* To the device itself, whatever the routes say, or not at all: curl would make do with the interface's address. */
+	if (interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) < 0) {
+		t->unbound = errno;
+		return CURL_SOCKOPT_ERROR;
+	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)); /* not on a UNIX socket */
 	return CURL_SOCKOPT_OK;
 }
@@ -312,12 +321,9 @@ static int set_route(struct http_transfer *t, const struct url *u)
 	SET(CURLOPT_NOPROXY, proxied ? "" : "*");
 	if (req->unix_socket)
 		SET(CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
-	if (req->interface) {
-		char name[64];
-
-		if (str_format(name, sizeof(name), "if!%s", req->interface) < 0)
-			return -EINVAL;
-		SET(CURLOPT_INTERFACE, name);
+	if (req->interface) { /* on_sockopt() binds; a connection that was kept may be of another link */
+		SET(CURLOPT_FRESH_CONNECT, 1L);
+		SET(CURLOPT_FORBID_REUSE, 1L);
 	}
 	if (req->connect_to) {
 		char line[300];
@@ -356,6 +362,7 @@ static int set_options(struct http_transfer *t)
 	SET(CURLOPT_WRITEFUNCTION, on_write);
 	SET(CURLOPT_WRITEDATA, t);
 	SET(CURLOPT_SOCKOPTFUNCTION, on_sockopt);
+	SET(CURLOPT_SOCKOPTDATA, t);
 	SET(CURLOPT_ERRORBUFFER, t->error);
 	return 0;
 }
@@ -469,6 +476,8 @@ static enum transport_error judge(const struct http_transfer *t, CURLcode code, 
 
 	if (t->body_failed)
 		return TRANSPORT_LOCAL;
+	if (t->unbound)
+		return TRANSPORT_CONNECT;
 	if (t->too_large)
 		return TRANSPORT_TOO_LARGE;
 	if (code == CURLE_OK)
@@ -538,6 +547,8 @@ static void describe(const struct http_transfer *t, CURLcode code, long status, 
 
 	if (t->too_large)
 		snprintf(text, sizeof(text), "the reply is larger than %zu bytes", t->reply.max);
+	else if (t->unbound)
+		snprintf(text, sizeof(text), "cannot be bound to the interface %s: %s", t->req->interface, errno_text(-t->unbound));
 	else if (t->body_failed)
 		snprintf(text, sizeof(text), "the page file cannot be read, or became shorter");
 	else if (r->error == TRANSPORT_REDIRECT)

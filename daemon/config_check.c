@@ -439,6 +439,7 @@ int config_guard_question(const struct backend_config *b, struct guard_question 
 			.unix_socket = or_null(b->openai.unix_socket),
 			.model = or_null(b->openai.model),
 			.interface = or_null(b->openai.interface),
+			.pinned = b->openai.ca_file[0],
 		};
 	return 0;
 }

@@ -482,6 +482,91 @@ def test_a_peer_that_reads_nothing():
         recovers(w, s)
 
 
+HOUSE = """
+import re, socket, subprocess, sys
+sys.stdin.readline()
+for words in %r:
+    subprocess.run(words, check=True)
+listener = socket.create_server(("0.0.0.0", 8080))
+print("ready", flush=True)
+while True:
+    c, _ = listener.accept()
+    c.settimeout(30)
+    data = b""
+    try:
+        while b"\\r\\n\\r\\n" not in data:
+            data += c.recv(65536) or b"\\r\\n\\r\\n"
+        length = re.search(rb"(?i)content-length: (\\d+)", data)
+        left = int(length.group(1)) - len(data.split(b"\\r\\n\\r\\n", 1)[1]) if length else 0
+        while left > 0:
+            data += c.recv(65536)
+            left = 0 if not data else int(length.group(1)) - len(data.split(b"\\r\\n\\r\\n", 1)[1])
+        c.sendall(b"HTTP/1.1 503 Loading\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+    except OSError:
+        pass
+    print("page" if b"/9j/" in data else "other", flush=True)
+    c.close()
+"""
+
+
+class House:
+    """Another machine at the far end of a link of its own: `near` is ours. `seen`: what came to it, a word a connection."""
+
+    def __init__(self, near, ours, *theirs):
+        far = near + "-far"
+        words = [["ip", "link", "set", "lo", "up"]] + [["ip", "addr", "add", a, "dev", far] for a in theirs] + [["ip", "link", "set", far, "up"]]
+        self.seen = []
+        self.process = subprocess.Popen(["unshare", "-n", sys.executable, "-c", HOUSE % words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="ascii")
+        sh("ip", "link", "add", near, "type", "veth", "peer", "name", far)
+        while os.readlink("/proc/%d/ns/net" % self.process.pid) == os.readlink("/proc/self/ns/net"):
+            pass  # it has not left yet
+        sh("ip", "link", "set", far, "netns", str(self.process.pid))
+        sh("ip", "addr", "add", ours, "dev", near)
+        sh("ip", "link", "set", near, "up")
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "ready\n"
+        threading.Thread(target=lambda: self.seen.extend(iter(self.read, "")), daemon=True).start()
+
+    def read(self):
+        return self.process.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def test_local_backends_stay_on_their_link():
+    """A route that is more particular leads the Jetson's address through a tunnel: what is bound to the link does not take it, also when the link is gone."""
+    try:
+        sh("ip", "link", "add", "try0", "type", "veth", "peer", "name", "try1")
+        sh("ip", "link", "del", "try0")
+    except subprocess.CalledProcessError:
+        raise suite.Skip("no veth links can be made here") from None
+    for name in ("all", "default"):
+        with open("/proc/sys/net/ipv4/conf/%s/rp_filter" % name, "w", encoding="ascii") as f:
+            f.write("0")
+    with House("usb0", "192.168.55.100/24", "192.168.55.1/24") as jetson, House("vpn0", "10.8.0.2/24", "10.8.0.1/24", "192.168.55.1/32") as evil:
+        sh("ip", "route", "add", "192.168.55.1/32", "via", "10.8.0.1", "dev", "vpn0")
+        socket.create_connection(("192.168.55.1", 8080), 30).close()
+        with Service({"Route": {"Backends": "jetson"}, "Backend jetson": {
+                "Kind": "openai", "URL": "http://192.168.55.1:8080", "Interface": "usb0", "Backoff": "100ms", "BackoffMax": "200ms", "Timeout": "5s",
+                "ConnectTimeout": "2s", "FallbackAfter": "1h", "Tries": "50"}}) as s:
+            def jetson_is():
+                return next(b for b in s.call("Status")["backends"] if b["name"] == "jetson")
+            submit(s)
+            s.wait(lambda: "page" in jetson.seen, timeout=60)
+            sh("ip", "link", "del", "usb0")
+            s.wait(lambda: "cannot be bound to the interface usb0" in jetson_is().get("message", ""), timeout=60)
+            is_waiting(s)
+        # What is not bound does take it: the tunnel was there all the time, and heard nothing but that.
+        socket.create_connection(("192.168.55.1", 8080), 30).close()
+        assert set(evil.seen) <= {"other"} and len(evil.seen) <= 2, evil.seen
+
+
 def drip(start):
     def reply(connection):
         connection.sendall(start)

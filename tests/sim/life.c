@@ -88,7 +88,7 @@ static int read_config(const char *directory)
 		"[Credentials aws]\nSource=file\nFile=%s\n[Backend sydney]\nKind=bedrock\nConcurrency=4\nRequestsPerMinute=%d\nTries=%lld\n"
 		"%s[Backend ocr]\nTries=3\n",
 		directory, keys, PER_MINUTE, (long long)world->tries,
-		world->with_jetson ? "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nConcurrency=2\n" : "");
+		world->with_jetson ? "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\nConcurrency=2\n" : "");
 	r = write_text(directory, "conf", text, file);
 	if (r >= 0)
 		r = config_read(file, false, &sim_service.config, &errors);

@@ -290,6 +290,26 @@ static enum guard_answer ask_local(const char *url, const char *socket_path, con
 	return guard_check(&sydney, &q, why, sizeof(why));
 }
 
+TEST(private_addresses_need_a_link_or_a_proof)
+{
+	struct guard_question q = {.sink = GUARD_LOCAL, .url = "https://192.168.55.1:8443/"};
+
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	CHECK(strstr(why, "Interface=") && strstr(why, "CAFile="));
+	q.interface = "";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	q.pinned = true;
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), A);
+	q.url = "http://192.168.55.1:8080/"; /* an authority vouches for nobody there */
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	q.url = "https://[fd12::1]/";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), A);
+	q.url = "https://[fe80::1]/"; /* on which link? */
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), D);
+	q.interface = "usb0";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), A);
+}
+
 TEST(local_sinks)
 {
 	static const char *const good[] =
@@ -345,16 +365,18 @@ TEST(local_sinks)
 				 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		if (ask_local(good[i], NULL, NULL) != A)
+		if (ask_local(good[i], NULL, "usb0") != A)
 			test_fail(__FILE__, __LINE__, "denied %s: %s", good[i], why);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		if (ask_local(bad[i], NULL, NULL) != D || !*why)
+		if (ask_local(bad[i], NULL, NULL) != D || ask_local(bad[i], NULL, "usb0") != D || !*why)
 			test_fail(__FILE__, __LINE__, "not denied: %s", bad[i] ? bad[i] : "(null)");
 	}
 	CHECK_INT(ask_local("http://[fe80::1]/", NULL, NULL), D);
 	CHECK(strstr(why, "Interface="));
 	CHECK_INT(ask_local("http://[fe80::1]/", NULL, "usb0"), A);
+	CHECK_INT(ask_local("http://127.0.0.1:8080", NULL, NULL), A);
+	CHECK_INT(ask_local("http://[::1]:8080", NULL, NULL), A);
 	CHECK_INT(ask_local("http://localhost/x", "/run/llama.sock", NULL), A);
 	CHECK_INT(ask_local(NULL, "relative.sock", NULL), D);
 	CHECK_INT(ask_local(NULL, "", NULL), D);

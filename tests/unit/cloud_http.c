@@ -201,6 +201,8 @@ static void on_done(void *ud, const struct reply *r)
 	snprintf(seen.x, sizeof(seen.x), "%s", reply_header(r, "x-test") ? reply_header(r, "x-test") : "");
 }
 
+static const char *interface; /* of requests that are made; NULL: none */
+
 static void make_request(struct request *r, const char *body)
 {
 	char url[64];
@@ -212,6 +214,7 @@ static void make_request(struct request *r, const char *body)
 	r->timeout_ms = 8000;
 	r->connect_timeout_ms = 3000;
 	r->max_reply = 100000;
+	r->interface = interface;
 	if (body)
 		CHECK(add_text(r, body) == 0);
 }
@@ -514,6 +517,23 @@ TEST(connect_to_goes_elsewhere_with_the_urls_host)
 	CHECK(str_format(want, sizeof(want), "\r\nHost: bedrock.example\r\n") > 0 &&
 		strstr(buf_str(&server.got), want));
 	request_free(&r);
+	stop();
+}
+
+TEST(bound_to_its_interface)
+{
+	start(serve_ok);
+	interface = "lo";
+	post("{}");
+	CHECK_INT(seen.reply.error, TRANSPORT_OK);
+	post("{}");
+	CHECK_INT(server.connections, 2); /* none is kept: it might be of another link */
+	interface = "no-such-link";
+	post("{}");
+	CHECK_INT(seen.reply.error, TRANSPORT_CONNECT);
+	CHECK(strstr(seen.reply.detail, "interface no-such-link") && !seen.reply.sent);
+	CHECK_INT(server.connections, 2);
+	interface = NULL;
 	stop();
 }
 

@@ -77,7 +77,7 @@ TEST(missing_file_is_an_error_unless_optional)
 TEST(backends_take_the_defaults_of_their_kind)
 {
 	CHECK_INT(read_text("[Route]\nBackends=sydney jetson ocr\n[Backend sydney]\nKind=bedrock\n"
-			    "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\n"), 0);
+			    "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\n"), 0);
 	const struct backend_config *b = config_backend(&config, "sydney");
 
 	CHECK(b && b->kind == KIND_BEDROCK);
@@ -308,7 +308,7 @@ TEST(too_many_backends)
 	char text[1024] = "";
 
 	for (int i = 0; i < BACKENDS_MAX; i++)
-		CHECK(str_format(text + strlen(text), sizeof(text) - strlen(text), "[Backend j%d]\nKind=openai\nURL=http://10.0.0.1\n",
+		CHECK(str_format(text + strlen(text), sizeof(text) - strlen(text), "[Backend j%d]\nKind=openai\nURL=http://10.0.0.1\nInterface=usb0\n",
 			      i) > 0);
 	refused(text, 0, "backends");
 }

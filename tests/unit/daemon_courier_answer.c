@@ -85,7 +85,7 @@ TEST(skew_is_learned_from_aws)
 
 TEST(skew_is_not_learned_in_the_house)
 {
-	begin_sent("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\n");
+	begin_sent("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\n");
 	reply_at(FIXTURE_NOW + 90000, 200, CHAT_HELLO);
 	CHECK_INT(clock_skew_ms(rig.s.clock), 0);
 	rig_end();
@@ -388,7 +388,7 @@ TEST(answer_before_cannot_be_looked_up)
 /* Several are kept, and settled together with what is still out left alone. */
 TEST(some_are_settled_later)
 {
-	begin("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nConcurrency=3\n");
+	begin("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\nConcurrency=3\n");
 	rig_backend("sydney")->health.more = 2;
 	rig_page();
 	rig_page();

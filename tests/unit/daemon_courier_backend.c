@@ -211,7 +211,7 @@ TEST(no_access_whatever_the_page)
 /* A server whose set-up fails every page says so with a 500: it is down at the first. */
 TEST(fault_of_the_set_up)
 {
-	begin("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\n");
+	begin("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\n");
 	rig_page();
 	kick();
 	rig_reply_with(500, "{\"error\":{\"message\":\"image input is not supported - hint: if this is unexpected, you may need to"

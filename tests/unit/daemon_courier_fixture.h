@@ -404,7 +404,7 @@ static const struct clock_ops rig_clock = {rig_boottime, rig_realtime, rig_synch
 
 #define RIG_KEYS     "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=wJalrXUtnFEMI/K7MDENG\n"
 #define RIG_SYDNEY   "[Credentials aws]\nSource=file\nFile=%s/keys\n[Backend sydney]\nKind=bedrock\nBackoff=1s\nBackoffMax=1min\n"
-#define RIG_JETSON   "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\n"
+#define RIG_JETSON   "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\n"
 
 /* As the fixture's, and OCR finds the word. */
 static const char rig_types[] =

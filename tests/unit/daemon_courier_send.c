@@ -385,7 +385,7 @@ TEST(clock_known_to_be_wrong)
 
 TEST(api_key_gone)
 {
-	begin("[Route]\nBackends=sydney\n[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nAPIKeyFile=%s/key\n");
+	begin("[Route]\nBackends=sydney\n[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\nAPIKeyFile=%s/key\n");
 	rig_page();
 	expect_trouble("no-api-key", "No such file");
 	fixture_put("", "key", "secret\n", 7);

@@ -339,7 +339,7 @@ TEST(no_courier_for_lack_of_memory)
 /* A turn sends so many and no more; the rest goes in the next ones, after whatever else waits for the loop. */
 TEST(turn_sends_a_bounded_number)
 {
-	struct courier *c = begin("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nConcurrency=8\n");
+	struct courier *c = begin("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\nConcurrency=8\n");
 
 	rig_backend("sydney")->health.more = 100;
 	((struct backend_config *)rig_backend("sydney")->config)->concurrency = 40;
