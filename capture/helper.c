@@ -1,5 +1,6 @@
 #include "capture/helper.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -161,6 +162,52 @@ static int get_crop(const cJSON *head, struct convert_options *o)
 	return 0;
 }
 
+static int get_numbers(const cJSON *array, double *out, int n)
+{
+	if (!cJSON_IsArray(array) || cJSON_GetArraySize(array) != n)
+		return -EINVAL;
+	for (int i = 0; i < n; i++) {
+		const cJSON *v = cJSON_GetArrayItem(array, i);
+
+		if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= 2.0 * IMAGE_SIDE_MAX))
+			return -EINVAL;
+		out[i] = v->valuedouble;
+	}
+	return 0;
+}
+
+static bool is_convex(const struct point p[4])
+{
+	for (int i = 0; i < 4; i++) {
+		const struct point *a = &p[i], *b = &p[(i + 1) % 4], *c = &p[(i + 2) % 4];
+
+		if (!((b->x - a->x) * (c->y - b->y) - (b->y - a->y) * (c->x - b->x) > 0))
+			return false;
+	}
+	return true;
+}
+
+/* The picture that the crop was seen on, and where its corners lie on this one. */
+static int get_crop_of(const cJSON *head, struct convert_options *o)
+{
+	const cJSON *of = json_get(head, "crop_of"), *quad = json_get(head, "quad");
+	const struct orient_rect *c = &o->crop;
+	double side[2], corner[8];
+
+	if (!of)
+		return quad ? -EINVAL : 0;
+	if (!o->has_crop || get_numbers(of, side, 2) < 0 || !(side[0] >= 1 && side[1] >= 1) || side[0] > IMAGE_SIDE_MAX || side[1] > IMAGE_SIDE_MAX)
+		return -EINVAL;
+	o->crop_of = (struct crop_of){.width = (uint32_t)side[0], .height = (uint32_t)side[1], .has_corners = quad};
+	if (c->x >= o->crop_of.width || c->y >= o->crop_of.height || c->width > o->crop_of.width - c->x || c->height > o->crop_of.height - c->y)
+		return -EINVAL;
+	if (quad && get_numbers(quad, corner, 8) < 0)
+		return -EINVAL;
+	for (int i = 0; quad && i < 4; i++)
+		o->crop_of.corner[i] = (struct point){corner[2 * i], corner[2 * i + 1]};
+	return !quad || is_convex(o->crop_of.corner) ? 0 : -EINVAL;
+}
+
 static int get_sense(const cJSON *head, struct sense_options *o)
 {
 	const char *words = json_get_string(head, "sense");
@@ -204,6 +251,8 @@ static int parse_request(const struct frame_piece *head, struct request *ret, co
 		*bad = "flatten and contrast must be true or false";
 	else if (get_crop(head->head, &q.convert) < 0)
 		*bad = "crop must be [x, y, width, height] in pixels";
+	else if (get_crop_of(head->head, &q.convert) < 0)
+		*bad = "crop_of must be [width, height] of the picture that the crop lies on, quad the corners of that, clockwise";
 	else if (get_bool(head->head, "original", &q.convert.original) < 0)
 		*bad = "original must be true or false";
 	else if (get_sense(head->head, &q.convert.sense) < 0)
@@ -264,9 +313,13 @@ static int do_probe(struct helper *h, const struct request *q, struct emit *e)
 	int r = source_open(q->source, &so, &s, &why);
 
 	source_close(s);
+	if (r < 0 && r != -EBADMSG) {
+		cJSON_Delete(j);
+		return run_refuse(e, "io", errno_text(r));
+	}
 	if (!j || json_add_bool(j, "ok", r >= 0) < 0 ||
-		(r == -EBADMSG && json_add_string(j, "reason", reject_name(why.reason)) < 0) ||
-		(r == -EBADMSG && json_add_string(j, "message", why.message) < 0)) {
+		(r < 0 && json_add_string(j, "reason", reject_name(why.reason)) < 0) ||
+		(r < 0 && json_add_string(j, "message", why.message) < 0)) {
 		cJSON_Delete(j);
 		return -ENOMEM;
 	}

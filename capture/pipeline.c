@@ -4,8 +4,12 @@
 #include "capture/scale.h"
 #include "capture/thumb.h"
 #include "capture/square.h"
+#include "capture/warp.h"
 #include "capture/watch.h"
 
+#include <math.h>
+
+#define EDGE       1e-6 /* pixels: less than this of one is none of it */
 #define STRIP_ROWS 16 /* rows of a turned page given to the encoder at a time */
 
 struct pipeline {
@@ -45,6 +49,33 @@ static unsigned int choose_eighths(uint32_t longest, uint32_t max_side)
 	return 8;
 }
 
+/* The least rectangle of the upright page, `w` by `h`, that has all of what was seen; empty where that is elsewhere. */
+static struct orient_rect crop_here(const struct convert_options *o, uint32_t w, uint32_t h)
+{
+	const struct orient_rect *c = &o->crop;
+	const struct point whole[4] = {{0, 0}, {w, 0}, {w, h}, {0, h}};
+	struct homography to;
+	double x0 = w, y0 = h, x1 = 0, y1 = 0;
+
+	if (!o->crop_of.width)
+		return *c;
+	to = homography_to(o->crop_of.width, o->crop_of.height, o->crop_of.has_corners ? o->crop_of.corner : whole);
+	for (int i = 0; i < 4; i++) {
+		struct point p = homography_at(&to, (double)c->x + (i % 2) * (double)c->width, (double)c->y + (i / 2) * (double)c->height);
+
+		x0 = MIN(x0, MAX(p.x, 0.0));
+		y0 = MIN(y0, MAX(p.y, 0.0));
+		x1 = MAX(x1, MIN(p.x, (double)w));
+		y1 = MAX(y1, MIN(p.y, (double)h));
+	}
+	if (!(x0 < x1 && y0 < y1))
+		return (struct orient_rect){};
+	/* Rounding must not take a row more. */
+	x0 = floor(x0 + EDGE);
+	y0 = floor(y0 + EDGE);
+	return (struct orient_rect){(uint32_t)x0, (uint32_t)y0, (uint32_t)(ceil(x1 - EDGE) - x0), (uint32_t)(ceil(y1 - EDGE) - y0)};
+}
+
 int convert_plan(
 	const struct image *im, const struct convert_options *o, struct convert_plan *ret, struct reject *why)
 {
@@ -54,7 +85,7 @@ int convert_plan(
 	uint32_t upright_h = p.orient.transpose ? im->width : im->height, longest;
 
 	if (o->has_crop) {
-		const struct orient_rect *c = &o->crop;
+		const struct orient_rect here = crop_here(o, upright_w, upright_h), *c = &here;
 
 		if (!c->width || !c->height || c->x >= upright_w || c->y >= upright_h ||
 			c->width > upright_w - c->x || c->height > upright_h - c->y)

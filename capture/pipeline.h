@@ -4,11 +4,19 @@
 #include "capture/emit.h"
 #include "capture/image.h"
 #include "capture/orient.h"
+#include "capture/quad.h"
 
 #define MAX_SIDE_DEFAULT 2048
 #define MAX_SIDE_MIN     16
 #define MAX_SIDE_MAX     16384
 #define QUALITY_DEFAULT  85
+
+/* Another picture of the page, which the crop was seen on. */
+struct crop_of {
+	uint32_t width, height; /* pixels; 0: there is none */
+	bool has_corners;
+	struct point corner[4]; /* where its corners lie on this one, upright, from the top left clockwise; else they are this one's */
+};
 
 struct convert_options {
 	uint32_t max_side; /* of the result, pixels; a page is never made larger */
@@ -17,7 +25,8 @@ struct convert_options {
 	bool square;         /* lay the page straight and cut it out of its frame, where that is certain; not with a crop */
 	struct flatten_options flatten;
 	bool has_crop;
-	struct orient_rect crop; /* of the upright page, in its own pixels */
+	struct orient_rect crop; /* of the upright page, in its own pixels or in those of `crop_of` */
+	struct crop_of crop_of;
 	struct image_limits limits;
 	struct sense_options sense; /* off unless asked for */
 	bool original;              /* what came from the source goes beside the page (capture/original.h) */

@@ -181,14 +181,14 @@ static uint8_t blend_edge(const struct warp *w, int32_t x, int32_t y, const int1
 }
 
 struct run {
-	int32_t x, y, dx, dy; /* the place of the first sample, and the way to the next; fixed point */
+	int64_t x, y, dx, dy; /* the place of the first sample, and the way to the next; fixed point */
 };
 
 /* Far outside is as good as just outside, and fits. */
-static int32_t fixed(double v, uint32_t length)
+static int64_t fixed(double v, uint32_t length)
 {
 	v = CLAMP(v, -2.0 * WARP_TAPS, length + 2.0 * WARP_TAPS);
-	return (int32_t)lrint(v * (1 << PLACE));
+	return llrint(v * (1 << PLACE));
 }
 
 static struct run run_at(const struct warp *w, uint32_t x, uint32_t y)
@@ -208,7 +208,7 @@ static void warp_run(const struct warp *w, struct run r, uint8_t *restrict out, 
 	int32_t last_x = (int32_t)w->width - WARP_TAPS, last_y = (int32_t)w->height - WARP_TAPS;
 
 	for (uint32_t i = 0; i < n; i++, r.x += r.dx, r.y += r.dy) {
-		int32_t x = (r.x >> PLACE) - BEFORE, y = (r.y >> PLACE) - BEFORE;
+		int32_t x = (int32_t)(r.x >> PLACE) - BEFORE, y = (int32_t)(r.y >> PLACE) - BEFORE;
 		const int16_t *wx = w->kernel->weight[(r.x >> (PLACE - 6)) & (WARP_PHASES - 1)];
 		const int16_t *wy = w->kernel->weight[(r.y >> (PLACE - 6)) & (WARP_PHASES - 1)];
 

@@ -96,6 +96,7 @@ static const struct error {
 	{"io.pageferry.Ambiguous", "several ids start so: ", "page", EXIT_PAGE_FAILED},
 	{"io.pageferry.NoSuchType", "there is no such document type: ", "type", EXIT_USAGE},
 	{"io.pageferry.NoSuchSource", "there is no such source in the configuration: ", "source", EXIT_USAGE},
+	{"io.pageferry.NoOriginal", "what came from the source was not kept (KeepOriginal=) of page ", "page", EXIT_PAGE_FAILED},
 	{"io.pageferry.NoSuchArea", "the doctor knows no area ", "area", EXIT_USAGE},
 	{"io.pageferry.NoRoom", "there is no room: ", "message", EXIT_PAGE_FAILED},
 	{"io.pageferry.Busy", "busy: ", "message", EXIT_PAGE_FAILED},

@@ -25,6 +25,7 @@ int verb_status(struct ctl *c);
 int verb_wait_pages(struct ctl *c); /* scan, extract */
 int verb_list(struct ctl *c);
 int verb_show(struct ctl *c);
+int verb_crop(struct ctl *c);
 int verb_watch(struct ctl *c);
 int verb_change(struct ctl *c); /* hold, release, retry, drop */
 int verb_confirm(struct ctl *c);

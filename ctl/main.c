@@ -14,6 +14,7 @@ static const struct {
 	{VERB_EXTRACT, verb_wait_pages},
 	{VERB_LIST, verb_list},
 	{VERB_SHOW, verb_show},
+	{VERB_CROP, verb_crop},
 	{VERB_WATCH, verb_watch},
 	{VERB_HOLD, verb_change},
 	{VERB_RELEASE, verb_change},

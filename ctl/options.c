@@ -23,6 +23,9 @@ const struct verb verbs[] = {
 	{VERB_LIST, "list", "", "pages, newest first", "Lists pages, newest first.", 0, 0},
 	{VERB_SHOW, "show", "ID", "one page: its fields and what was asked of whom",
 		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1, 1},
+	{VERB_CROP, "crop", "ID X Y WIDTH HEIGHT", "a part of the page at its source's resolution, as a JPEG",
+		"Writes a part of one page to standard output: a JPEG, cut from what came from the source (KeepOriginal=yes) at its own "
+		"resolution.\nThe numbers are pixels of the page, whose size show tells; the part is the least upright rectangle that has all of it.", 5, 5},
 	{VERB_WATCH, "watch", "", "events as they happen, until interrupted", "Prints events as they happen.", 0, 0},
 	{VERB_HOLD, "hold", WHICH, "waiting pages wait for a person",
 		"Holds pages that wait, or are being asked about: they stay until they are released." WHICH_HELP, 0, WORDS_MAX},

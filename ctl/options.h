@@ -20,7 +20,8 @@ enum verb_id {
 	VERB_DOCTOR = 1 << 13,
 	VERB_AUDIT = 1 << 14,
 	VERB_USAGE = 1 << 15,
-	VERB_ALL = (1 << 16) - 1,
+	VERB_CROP = 1 << 16,
+	VERB_ALL = (1 << 17) - 1,
 };
 
 struct options {

@@ -217,6 +217,18 @@ int64_t beside_size(struct spool *s, const char *id, enum beside_kind k)
 	return size_of(s, name);
 }
 
+int beside_open(struct spool *s, const char *id, enum beside_kind k)
+{
+	char name[BESIDE_NAME_SIZE];
+	int fd;
+
+	beside_file_name(id, k, name);
+	if (size_of(s, name) == 0)
+		return -ENOENT;
+	fd = openat(s->beside, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int remove_name(struct spool *s, const char *name)
 {
 	int64_t bytes = size_of(s, name);

@@ -24,6 +24,8 @@ enum beside_kind beside_kind_of(const struct beside_writer *w);
 int beside_commit(struct beside_writer *w, const char *sha256_hex);
 void beside_abort(struct beside_writer *w); /* NULL is fine */
 
+/* A descriptor for reading, or negative errno. */
+int beside_open(struct spool *s, const char *id, enum beside_kind k);
 /* How large it is; 0: there is none. */
 int64_t beside_size(struct spool *s, const char *id, enum beside_kind k);
 /* After the commit that lets the page's file go. */

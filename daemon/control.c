@@ -102,6 +102,7 @@ void pending_free(struct control *c, struct pending *p)
 	varlink_set_userdata(p->conn, NULL);
 	change_free(p->change);
 	doctor_cancel(p->doctor);
+	crop_free(p->crop);
 	cJSON_Delete(p->pages);
 	free(p);
 }

@@ -108,6 +108,8 @@ static int export_original(struct export *x, struct spool *s, const struct maint
 	r = copy_file(s->beside, name, x->originals, hex, &unread);
 	if (r >= 0 && unread >= 0)
 		*ret_name = name;
+	else if (r >= 0)
+		unlinkat(x->originals, name, 0); /* a part of it is none; there may be nothing */
 	return r;
 }
 

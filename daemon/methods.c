@@ -187,7 +187,7 @@ static int find_failed(struct control *c, struct varlink_conn *conn, const char 
 	return r;
 }
 
-static bool find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret)
+bool method_find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret)
 {
 	int r = spool_page_find(c->service->spool, id, ret);
 	struct spool_gone gone;
@@ -363,7 +363,7 @@ static void method_show(struct control *c, struct varlink_conn *conn, const stru
 	cJSON *j = NULL;
 	int r;
 
-	if (!find_page(c, conn, json_get_string(call->parameters, "page"), &row))
+	if (!method_find_page(c, conn, json_get_string(call->parameters, "page"), &row))
 		return;
 	r = show_json(c->service, &row, &j);
 	control_reply_take(conn, r, j);
@@ -435,6 +435,9 @@ const struct method methods[] = {
 		{{"filter", PARAM_OBJECT, false}, {"before", PARAM_STRING, false},
 			{"limit", PARAM_INT, false}}},
 	{"Show", RIGHT_READ, false, method_show, {{"page", PARAM_STRING, true}}},
+	{"Crop", RIGHT_READ, false, method_crop,
+		{{"page", PARAM_STRING, true}, {"x", PARAM_INT, true}, {"y", PARAM_INT, true}, {"width", PARAM_INT, true},
+			{"height", PARAM_INT, true}}},
 	{"Monitor", RIGHT_LOOK, true, method_monitor, {{"pages", PARAM_STRINGS, false}}},
 	{"Hold", RIGHT_SUBMIT, false, method_hold,
 		{CHANGE_PARAMS, {"reason", PARAM_STRING, false}}},

@@ -30,7 +30,7 @@ struct pending {
 	struct pending *next;
 	struct control *control; /* borrowed */
 	struct varlink_conn *conn;
-	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_CHANGE, PENDING_DOCTOR } kind;
+	enum { PENDING_MONITOR, PENDING_SCAN, PENDING_CHANGE, PENDING_DOCTOR, PENDING_CROP } kind;
 	bool more;
 	unsigned int rights;
 	uint64_t scan; /* PENDING_SCAN: whose events */
@@ -38,6 +38,7 @@ struct pending {
 	uint64_t lost; /* PENDING_MONITOR: events that were not told since the last one that was */
 	struct change *change; /* owned; PENDING_CHANGE */
 	struct doctor *doctor; /* PENDING_DOCTOR: what examines for it */
+	struct crop *crop;     /* owned; PENDING_CROP */
 };
 
 struct control {
@@ -61,9 +62,16 @@ struct method {
 	unsigned int right;
 	bool needs_more;
 	void (*call)(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
-	struct param params[5];
+	struct param params[6];
 };
 extern const struct method methods[]; /* ends with a NULL name */
+
+/* ---- methods.c: the page that a call names, or it is answered with what is wrong */
+bool method_find_page(struct control *c, struct varlink_conn *conn, const char *id, struct page_row *ret);
+
+/* ---- methods_crop.c */
+void method_crop(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void crop_free(struct crop *k); /* NULL is fine */
 
 /* ---- control.c */
 unsigned int control_rights(const struct control *c, const struct varlink_peer *p);

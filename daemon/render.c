@@ -170,6 +170,34 @@ static void on_done(void *ud, int error, const char *why)
 	render_free(r);
 }
 
+static int add_numbers(cJSON *head, const char *name, const uint32_t *v, int n)
+{
+	cJSON *array = cJSON_CreateArray();
+
+	for (int i = 0; array && i < n; i++)
+		if (!cJSON_AddItemToArray(array, cJSON_CreateNumber(v[i]))) {
+			cJSON_Delete(array);
+			return -ENOMEM;
+		}
+	return array ? json_add_take(head, name, array) : -ENOMEM;
+}
+
+static int add_cut(const struct render_how *how, cJSON *head)
+{
+	const uint32_t crop[] = {how->x, how->y, how->width, how->height}, of[] = {how->page_width, how->page_height};
+	int e = how->cut ? add_numbers(head, "crop", crop, 4) : 0;
+
+	if (!how->cut)
+		return 0;
+	if (e >= 0)
+		e = add_numbers(head, "crop_of", of, 2);
+	if (e >= 0)
+		e = json_add_i64(head, "rotate", how->rotate);
+	if (e >= 0 && how->quad)
+		e = json_add_take(head, "quad", cJSON_Duplicate(how->quad, true));
+	return e;
+}
+
 static int add_head(const struct service *s, const struct job_image *page, const struct render_how *how, struct request *req)
 {
 	_cleanup_json_ cJSON *head = cJSON_CreateObject();
@@ -189,6 +217,8 @@ static int add_head(const struct service *s, const struct job_image *page, const
 		e = json_add_bool(head, "flatten", how->flatten);
 	if (e >= 0)
 		e = json_add_bool(head, "contrast", how->contrast);
+	if (e >= 0)
+		e = add_cut(how, head);
 	if (e >= 0)
 		e = frame_format(head, page->bytes, &line);
 	return e < 0 ? e : request_add_literal_take(req, &line);

@@ -19,6 +19,11 @@ struct render_how {
 	uint32_t max_side; /* pixels */
 	int quality;
 	bool flatten, contrast;
+	/* Of the original beside a page: what lies here on the page. */
+	bool cut;
+	uint32_t x, y, width, height, page_width, page_height; /* pixels of the page */
+	int64_t rotate;    /* degrees, as when the page was made of it */
+	const cJSON *quad; /* where the page's corners lie on it; NULL: they are its own */
 };
 
 /* How large and how good the page is at a step: 0 as it was accepted, 1 less good, then smaller by three tenths each, to the

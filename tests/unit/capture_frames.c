@@ -268,6 +268,57 @@ TEST(transcode_a_payload)
 	CHECK(near_colour(pic_at(&out, 50, 40), corner_colours[1], 10));
 }
 
+/* Seen on a picture of half the size; and on one that was cut out of this one, turned upside down. */
+TEST(a_crop_that_was_seen_on_another_picture)
+{
+	static const struct {
+		const char *members;
+		uint32_t w, h;
+		int colour;
+	} cases[] = {
+		{"\"crop\":[110,10,80,50],\"crop_of\":[200,150]", 160, 100, 1},
+		{"\"crop\":[0,0,1,1],\"crop_of\":[40,30]", 10, 10, 0},
+		{"\"crop\":[0,0,3,1],\"crop_of\":[3,3]", 400, 100, -1},
+		{"\"crop\":[1,1,1,1],\"crop_of\":[3,3]", 134, 100, -1},
+		{"\"crop\":[10,10,30,20],\"crop_of\":[100,50],\"quad\":[400,300,200,300,200,200,400,200]", 60, 40, 3},
+		{"\"crop\":[0,0,100,50],\"crop_of\":[100,50],\"quad\":[-50,-20,150,-20,150,80,-50,80]", 150, 80, 0},
+	};
+	_cleanup_pic_ struct pic in = pic_corners(400, 300);
+	_cleanup_buf_ struct buf jpeg = {};
+
+	make_jpeg(&in, (struct jpeg_make){}, &jpeg);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_answer_ struct answer a = {};
+		_cleanup_pic_ struct pic out = {};
+		char line[300];
+
+		str_format(line, sizeof(line), "{\"type\":\"request\",\"verb\":\"transcode\",%s,\"bytes\":%zu}\n", cases[i].members, jpeg.len);
+		ask(line, -1, &jpeg, &a);
+		CHECK(a.ok && a.hash_ok);
+		out = read_jpeg(&a.jpeg, NULL, NULL);
+		CHECK_INT(out.w, cases[i].w);
+		CHECK_INT(out.h, cases[i].h);
+		if (cases[i].colour >= 0)
+			CHECK(near_colour(pic_at(&out, out.w / 2, out.h / 2), corner_colours[cases[i].colour], 14));
+	}
+}
+
+TEST(a_crop_that_is_elsewhere_is_refused)
+{
+	static const char request[] = "{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[0,0,10,10],\"crop_of\":[100,50],"
+				      "\"quad\":[-200,0,-100,0,-100,100,-200,100],\"bytes\":%zu}\n";
+	_cleanup_pic_ struct pic in = pic_corners(400, 300);
+	_cleanup_buf_ struct buf jpeg = {};
+	_cleanup_answer_ struct answer a = {};
+	char line[300];
+
+	make_jpeg(&in, (struct jpeg_make){}, &jpeg);
+	str_format(line, sizeof(line), request, jpeg.len);
+	ask(line, -1, &jpeg, &a);
+	CHECK_INT(a.pages, 0);
+	CHECK_STR(a.reason, "unsupported");
+}
+
 TEST(the_request_bounds_the_pixels)
 {
 	_cleanup_pic_ struct pic in = pic_corners(400, 300);
@@ -367,6 +418,15 @@ TEST(bad_requests)
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3]}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,-4]}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4.5]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop_of\":[10,10]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4],\"quad\":[0,0,1,0,1,1,0,1]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4],\"crop_of\":[0,9]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4],\"crop_of\":[9]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4],\"crop_of\":[1e9,9]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,9,4],\"crop_of\":[9,9]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4],\"crop_of\":[9,9],\"quad\":[0,0,1,0,1,1,0]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4],\"crop_of\":[9,9],\"quad\":[0,0,1,0,1,1,0,\"a\"]}\n",
+		"{\"type\":\"request\",\"verb\":\"transcode\",\"crop\":[1,2,3,4],\"crop_of\":[9,9],\"quad\":[0,0,9,9,9,0,0,9]}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"sense\":\"smell\"}\n",
 		"{\"type\":\"request\",\"verb\":\"transcode\",\"sense\":true}\n",
 		"not json\n",

@@ -351,6 +351,21 @@ TEST(warp_by_nothing_changes_nothing)
 }
 
 /* An even slope stays one, wherever each sample comes from. */
+/* Sample 32768 is as far away as any. */
+TEST(warp_of_a_long_plane)
+{
+	enum { LONG = 40000 };
+	static uint8_t data[LONG * 9], row[LONG];
+	struct warp_kernel k;
+	struct warp w = {.data = data, .width = LONG, .height = 9, .h = {{1, 0, 0, 0, 1, 0, 0, 0, 1}}, .kernel = &k, .fill = -1};
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i % LONG * 13 >> 5);
+	warp_kernel_init(&k, 1);
+	warp_row(&w, 4, row, LONG);
+	CHECK(memcmp(row, data, LONG) == 0);
+}
+
 TEST(warp_takes_samples_from_where_it_should)
 {
 	static const struct point corner[4] = {{40, 30}, {260, 50}, {250, 180}, {20, 170}};
