@@ -240,23 +240,25 @@ static int number_cell(struct table *t, int64_t n)
 	return table_cell(t, STYLE_PLAIN, text);
 }
 
-/* "model-access, again in 5 min": what is to be done has a line of its own below, since it is not to be cut. */
-static int trouble_cell(struct table *t, const cJSON *b)
-{
-	_cleanup_buf_ struct buf note = {};
-	int64_t ms = number(b, "retryInMs");
-	int r = buf_adds(&note, text_or(b, "reason", ""));
-
-	if (r >= 0 && ms > 0)
-		r = buf_adds(&note, ", again in ");
-	if (r >= 0 && ms > 0)
-		r = format_duration(&note, ms);
-	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&note));
-}
-
 static bool is_well(const cJSON *b)
 {
 	return streq(text_or(b, "state", "?"), "ok");
+}
+
+/* "model-access, again in 5 min": what is to be done has a line of its own below, since it is not to be cut. */
+static int note_cell(struct table *t, const cJSON *b)
+{
+	_cleanup_buf_ struct buf note = {};
+	int64_t ms = number(b, "retryInMs"), slowed = number(b, "slowedTo");
+	int r = is_well(b) ? 0 : buf_adds(&note, text_or(b, "reason", ""));
+
+	if (r >= 0 && !is_well(b) && ms > 0)
+		r = buf_adds(&note, ", again in ");
+	if (r >= 0 && !is_well(b) && ms > 0)
+		r = format_duration(&note, ms);
+	if (r >= 0 && slowed > 0)
+		r = buf_addf(&note, "%sslowed to %" PRId64 " a minute", note.len ? ", " : "", slowed);
+	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&note));
 }
 
 static int add_backend(struct table *t, const cJSON *b)
@@ -284,7 +286,7 @@ static int add_backend(struct table *t, const cJSON *b)
 		r = number_cell(t, number(b, "answered"));
 	if (r >= 0)
 		r = number_cell(t, number(b, "failed"));
-	return r < 0 || is_well(b) ? r : trouble_cell(t, b);
+	return r < 0 ? r : note_cell(t, b);
 }
 
 /* What happened and what to do, whole. */

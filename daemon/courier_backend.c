@@ -116,6 +116,8 @@ enum rung_state backend_rung(struct backend *b, int64_t seq)
 		return now_ms(b) - b->no_credentials_ms >= b->config->fallback_after_ms ? RUNG_DOWN : RUNG_WAIT;
 	if (!health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency))
 		return RUNG_WAIT;
+	if (pace_wait_ms(&b->pace, now_ms(b)) > 0)
+		return RUNG_WAIT;
 	return rate_wait_ms(&b->rate, now_ms(b), &b->limit, b->need) > 0 ? RUNG_WAIT : RUNG_READY;
 }
 
@@ -237,6 +239,7 @@ void backend_begin(struct backend *b, int64_t tokens)
 	health_begin(&b->health, now_ms(b), random_word());
 	if (!BUG("courier-no-rate")) /* planted: nothing is counted */
 		rate_count(&b->rate, now_ms(b), now_ms(b), tokens);
+	pace_begin(&b->pace, now_ms(b));
 	b->need = 0;
 }
 
@@ -250,7 +253,7 @@ bool backend_has_tokens(struct backend *b, int64_t tokens)
 
 int64_t backend_rate_wake_ms(struct backend *b)
 {
-	int64_t wait = rate_wait_ms(&b->rate, now_ms(b), &b->limit, b->need);
+	int64_t wait = MAX(rate_wait_ms(&b->rate, now_ms(b), &b->limit, b->need), pace_wait_ms(&b->pace, now_ms(b)));
 
 	return wait > 0 ? now_ms(b) + wait : INT64_MAX;
 }
@@ -258,6 +261,22 @@ int64_t backend_rate_wake_ms(struct backend *b)
 void backend_tokens(struct backend *b, int64_t began_ms, int64_t counted, int64_t actual)
 {
 	rate_correct(&b->rate, now_ms(b), began_ms, counted, actual);
+}
+
+void backend_paced(struct backend *b, int64_t began_ms, const struct verdict *v)
+{
+	const struct log_field fields[] = {{"BACKEND", b->config->name}};
+	bool was = pace_per_minute(&b->pace) > 0;
+
+	if (v->wait == WAIT_THROTTLED && v->backend == BACKEND_BUSY) {
+		if (!BUG("courier-no-pace")) /* planted: a quota that nobody has told us teaches nothing */
+			pace_throttled(&b->pace, now_ms(b), began_ms);
+	} else if (v->backend == BACKEND_OK) {
+		pace_answered(&b->pace, now_ms(b));
+	}
+	if (was != (pace_per_minute(&b->pace) > 0))
+		log_event(LOG_LEVEL_INFO, NULL, fields, ARRAY_SIZE(fields), "backend %s: %s", b->config->name,
+			was ? "no longer slowed down" : "slowed down to what it answers");
 }
 
 void backend_trouble(struct backend *b, const char *reason, const char *message)
@@ -429,6 +448,10 @@ static int add_fields(const struct backend *b, cJSON *j)
 		r = json_add_i64(j, "retryInMs", wait);
 	if (r >= 0)
 		r = json_add_i64(j, "inFlight", (int64_t)b->in_flight);
+	if (r >= 0)
+		r = json_add_i64(j, "inFlightMost", health_most(&b->health, b->config->concurrency));
+	if (r >= 0 && pace_per_minute(&b->pace) > 0)
+		r = json_add_i64(j, "slowedTo", pace_per_minute(&b->pace));
 	if (r >= 0)
 		r = json_add_i64(j, "answered", b->answered);
 	return r < 0 ? r : json_add_i64(j, "failed", b->failed);

@@ -54,9 +54,14 @@ int64_t health_wake_ms(const struct health *h, int64_t now_ms, int64_t fallback_
 
 /* ---- how much of it ------------------------------------------------------------------------------------------------------- */
 
+int64_t health_most(const struct health *h, int64_t concurrency)
+{
+	return MIN((int64_t)h->more + 1, MAX(concurrency, INT64_C(1)));
+}
+
 bool health_room(const struct health *h, int64_t now_ms, size_t in_flight, int64_t concurrency)
 {
-	return in_flight < MIN((uint64_t)h->more + 1, (uint64_t)MAX(concurrency, 1)) && now_ms >= h->next_ms;
+	return (int64_t)in_flight < health_most(h, concurrency) && now_ms >= h->next_ms;
 }
 
 void health_begin(struct health *h, int64_t now_ms, uint32_t random)

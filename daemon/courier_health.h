@@ -36,6 +36,8 @@ enum rung_state health_rung(const struct health *h, int64_t seq, int64_t now_ms,
 int64_t health_wake_ms(const struct health *h, int64_t now_ms, int64_t fallback_after_ms);
 /* May one more start, when it is ready and so many are in flight? */
 bool health_room(const struct health *h, int64_t now_ms, size_t in_flight, int64_t concurrency);
+/* So many may be in flight now. */
+int64_t health_most(const struct health *h, int64_t concurrency);
 /* A request starts; `random` is for the jitter. */
 void health_begin(struct health *h, int64_t now_ms, uint32_t random);
 

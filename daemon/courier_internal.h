@@ -17,6 +17,7 @@
 #include "daemon/credentials.h"
 #include "daemon/helper.h"
 #include "daemon/ledger.h"
+#include "daemon/pace.h"
 #include "daemon/rate.h"
 #include "daemon/render.h"
 
@@ -37,6 +38,7 @@ struct backend {
 	struct health health;
 	struct rate rate;
 	struct rate_limit limit;
+	struct pace pace;            /* what its throttling taught */
 	int64_t need;                /* tokens of a page that had no room */
 	size_t in_flight;
 	int64_t answered, failed;
@@ -149,6 +151,8 @@ int64_t backend_rate_wake_ms(struct backend *b);
 void backend_begin(struct backend *b, int64_t tokens);
 /* One that began then has been answered, and took so many. */
 void backend_tokens(struct backend *b, int64_t began_ms, int64_t counted, int64_t actual);
+/* What the end of one that began then says of its pace. */
+void backend_paced(struct backend *b, int64_t began_ms, const struct verdict *v);
 /* Is the ledger lost and not confirmed? Then one that costs is down. */
 void backend_confirmed(struct backend *b, bool lost);
 /* Has it credentials, and is it known where its model leads? Until then it waits, and no page is begun. */

@@ -290,6 +290,7 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	if (b->credentials && v->backend == BACKEND_OK)
 		credentials_accepted(b->credentials, a->creds_generation);
 	attempt_learn_size(a, reply);
+	backend_paced(b, a->began_ms, v);
 	v->page = backend_ended(b, a->row.seq, v, reply);
 	judged(a, reply);
 }

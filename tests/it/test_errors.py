@@ -73,7 +73,12 @@ class Part:
                 "Backoff": backoff[0], "BackoffMax": backoff[1], "FallbackAfter": "0s", "Timeout": "1s" if "silent" in self.play.how else "20s",
                 "Tries": str(TRIES)}
 
+    def gets_smaller(self):
+        return self.row.smaller and self.row.page == "next"
+
     def least_attempts(self):
+        if self.gets_smaller():
+            return 2
         if self.row.wait == "again" or (self.row.page == "retry" and self.row.once):
             return 2
         if self.row.page == "retry" and self.row.backend == "ok":
@@ -84,7 +89,7 @@ class Part:
 
     def most_attempts(self):
         """None: quick tries of each page; a wait of seconds may be over before it is looked at. By chance a long backoff is short, too, but hardly twice."""
-        if self.quick() or self.is_ambiguous() or self.row.backend == "busy":
+        if self.quick() or self.is_ambiguous() or self.row.backend == "busy" or self.gets_smaller():
             return None
         return self.least_attempts() + (self.row.backend == "down" and self.row.wait != "pause")
 
@@ -157,6 +162,9 @@ class Chain:
 
 def check_attempts(part, attempts):
     row = part.row
+    if part.gets_smaller():
+        for a in attempts[:-1]:
+            assert (a["outcome"], a["charged"]) == ("retry", 0), a  # it is made smaller, and asked again
     for n, a in enumerate(attempts):
         assert a["reason"] == row.reason, a
         assert a["message"].startswith(row.advice), a
@@ -166,7 +174,7 @@ def check_attempts(part, attempts):
         if row.backend == "down":
             # a page that fails alone is charged; a second one shows that it was the backend
             assert (a["outcome"], a["charged"]) == ("untouched", 0) or (n == 0 and (a["outcome"], a["charged"]) == (row.page, 1)), (n, a)
-        else:
+        elif not part.gets_smaller() or n == len(attempts) - 1:
             assert (a["outcome"], a["charged"]) == (row.page, int(row.page != "untouched")), a
     assert len(attempts) >= part.least_attempts(), attempts
     assert part.most_attempts() is None or len(attempts) <= part.most_attempts(), attempts

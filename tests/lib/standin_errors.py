@@ -40,7 +40,7 @@ class Row:
         self.wait, _, least = wait.partition(", ")
         self.least_ms = int(least[:-len(" s")]) * 1000 if least else 0
         self.reason, *flags = [f.strip("` ") for f in self.reason.split(",")]
-        self.once = "once" in flags
+        self.once, self.smaller = "once" in flags, "smaller" in flags
         self.name = " ".join(c for c in (self.status, self.kind, self.said) if c and c != "any") or "any"
 
     def is_transport(self):

@@ -275,16 +275,16 @@ TEST(what_is_told)
 	cJSON *j = NULL;
 
 	expect_told("sydney", "{\"name\":\"sydney\",\"kind\":\"bedrock\",\"model\":\"amazon.nova-pro-v1:0\",\"region\":\"ap-southeast-2\","
-			      "\"state\":\"ok\",\"inFlight\":0,\"answered\":0,\"failed\":0}");
-	expect_told("ocr", "{\"name\":\"ocr\",\"kind\":\"ocr\",\"state\":\"ok\",\"inFlight\":0,\"answered\":0,\"failed\":0}");
+			      "\"state\":\"ok\",\"inFlight\":0,\"inFlightMost\":1,\"answered\":0,\"failed\":0}");
+	expect_told("ocr", "{\"name\":\"ocr\",\"kind\":\"ocr\",\"state\":\"ok\",\"inFlight\":0,\"inFlightMost\":1,\"answered\":0,\"failed\":0}");
 	backend_trouble(rig_backend("jetson"), "a-test", "a test");
 	rig_backend("jetson")->health.breaker.until_ms = rig.f.boot + 1500;
 	expect_told("jetson", "{\"name\":\"jetson\",\"kind\":\"openai\",\"state\":\"down\",\"reason\":\"a-test\",\"message\":\"a test\","
-			      "\"retryInMs\":1500,\"inFlight\":0,\"answered\":0,\"failed\":1}");
+			      "\"retryInMs\":1500,\"inFlight\":0,\"inFlightMost\":1,\"answered\":0,\"failed\":1}");
 	rig_wait(1500);
 	CHECK_INT(rig.probes, 1);
 	expect_told("jetson", "{\"name\":\"jetson\",\"kind\":\"openai\",\"state\":\"down\",\"reason\":\"a-test\",\"message\":\"a test\","
-			      "\"inFlight\":0,\"answered\":0,\"failed\":1}");
+			      "\"inFlight\":0,\"inFlightMost\":1,\"answered\":0,\"failed\":1}");
 	CHECK_INT(courier_backend_json(c, "nobody", &j), -ENOENT);
 	backend_confirmed(rig_backend("sydney"), true);
 	j = told("sydney");
