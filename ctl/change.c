@@ -121,7 +121,7 @@ static int call_take(struct changes *h, const char *name, cJSON *which, char *cu
 	if (!which)
 		return EXIT_USAGE;
 	if (json_add_take(j, name, which) < 0 || add_text(j, "reason", h->c->options.why) < 0 ||
-		(*cursor && add_text(j, "cursor", cursor) < 0)) {
+		(*cursor && add_text(j, "cursor", cursor) < 0) || (h->c->options.again && json_add_bool(j, "again", true) < 0)) {
 		ctl_say("the reason is no text");
 		return EXIT_USAGE;
 	}

@@ -85,6 +85,8 @@ static const struct option {
 		"a configured source; of pages: where they are from (scan, file, watch)", {}},
 	{"lane", "LANE", VERB_EXTRACT | FILTERED, OPTION_TEXT, offsetof(struct options, lane),
 		"now (as if scanned now) or backlog (behind those)", {"now", "backlog"}},
+	{"again", NULL, WAITING | VERB_RETRY, OPTION_FLAG, offsetof(struct options, again),
+		"pay again for what was answered before", {}},
 	{"no-wait", NULL, WAITING, OPTION_FLAG, offsetof(struct options, no_wait),
 		"do not wait for answers: print the ids of the pages when they are safe", {}},
 	{"authoritative", NULL, WAITING, OPTION_FLAG, offsetof(struct options, authoritative),

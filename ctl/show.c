@@ -107,7 +107,7 @@ static int add_attempt(struct table *t, const cJSON *a)
 	int r;
 
 	r = format_time(&time, json_get_string(a, "opened"));
-	if (r >= 0 && !streq(outcome, "done"))
+	if (r >= 0 && *text_of(a, "reason"))
 		r = buf_addf(&note, "%s%s%s", text_of(a, "reason"), *text_of(a, "message") ? ": " : "",
 			text_of(a, "message"));
 	if (r >= 0)

@@ -12,6 +12,7 @@ const struct usage_member usage_members[USAGE_COUNTS] = {
 	[U_ANSWERS] = {"answers", "answers", false},
 	[U_UNREPORTED] = {"unreported", "unreported", false},
 	[U_PAGES] = {"pages", "pages", false},
+	[U_REUSED] = {"reused", "reused", false},
 	[U_INPUT] = {"tokensInput", "tokens_input", false},
 	[U_OUTPUT] = {"tokensOutput", "tokens_output", false},
 	[U_CACHED] = {"tokensCached", "tokens_cached", false},

@@ -8,6 +8,7 @@ enum usage_count {
 	U_ANSWERS,
 	U_UNREPORTED,
 	U_PAGES,
+	U_REUSED,
 	U_INPUT,
 	U_OUTPUT,
 	U_CACHED,

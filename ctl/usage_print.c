@@ -9,7 +9,8 @@
 #include "ctl/usage.h"
 
 #define KEY_COLUMNS 44
-#define BAR_MIN     8
+#define BAR_MIN     6
+#define WIDE        100 /* columns of a terminal that has room for what matters less */
 #define BAR_MAX     40
 #define GAP_DAYS    31 /* days without a request are shown, unless they are more */
 #define DAY_MS      INT64_C(86400000)
@@ -144,15 +145,19 @@ static int money_cell(struct table *t, int64_t pusd)
 	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&text));
 }
 
-static int text_row(struct table *t, const struct usage_group *g, const char *key)
+/* A column that is empty everywhere is left out. */
+static int text_row(struct table *t, const struct look *l, const struct usage_group *g, const char *key)
 {
-	static const enum usage_count shown[] = {U_PAGES, U_REQUESTS, U_INPUT, U_OUTPUT, U_CACHED};
+	static const enum usage_count shown[] = {U_PAGES, U_REUSED, U_REQUESTS, U_INPUT, U_OUTPUT};
+	bool wide = !l->terminal || look_columns(STDOUT_FILENO) >= WIDE;
 	int r = table_row(t);
 
 	if (r >= 0)
 		r = table_cell(t, STYLE_PLAIN, key);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(shown); i++)
 		r = count_cell(t, g->n[shown[i]]);
+	if (r >= 0)
+		r = count_cell(t, wide ? g->n[U_CACHED] : 0);
 	return r < 0 ? r : money_cell(t, g->n[U_COST]);
 }
 
@@ -170,16 +175,16 @@ static int64_t most(const struct usage *u, enum usage_count which)
 	return max;
 }
 
-/* Nothing but what is open: that is told below. */
-static bool is_shown(const struct usage *u, const struct usage_group *g)
+/* Something ended; what is open is told below the table. */
+static bool has_ended(const struct usage_group *g)
 {
-	return *g->key || g->n[U_REQUESTS] > 0;
+	return g->n[U_REQUESTS] > 0 || g->n[U_REUSED] > 0;
 }
 
 /* `width` of the bars; 0: none. */
 static int table_text(const struct usage *u, const struct usage_group *total, size_t width, const struct look *l, struct buf *out)
 {
-	const char *titles[] = {u->by, ">pages", ">requests", ">tokens in", ">out", ">cached", ">cost", "", NULL};
+	const char *titles[] = {u->by, ">pages", ">reused", ">requests", ">tokens in", ">out", ">cached", ">cost", "", NULL};
 	enum usage_count what = total->n[U_COST] > 0 ? U_COST : U_REQUESTS;
 	_cleanup_table_ struct table *t = NULL;
 	int r = table_new(titles, &t);
@@ -188,16 +193,16 @@ static int table_text(const struct usage *u, const struct usage_group *total, si
 		const struct usage_group *g = &u->groups[i];
 		_cleanup_buf_ struct buf text = {};
 
-		if (!is_shown(u, g))
+		if (!*g->key && !has_ended(g))
 			continue;
-		r = text_row(t, g, key_text(u, g));
+		r = text_row(t, l, g, key_text(u, g));
 		if (r >= 0 && width > 0)
 			r = bar(&text, l, g->n[what], most(u, what), width);
 		if (r >= 0)
 			r = table_cell(t, STYLE_GOOD, buf_str(&text));
 	}
 	if (r >= 0 && u->n > 1)
-		r = text_row(t, total, "total");
+		r = text_row(t, l, total, "total");
 	return r < 0 ? r : table_print(t, l, true, 0, KEY_COLUMNS, out);
 }
 
@@ -218,7 +223,7 @@ static size_t widest(const struct buf *out)
 /* What the table leaves of the terminal's width. */
 static size_t bar_width(const struct usage *u, const struct usage_group *total)
 {
-	const struct look plain = {.ascii = u->c->look.ascii};
+	const struct look plain = {.terminal = true, .ascii = u->c->look.ascii};
 	size_t columns = look_columns(STDOUT_FILENO), used;
 	_cleanup_buf_ struct buf out = {};
 
@@ -259,9 +264,9 @@ static int put_text(struct usage *u)
 		for (size_t k = 0; k < USAGE_COUNTS; k++)
 			if (__builtin_add_overflow(total.n[k], u->groups[i].n[k], &total.n[k]))
 				total.n[k] = INT64_MAX;
-	if (total.n[U_REQUESTS] > 0)
+	if (has_ended(&total))
 		r = fill_days(u);
-	if (r >= 0 && total.n[U_REQUESTS] > 0)
+	if (r >= 0 && has_ended(&total))
 		r = table_text(u, &total, bar_width(u, &total), &u->c->look, &out);
 	else if (r >= 0)
 		r = buf_addf(&out, "no request has ended since %s\n", u->since);

@@ -166,7 +166,7 @@ static cJSON *submit_parameters(const struct options *o, const char *file)
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 	const char *base = file && strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
 
-	if (!j || (o->type && json_add_string(j, "type", o->type) < 0))
+	if (!j || (o->type && json_add_string(j, "type", o->type) < 0) || (o->again && json_add_bool(j, "again", true) < 0))
 		return NULL;
 	if (!file)
 		return o->source && json_add_string(j, "source", o->source) < 0 ? NULL : take_ptr(j);

@@ -164,6 +164,7 @@ static int fill_row(struct spool_writer *w, const struct spool_meta *m)
 		.accepted_ms = now.ms,
 		.accepted_trust = now.trust,
 		.owner = m->owner,
+		.again = m->again,
 	};
 	if (m->name)
 		text_safe_copy(w->row.name, sizeof(w->row.name), m->name);
@@ -327,6 +328,7 @@ static int check_content(struct spool_writer *w, const char *sha256_hex)
 	hex_encode(digest, sizeof(digest), hex);
 	if (sha256_hex && !streq(hex, sha256_hex))
 		return -EBADMSG;
+	str_copy(w->row.content, sizeof(w->row.content), hex);
 	sha256_final(w->written, digest);
 	hex_encode(digest, sizeof(digest), w->row.sha256);
 	w->row.bytes = w->bytes;

@@ -69,6 +69,32 @@ static int read_file(struct spool *s, const char *name, struct page_row *p, stru
 	return tail[0] == 0xff && tail[1] == 0xd9 ? 0 : -EBADMSG;
 }
 
+/* The hash of the file as it came, before our comment was put in; `head` is its front. */
+static int hash_content(struct spool *s, const char *name, const struct buf *head, char ret[static SHA256_HEX_SIZE])
+{
+	_cleanup_close_ int fd = openat(s->pages, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	uint8_t piece[STEP_BYTES], digest[SHA256_SIZE];
+	size_t at, len;
+	struct sha256 *h;
+	ssize_t n;
+	int r = jpeg_comment_find((const uint8_t *)buf_str(head), head->len, &at, &len);
+
+	if (r < 0)
+		return r;
+	if (fd < 0 || lseek(fd, (off_t)(at + len), SEEK_SET) < 0)
+		return -errno;
+	r = sha256_new(&h);
+	if (r < 0)
+		return r;
+	sha256_update(h, buf_str(head), at);
+	while ((n = read_full(fd, piece, STEP_BYTES)) > 0)
+		sha256_update(h, piece, (size_t)n);
+	sha256_final(h, digest);
+	sha256_free(h);
+	hex_encode(digest, sizeof(digest), ret);
+	return (int)MIN(n, (ssize_t)0);
+}
+
 /* docs/architecture.md, "The page file's comment". */
 static int read_comment(struct buf *text, const char *id, struct page_row *p, cJSON **ret)
 {
@@ -126,6 +152,8 @@ int page_file_describe(struct spool *s, const char *name, const char *id, struct
 		r = read_comment(&text, id, &p, &comment);
 	if (r >= 0)
 		r = jpeg_dimensions((const uint8_t *)buf_str(&head), head.len, &p.width, &p.height);
+	if (r >= 0)
+		r = hash_content(s, name, &head, p.content);
 	if (r < 0)
 		return r;
 	if (json_get_i64(json_get_object(comment, "job"), "v", &v) == 0 && v > 1)

@@ -180,6 +180,8 @@ static bool consider(struct courier *c, const struct due_class *k, const struct 
 	if (target < 0)
 		return false;
 	b = backend_find(c, job->route[target]);
+	if (b->extractor.ops->paid && courier_same_is_out(c, p->content))
+		return false;
 	due = due_at(c, p, k->tries, b->config);
 	if (due > clock_boottime_ms(c->service->clock)) {
 		courier_look_at(c, due);

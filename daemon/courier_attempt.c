@@ -461,6 +461,13 @@ int attempt_go(struct attempt *a)
 		attempt_free(a);
 		return 0;
 	}
+	if (attempt_same(a)) {
+		if (a->same_as[0])
+			attempt_without_request(a);
+		else
+			attempt_free(a);
+		return 0;
+	}
 	if (attempt_wants_rendering(a)) {
 		attempt_render(a);
 		return 0;

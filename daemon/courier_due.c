@@ -1,5 +1,6 @@
 #include "daemon/courier_due.h"
 
+#include "base/crypto.h"
 #include "base/step.h"
 #include "daemon/backoff.h"
 
@@ -35,6 +36,20 @@ int due_class_next(struct spool *s, struct due_class *c)
 	return r;
 }
 
+uint64_t due_content(const char *hex)
+{
+	char digits[17];
+	uint8_t front[8];
+	uint64_t v = 0;
+
+	str_format(digits, sizeof(digits), "%.16s", hex);
+	if (hex_decode(digits, front, sizeof(front)) < 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(front); i++)
+		v = v << 8 | front[i];
+	return v;
+}
+
 static void due_page_read(struct spool *s, struct stmt *st, struct due_page *p)
 {
 	*p = (struct due_page){
@@ -43,12 +58,14 @@ static void due_page_read(struct spool *s, struct stmt *st, struct due_page *p)
 		.tried_boot_ms = stmt_i64(st, 3),
 		.tried_this_boot = streq(stmt_text(st, 2), spool_boot_id(s)),
 		.retried = stmt_i64(st, 5),
+		.content = due_content(stmt_text(st, 6)),
 	};
 	str_copy(p->answered, sizeof(p->answered), stmt_text(st, 4));
 }
 
 #define CLASS_PAGES                                                                                                             \
-	"SELECT p.seq, p.tried_ms, p.tried_boot, p.tried_boot_ms, a.backend, p.retried FROM pages p INDEXED BY pages_due"       \
+	"SELECT p.seq, p.tried_ms, p.tried_boot, p.tried_boot_ms, a.backend, p.retried,"                            \
+	" CASE p.again WHEN 0 THEN substr(p.content, 1, 16) END FROM pages p INDEXED BY pages_due"                              \
 	" LEFT JOIN results r ON r.page = p.seq AND r.version = p.version LEFT JOIN attempts a ON a.id = r.attempt"             \
 	" WHERE p.state = ? AND p.lane = ? AND p.job = ? AND p.rung = ? AND p.tries = ?"
 

@@ -15,8 +15,10 @@ struct due_page {
 	int64_t tried_ms, tried_boot_ms;
 	bool tried_this_boot;
 	int64_t retried;              /* as in struct page_row */
+	uint64_t content;             /* the front of its hash; 0: not known, or it is paid for whatever was answered before */
 	char answered[BACKEND_NAME_SIZE]; /* backend of the current result; "" without one */
 };
+uint64_t due_content(const char *hex); /* of 16 digits; 0: there is none */
 /* The first pages of a class, the one tried longest ago first: their number, or negative errno. O(log n). */
 ssize_t due_pages(struct spool *s, const struct due_class *c, struct due_page *ret, size_t max);
 /* The same of those behind a seq that nobody has tried yet. */

@@ -4,6 +4,7 @@
  *   courier_backend.c  a backend's state, its probe, and what is told of it
  *   courier_attempt.c  one page to one backend: from the question to the first byte
  *   courier_render.c   what goes in a page's place, when the page itself is not for the backend
+ *   courier_same.c     what was answered before is not asked again
  *   courier_settle.c   from the reply to the commit
  *   courier_health.c, courier_route.c, courier_due.c  the rules, pure but for the queries
  */
@@ -78,6 +79,7 @@ struct attempt {
 	bool render_waits;           /* for its turn */
 	bool smaller_next;           /* it was too large, and goes again smaller */
 	char render_failed[160];     /* why there is no rendering; "": there is, or none was wanted */
+	char same_as[PAGE_ID_SIZE];  /* the page whose answer it takes over; "": none */
 	struct job job;
 	struct request req;
 	struct creds creds;
@@ -198,7 +200,17 @@ void attempt_learn_size(struct attempt *a, const struct reply *reply);
 /* JSON for the ledger; nothing when the page itself goes and nothing else was wanted. */
 int attempt_describe_rendering(const struct attempt *a, struct buf *out);
 
+/* courier_same.c */
+/* Is a page of this content (its hash's front; 0: none) out to a backend that is paid? Others of it wait for its answer. */
+bool courier_same_is_out(const struct courier *c, uint64_t content);
+/* Nothing is to be sent: a page of the same content is out, or was answered, which is noted (same_as). */
+bool attempt_same(struct attempt *a);
+
 /* courier_settle.c */
+/* The verdict's answer to typed and checked fields, or another verdict. */
+int attempt_read_answer(struct attempt *a);
+/* The verdict stands, and nothing leaves: closed without a request. Takes the attempt. */
+void attempt_without_request(struct attempt *a);
 /* The reply is here (or there will be none): judge, commit, tell. Frees the attempt, or keeps it until the commit succeeds. */
 void attempt_reply(struct attempt *a, const struct reply *reply);
 /* Nothing leaves, for the guard says no: a receipt of that, once (courier_refused.c). */

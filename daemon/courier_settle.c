@@ -21,7 +21,7 @@ static void learn_skew(struct attempt *a, const struct reply *reply)
 }
 
 /* The answer's text to typed and checked fields; what cannot be read as fields changes the verdict. */
-static int read_answer(struct attempt *a)
+int attempt_read_answer(struct attempt *a)
 {
 	struct verdict *v = &a->verdict;
 	const struct doctype *type = v->type ? v->type : a->job.types->types[0];
@@ -128,6 +128,7 @@ static int decide(struct attempt *a)
 		.authoritative = d.authoritative,
 		.answer = a->answer,
 		.raw = a->answer ? v->answer : NULL,
+		.same_as = a->same_as[0] ? a->same_as : NULL,
 	};
 	a->decided = true;
 	return 0;
@@ -275,7 +276,7 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	learn_skew(a, reply);
 	r = b->extractor.ops->decode(&b->extractor, &a->job, reply, v);
 	if (r >= 0)
-		r = read_answer(a);
+		r = attempt_read_answer(a);
 	if (r < 0) {
 		answer_free(take_ptr(a->answer));
 		verdict_set(v, PAGE_RETRY, BACKEND_OK, "local", "the answer could not be taken in: %s", errno_text(r));
@@ -295,25 +296,27 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	judged(a, reply);
 }
 
-void attempt_refused(struct attempt *a, const char *reason, const char *message)
+void attempt_without_request(struct attempt *a)
 {
 	struct reply reply = {.error = TRANSPORT_LOCAL};
 
-	a->open = (struct attempt_open){.page = &a->row, .backend = a->backend->config->name, .model = a->req.model};
+	a->open = (struct attempt_open){.page = &a->row, .backend = a->backend->config->name,
+		.model = a->backend->config->model[0] ? a->backend->config->model : a->req.model};
 	attempt_link(a);
-	verdict_set(&a->verdict, PAGE_NEXT, BACKEND_OK, reason, "%s", message);
 	judged(a, &reply);
 }
 
 void attempt_not_rendered(struct attempt *a)
 {
-	struct reply reply = {.error = TRANSPORT_LOCAL};
-
-	a->open = (struct attempt_open){.page = &a->row, .backend = a->backend->config->name};
-	attempt_link(a);
 	verdict_set(&a->verdict, PAGE_RETRY, BACKEND_OK, "rendering", "it is too large for this backend, and could not be made smaller: %s",
 		a->render_failed);
-	judged(a, &reply);
+	attempt_without_request(a);
+}
+
+void attempt_refused(struct attempt *a, const char *reason, const char *message)
+{
+	verdict_set(&a->verdict, PAGE_NEXT, BACKEND_OK, reason, "%s", message);
+	attempt_without_request(a);
 }
 
 void attempt_unsent(struct attempt *a, const char *reason, const char *message)

@@ -447,6 +447,7 @@ static int run_fill(struct intake_run *r, const struct intake_request *q, const 
 {
 	r->job = job;
 	r->lane = q->lane;
+	r->again = q->again;
 	r->owner = q->owner;
 	if (q->name && !(r->name = strdup(q->name)))
 		return -ENOMEM;

@@ -13,6 +13,7 @@ struct intake_request {
 	const struct taken_key *taken; /* of a watched folder's file; NULL: of a submitter's. Copied */
 	const char *type;   /* document type or "auto" */
 	enum lane lane;
+	bool again;         /* what was answered before is paid for again */
 	int64_t owner;      /* uid */
 };
 /* Refused before the shutter: -ENOSPC and friends (no room), -EBUSY (a scan is running, or 8 files wait), -ENOENT (no such

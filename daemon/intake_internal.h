@@ -17,6 +17,7 @@ struct intake_run {
 	struct taken_key taken; /* owned strings; name NULL: not from a watched folder */
 	const struct spool_job *job;
 	enum lane lane;
+	bool again;
 	int64_t owner;
 	struct helper *helper;
 	bool started;

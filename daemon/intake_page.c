@@ -152,6 +152,7 @@ static int page_begin(struct intake_run *r, const cJSON *head)
 	struct spool_meta meta = {
 		.job = r->job,
 		.lane = r->lane,
+		.again = r->again,
 		.source = r->source ? "scan" : r->taken.name ? "watch" : "file",
 		.taken = r->taken.name ? &r->taken : NULL,
 		.owner = r->owner,

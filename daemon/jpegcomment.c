@@ -85,7 +85,8 @@ static bool other_version(const uint8_t *content, size_t n)
 	return at >= sizeof(name) && at < n && content[at] == ' ';
 }
 
-int jpeg_comment_read(const uint8_t *data, size_t len, struct buf *ret)
+/* Content and length of our comment's segment. */
+static int find_ours(const uint8_t *data, size_t len, const uint8_t **ret, size_t *ret_len)
 {
 	static const char ours[] = "pageferry1 ";
 	struct walk w = {data, len, 0};
@@ -97,11 +98,36 @@ int jpeg_comment_read(const uint8_t *data, size_t len, struct buf *ret)
 	while (walk_next(&w, &marker, &content, &n)) {
 		if (marker != MARKER_COM)
 			continue;
-		if (n >= sizeof(ours) - 1 && memcmp(content, ours, sizeof(ours) - 1) == 0)
-			return buf_add(ret, content, n);
+		if (n >= sizeof(ours) - 1 && memcmp(content, ours, sizeof(ours) - 1) == 0) {
+			*ret = content;
+			*ret_len = n;
+			return 0;
+		}
 		other |= other_version(content, n);
 	}
 	return other ? -ENOTSUP : -ENODATA;
+}
+
+int jpeg_comment_read(const uint8_t *data, size_t len, struct buf *ret)
+{
+	const uint8_t *content;
+	size_t n;
+	int r = find_ours(data, len, &content, &n);
+
+	return r < 0 ? r : buf_add(ret, content, n);
+}
+
+int jpeg_comment_find(const uint8_t *data, size_t len, size_t *ret_at, size_t *ret_len)
+{
+	const uint8_t *content;
+	size_t n;
+	int r = find_ours(data, len, &content, &n);
+
+	if (r < 0)
+		return r;
+	*ret_at = (size_t)(content - data) - 4; /* marker and length */
+	*ret_len = n + 4;
+	return 0;
 }
 
 int jpeg_dimensions(const uint8_t *data, size_t len, uint32_t *ret_width, uint32_t *ret_height)

@@ -258,6 +258,8 @@ static int result_print(const struct closing *k, struct buf *out)
 		r = add_pages(k->c->open, j);
 	if (r >= 0)
 		r = add_cost(k, j);
+	if (r >= 0 && k->c->same_as)
+		r = json_add_string(j, "same_as", k->c->same_as);
 	return r < 0 ? r : json_print(j, false, out);
 }
 

@@ -39,6 +39,7 @@ struct attempt_close {
 	const char *hold_reason;         /* when state is STATE_HELD */
 	int64_t rung;                    /* the page's after this */
 	bool authoritative;
+	const char *same_as;             /* nothing was asked: it is the answer of this page, whose content is the same; NULL: no */
 	const struct answer *answer;     /* NULL: no new result */
 	const char *raw;                 /* what the backend said; NULL without an answer */
 };
@@ -47,6 +48,16 @@ struct attempt_close {
  * The page's row is read again: what a person did meanwhile (held, retried) goes before state and rung here; the result is
  * kept in any case. When the rung moves, the page's tries start again at 0. */
 int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_version);
+
+/* The newest answer that a page of the same content has had from this model to the same question (its frozen types). */
+#define REASON_SAME "same-content" /* of the attempt that takes it over, which has sent nothing */
+struct ledger_same {
+	char page[PAGE_ID_SIZE];
+	char type[33];
+	char *raw; /* owned */
+};
+/* 1, 0 (there is none) or negative errno. */
+int ledger_same(struct spool *s, const struct page_row *p, const char *model, struct ledger_same *ret);
 
 /* Picodollars since `since_ms`: settled plus open reservations; and of it what is only possibly billed. */
 int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *ret_possibly);

@@ -5,6 +5,8 @@
 #include "daemon/ledger.h"
 #include "daemon/spool_internal.h"
 
+#define SAME_MAX 8 /* pages of one content that are looked at */
+
 int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *ret_possibly)
 {
 	int64_t settled, possibly, reserved;
@@ -31,6 +33,37 @@ int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *
 	if (ret_possibly)
 		*ret_possibly = possibly;
 	return 0;
+}
+
+/* The contents of the pages that are asked with a leader. One that is not known is like no other. */
+#define WITH_IT(leader)                                                                                                          \
+	"(SELECT coalesce(group_concat(c, ' '), '') FROM (SELECT coalesce(content, page) AS c FROM pages WHERE leader = " leader   \
+	" ORDER BY position, seq))"
+
+int ledger_same(struct spool *s, const struct page_row *p, const char *model, struct ledger_same *ret)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	struct ledger_same same = {};
+	int r;
+
+	r = db_query(s->db, &st,
+		"SELECT t.page, r.type, r.raw FROM (SELECT seq, page, job FROM pages INDEXED BY pages_content WHERE content = ?"
+		" AND version > 0 AND seq <> ? AND leader IS NULL ORDER BY seq DESC LIMIT ?) t JOIN jobs j ON j.id = t.job JOIN results r ON r.page = t.seq"
+		" JOIN attempts a ON a.id = r.attempt WHERE j.typeset = (SELECT typeset FROM jobs WHERE id = ?) AND a.model = ?"
+		" AND " WITH_IT("t.seq") " = " WITH_IT("?")
+		" ORDER BY t.seq DESC, r.version DESC LIMIT 1",
+		"siiisi", p->content, p->seq, (int64_t)SAME_MAX, p->job->id, model, p->seq);
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
+		return r;
+	text_cut(same.page, sizeof(same.page), stmt_text(st, 0));
+	text_cut(same.type, sizeof(same.type), stmt_text(st, 1));
+	same.raw = strdup(stmt_text(st, 2));
+	if (!same.raw)
+		return -ENOMEM;
+	*ret = same;
+	return 1;
 }
 
 int ledger_page_cost(struct spool *s, int64_t seq, int64_t *ret_pusd)

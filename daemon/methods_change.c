@@ -40,6 +40,7 @@ struct change {
 	struct page_walk walk;
 	char reason[WORDS_MAX]; /* harmless; "" when none was given */
 	uid_t uid;
+	bool again; /* retry: what was answered before is paid for again */
 	cJSON *changed, *unchanged; /* owned */
 	int64_t n_unchanged;
 };
@@ -123,7 +124,9 @@ static int retry(struct change *h, const struct page_row *row, char why[static W
 
 	if (row->state == STATE_DONE)
 		return because(why, "it is done: there is nothing to try again");
-	r = spool_page_reroute(s->spool, row->seq, another_job(s, row));
+	r = h->again ? spool_page_pay_again(s->spool, row->seq) : 0;
+	if (r >= 0)
+		r = spool_page_reroute(s->spool, row->seq, another_job(s, row));
 	if (r == -ENOENT || r == -EBADMSG || r == -ELOOP)
 		return because(why, "it cannot be tried again, its file or its job is gone%s%s",
 			row->reason[0] ? ": " : "", row->reason);
@@ -373,6 +376,7 @@ static const char *read_call(const struct act *act, const cJSON *parameters, str
 
 	if (!pages == !filter || cJSON_GetArraySize(pages) > MONITOR_PAGES_MAX || (pages && cursor))
 		return "pages";
+	json_get_bool(parameters, "again", &h->again);
 	if (reason && strlen(reason) >= WORDS_MAX)
 		return "reason";
 	if (reason)

@@ -129,6 +129,8 @@ void method_scan(struct control *c, struct varlink_conn *conn, const struct varl
 	const char *type = json_get_string(call->parameters, "type");
 	struct intake_request request = {.fd = -1, .lane = LANE_NOW, .owner = varlink_peer_of(conn)->uid};
 
+	json_get_bool(call->parameters, "again", &request.again);
+
 	/* A peer names a configured source and never makes the service open a path of its own. */
 	if (source && !streq(source, config->source)) {
 		control_fail(conn, "NoSuchSource", "source", source);
@@ -166,6 +168,7 @@ void method_submit(struct control *c, struct varlink_conn *conn, const struct va
 	const char *problem;
 	int64_t index = -1;
 
+	json_get_bool(call->parameters, "again", &request.again);
 	json_get_i64(call->parameters, "file", &index);
 	problem = index != 0 ? "`file` must be 0: one descriptor comes with a message"
 		  : fd < 0   ? "no descriptor came with the message"

@@ -62,8 +62,8 @@ enum column { U_DAY, U_BACKEND, U_MODEL, U_TYPE, U_NUMBERS };
 static const struct {
 	const char *name;
 	bool money;
-} numbers[] = {{"requests", false}, {"answers", false}, {"unreported", false}, {"pages", false}, {"tokensInput", false}, {"tokensOutput", false},
-	{"tokensCached", false}, {"costPicoUsd", true}, {"possiblyBilledPicoUsd", true}};
+} numbers[] = {{"requests", false}, {"answers", false}, {"unreported", false}, {"pages", false}, {"reused", false}, {"tokensInput", false},
+	{"tokensOutput", false}, 	{"tokensCached", false}, {"costPicoUsd", true}, {"possiblyBilledPicoUsd", true}};
 
 static int add_names(struct stmt *st, int first, cJSON *j)
 {
@@ -105,7 +105,7 @@ static int add_rows(struct spool *s, const struct usage_query *q, cJSON *obj)
 
 	if (r >= 0)
 		r = db_query(spool_db(s), &st,
-			"SELECT day, backend, model, type, attempts, answers, unreported, pages, tokens_input, tokens_output, tokens_cached,"
+			"SELECT day, backend, model, type, attempts - reused, answers, unreported, pages, reused, tokens_input, tokens_output, tokens_cached,"
 			" settled_pusd, possibly_pusd FROM usage WHERE day >= ? AND day < ? AND (day, backend, model, type) > (?, ?, ?, ?)"
 			" ORDER BY day, backend, model, type LIMIT ?",
 			"iiisssi", q->since, q->until, q->day, q->backend, q->model, q->type, (int64_t)ROWS_MAX);

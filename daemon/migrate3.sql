@@ -3,6 +3,9 @@ ALTER TABLE attempts ADD COLUMN day INTEGER;
 ALTER TABLE attempts ADD COLUMN type TEXT;
 ALTER TABLE attempts ADD COLUMN rendering TEXT;
 ALTER TABLE attempts ADD COLUMN next_step INTEGER;
+ALTER TABLE pages ADD COLUMN content TEXT;
+ALTER TABLE pages ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX pages_content ON pages (content) WHERE content IS NOT NULL AND version > 0;
 
 CREATE TABLE usage (
 	day		INTEGER NOT NULL,
@@ -13,6 +16,7 @@ CREATE TABLE usage (
 	answers		INTEGER NOT NULL,	-- attempts that gave a result
 	unreported	INTEGER NOT NULL,	-- attempts of which only the reservation is known
 	pages		INTEGER NOT NULL,	-- different ones
+	reused		INTEGER NOT NULL,	-- attempts that sent nothing: the same content had been answered
 	tokens_input	INTEGER NOT NULL,
 	tokens_output	INTEGER NOT NULL,
 	tokens_cached	INTEGER NOT NULL,
@@ -27,7 +31,7 @@ INSERT INTO usage
 		coalesce((SELECT r.type FROM results r WHERE r.attempt = a.id),
 			(SELECT CASE WHEN json_valid(j.json) THEN json_extract(j.json, '$.type') END
 				FROM pages p JOIN jobs j ON j.id = p.job WHERE p.seq = a.page), '') AS t,
-		count(*), sum(outcome = 'done'), sum(billed = 'possibly'), count(DISTINCT page),
+		count(*), sum(outcome = 'done'), sum(billed = 'possibly'), count(DISTINCT page), 0,
 		coalesce(sum(tokens_input), 0), coalesce(sum(tokens_output), 0), coalesce(sum(tokens_cached), 0),
 		coalesce(sum(settled_pusd), 0), coalesce(sum(settled_pusd * (billed = 'possibly')), 0)
 	FROM attempts a WHERE closed_ms IS NOT NULL GROUP BY 1, 2, 3, t;

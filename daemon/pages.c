@@ -11,7 +11,7 @@
 	"SELECT p.seq, p.page, d.document, p.position, p.job, p.lane, p.state, p.reason, p.accepted_ms,"     \
 	" p.accepted_trust, p.source, p.name, p.owner, p.sha256, p.bytes, p.width, p.height, p.rung, "       \
 	"p.tries,"                                                                                           \
-	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version, p.retried, p.file, p.leader"                         \
+	" p.tried_ms, p.tried_boot, p.tried_boot_ms, p.version, p.retried, p.file, p.leader, p.content, p.again"      \
 	" FROM pages p " index " CROSS JOIN documents d ON d.id = p.document "
 #define COLUMNS COLUMNS_BY("")
 
@@ -42,6 +42,8 @@ enum column {
 	C_RETRIED,
 	C_FILE,
 	C_LEADER,
+	C_CONTENT,
+	C_AGAIN,
 };
 
 static const char *const state_names[] = {
@@ -168,6 +170,7 @@ static int row_read(struct spool *s, struct stmt *st, struct page_row *p)
 		.retried = stmt_i64(st, C_RETRIED),
 		.aged_out = stmt_i64(st, C_FILE) == 0,
 		.leader = stmt_i64(st, C_LEADER),
+		.again = stmt_i64(st, C_AGAIN) != 0,
 	};
 	text_cut(p->id, sizeof(p->id), stmt_text(st, C_PAGE));
 	text_cut(p->document, sizeof(p->document), stmt_text(st, C_DOCUMENT));
@@ -175,6 +178,7 @@ static int row_read(struct spool *s, struct stmt *st, struct page_row *p)
 	text_cut(p->source, sizeof(p->source), stmt_text(st, C_SOURCE));
 	text_cut(p->name, sizeof(p->name), stmt_text(st, C_NAME));
 	text_cut(p->sha256, sizeof(p->sha256), stmt_text(st, C_SHA256));
+	text_cut(p->content, sizeof(p->content), stmt_text(st, C_CONTENT));
 	/* The table's checks allow no other words. */
 	if (page_state_parse(stmt_text(st, C_STATE), &p->state) < 0)
 		p->state = STATE_HELD;
@@ -305,12 +309,13 @@ int page_row_insert(struct spool *s, struct page_row *p, const char *name, const
 	r = db_exec(s->db,
 		"INSERT INTO pages (page, document, position, job, lane, state, reason, accepted_ms, "
 		"accepted_trust,"
-		" source, name, owner, sha256, bytes, width, height, capture, rung, leader)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, ?, ?, ?, ?, nullif(?, 0))",
-		"siiiississsisiiisii", p->id, document, p->position, p->job->id, (int64_t)p->lane,
+		" source, name, owner, sha256, bytes, width, height, capture, rung, leader, content, again)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, ''), ?)",
+		"siiiississsisiiisiisi", p->id, document, p->position, p->job->id, (int64_t)p->lane,
 		page_state_name(p->state), p->state == STATE_HELD ? p->reason : NULL, p->accepted_ms,
 		time_trust_name(p->accepted_trust), p->source, p->name[0] ? p->name : NULL, p->owner,
-		p->sha256, p->bytes, (int64_t)p->width, (int64_t)p->height, capture_json, p->rung, p->leader);
+		p->sha256, p->bytes, (int64_t)p->width, (int64_t)p->height, capture_json, p->rung, p->leader,
+		p->content, (int64_t)p->again);
 	if (r < 0)
 		return r;
 	p->seq = db_last_id(s->db);
@@ -424,6 +429,11 @@ int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job
 int spool_page_retry(struct spool *s, int64_t seq)
 {
 	return spool_page_reroute(s, seq, NULL);
+}
+
+int spool_page_pay_again(struct spool *s, int64_t seq)
+{
+	return db_exec(s->db, "UPDATE pages SET again = 1 WHERE seq = ?", "i", seq);
 }
 
 int spool_page_release(struct spool *s, int64_t seq)

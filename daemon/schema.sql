@@ -67,6 +67,8 @@ CREATE TABLE pages (
 	kept_ms		INTEGER,				-- keep clock when the last of its results was delivered; NULL: not yet
 	file		INTEGER NOT NULL DEFAULT 1 CHECK (file IN (0, 1)),	-- 0: its file has aged out (KeepPages=)
 	leader		INTEGER,				-- the page (seq) in whose requests and results it is, and whose state it has
+	content		TEXT,					-- SHA-256 of the page file without our comment; NULL: of version 2
+	again		INTEGER NOT NULL DEFAULT 0,		-- 1: it is paid for even if the same content was answered before
 	CHECK ((state = 'held') = (reason IS NOT NULL))
 );
 CREATE INDEX pages_due ON pages (state, lane, job, rung, tries, tried_ms, seq);
@@ -74,6 +76,7 @@ CREATE INDEX pages_state ON pages (state, seq);
 CREATE INDEX pages_document ON pages (document, position);
 CREATE INDEX pages_sha256 ON pages (sha256);
 CREATE INDEX pages_owner ON pages (owner) WHERE state IN ('queued', 'provisional');	-- a submitter's share
+CREATE INDEX pages_content ON pages (content) WHERE content IS NOT NULL AND version > 0;	-- the same, with an answer
 CREATE INDEX pages_kept ON pages (kept_ms) WHERE kept_ms IS NOT NULL;
 CREATE INDEX pages_kept_file ON pages (kept_ms) WHERE kept_ms IS NOT NULL AND file = 1;
 CREATE INDEX pages_leader ON pages (leader, position, seq) WHERE leader IS NOT NULL;
@@ -152,6 +155,7 @@ CREATE TABLE usage (
 	answers		INTEGER NOT NULL,	-- attempts that gave a result
 	unreported	INTEGER NOT NULL,	-- attempts of which only the reservation is known
 	pages		INTEGER NOT NULL,	-- different ones
+	reused		INTEGER NOT NULL,	-- attempts that sent nothing: the same content had been answered
 	tokens_input	INTEGER NOT NULL,
 	tokens_output	INTEGER NOT NULL,
 	tokens_cached	INTEGER NOT NULL,

@@ -45,6 +45,8 @@ struct page_row {
 	char name[256];   /* "" when none */
 	int64_t owner;    /* uid, -1 unknown */
 	char sha256[SHA256_HEX_SIZE];
+	char content[SHA256_HEX_SIZE]; /* of the file without our comment; "" when that is not known */
+	bool again;       /* the same content is paid for once more */
 	int64_t bytes;
 	uint32_t width, height;
 	int64_t rung, tries, tried_ms, tried_boot_ms;
@@ -115,6 +117,7 @@ struct spool_meta {
 	const char *document; /* NULL: a document of its own */
 	const char *document_name; /* of the open document, new or not, that it belongs to; NULL: of none */
 	int64_t position;     /* from 1 */
+	bool again;           /* to be paid for even if the same content was answered before */
 	const struct taken_key *taken; /* of a watched folder's file: noted in the same commit (daemon/taken.h); may be NULL */
 };
 int spool_page_begin(struct spool *s, const struct spool_meta *m, struct spool_writer **ret);
@@ -142,6 +145,8 @@ int spool_page_verify(int fd, const struct page_row *p);
  * such page, or its file is missing; -EALREADY: it is done; -EBADMSG: its file or its job cannot be read. */
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason);
 int spool_page_retry(struct spool *s, int64_t seq);
+/* From now on it is paid for even if the same content was answered before. */
+int spool_page_pay_again(struct spool *s, int64_t seq);
 /* The same as retry, and from now on it is asked what `job` says: when its own route leads nowhere. */
 int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job);
 /* A person held it, and lets it go on where it was: tries and rung stay. It is provisional if it has an answer.

@@ -1,6 +1,7 @@
 #include "daemon/usage.h"
 
 #include "base/step.h"
+#include "daemon/ledger.h"
 #include "daemon/spool_internal.h"
 
 int usage_add(struct spool *s, int64_t attempt, const char *type)
@@ -15,10 +16,12 @@ int usage_add(struct spool *s, int64_t attempt, const char *type)
 		"INSERT INTO usage SELECT day, backend, coalesce(model, ''), type, 1, outcome = 'done', billed = 'possibly',"
 		" NOT EXISTS (SELECT 1 FROM attempts b WHERE b.page = a.page AND b.id <> a.id AND b.day = a.day"
 		" AND b.backend = a.backend AND b.model IS a.model AND b.type = a.type),"
+		" outcome = 'done' AND reason = '" REASON_SAME "',"
 		" coalesce(tokens_input, 0), coalesce(tokens_output, 0), coalesce(tokens_cached, 0), settled_pusd,"
 		" settled_pusd * (billed = 'possibly') FROM attempts a WHERE id = ?"
 		" ON CONFLICT (day, backend, model, type) DO UPDATE SET attempts = attempts + excluded.attempts,"
 		" answers = answers + excluded.answers, unreported = unreported + excluded.unreported, pages = pages + excluded.pages,"
+		" reused = reused + excluded.reused,"
 		" tokens_input = tokens_input + excluded.tokens_input, tokens_output = tokens_output + excluded.tokens_output,"
 		" tokens_cached = tokens_cached + excluded.tokens_cached, settled_pusd = settled_pusd + excluded.settled_pusd,"
 		" possibly_pusd = possibly_pusd + excluded.possibly_pusd",

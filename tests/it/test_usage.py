@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import sqlite3
 import struct
 import subprocess
@@ -21,7 +22,7 @@ from varlink import VarlinkError
 
 DAY0 = 19000  # 2022-01-08
 DOLLAR = 10**12
-COLUMNS = "day, backend, model, type, attempts, answers, unreported, pages, tokens_input, tokens_output, tokens_cached, settled_pusd, possibly_pusd"
+COLUMNS = "day, backend, model, type, attempts, answers, unreported, pages, reused, tokens_input, tokens_output, tokens_cached, settled_pusd, possibly_pusd"
 
 
 def ctl(s, *args, env=None):
@@ -54,12 +55,12 @@ def fill(s, rows):
     """Into the table of a stopped service."""
     db = sqlite3.connect(s.spool + "/spool.db")
     with db:
-        db.executemany("INSERT INTO usage (%s) VALUES (%s)" % (COLUMNS, ", ".join("?" * 13)), rows)
+        db.executemany("INSERT INTO usage (%s) VALUES (%s)" % (COLUMNS, ", ".join("?" * 14)), rows)
     db.close()
 
 
-def row(day, backend="sydney", model="amazon.nova-pro-v1:0", kind="receipt", requests=2, pusd=5 * 10**9, possibly=0):
-    return (day, backend, model, kind, requests, requests, int(possibly > 0), requests, 1000 * requests, 90 * requests, 7, pusd, possibly)
+def row(day, backend="sydney", model="amazon.nova-pro-v1:0", kind="receipt", requests=3, pusd=5 * 10**9, possibly=0):
+    return (day, backend, model, kind, requests, requests, int(possibly > 0), requests, 1, 1000 * requests, 90 * requests, 7, pusd, possibly)
 
 
 def local(rows):
@@ -80,14 +81,14 @@ def test_every_row_comes_once():
     rows = [row(DAY0 + i // 3, model=("", "a model of mine", "amazon.nova-pro-v1:0")[i % 3], kind=("receipt", "")[i // 3 % 2], pusd=i) for i in range(1203)]
     with local(rows) as s:
         said = objects(ctl(s, "--json", "--since", "2022-01-01"))
-        assert [int(o["costPicoUsd"]) for o in said] == sorted(r[11] for r in rows) and len(said) == 1203, len(said)
+        assert [int(o["costPicoUsd"]) for o in said] == sorted(r[12] for r in rows) and len(said) == 1203, len(said)
         assert said[0]["day"] == "2022-01-08" and "model" not in said[0] and said[1]["model"] == "a model of mine" and "type" not in said[3], said[:4]
         part = objects(ctl(s, "--json", "--since", "2022-01-10", "--until", "2022-01-12"))
         assert {o["day"] for o in part} == {"2022-01-10", "2022-01-11"} and len(part) == 6, part
         assert objects(ctl(s, "--json")) == []  # long ago
         assert "no request has ended since 20" in ctl(s).stdout
         by = {o["model"]: o for o in objects(ctl(s, "--json", "--by", "model", "--since", "2022-01-01"))}
-        assert {k: int(v["costPicoUsd"]) for k, v in by.items()} == {m or None: sum(r[11] for r in rows if r[2] == m) for m in {r[2] for r in rows}}, by
+        assert {k: int(v["costPicoUsd"]) for k, v in by.items()} == {m or None: sum(r[12] for r in rows if r[2] == m) for m in {r[2] for r in rows}}, by
         months = objects(ctl(s, "--json", "--by", "month", "--since", "2022-01-01"))
         assert [m["month"] for m in months][:2] == ["2022-01", "2022-02"] and sum(m["requests"] for m in months) == 2406, months
 
@@ -97,7 +98,7 @@ def test_csv_has_exact_dollars():
         text = ctl(s, "--csv", "--since", "2022-01-01").stdout
         lines = list(csv.DictReader(io.StringIO(text)))
         assert [x["cost_usd"] for x in lines] == ["12.000000000001", "0.0021"] and lines[0]["model"] == "'=cmd()", text
-        assert lines[0]["possibly_billed_usd"] == "0.00" and lines[1]["tokens_input"] == "2000", lines
+        assert lines[0]["possibly_billed_usd"] == "0.00" and lines[1]["tokens_input"] == "3000" and lines[1]["requests"] == "2" and lines[1]["reused"] == "1", lines
         by = list(csv.DictReader(io.StringIO(ctl(s, "--csv", "--by", "type", "--since", "2022-01-01").stdout)))
         assert len(by) == 1 and by[0]["type"] == "receipt" and by[0]["cost_usd"] == "12.002100000001", by
 
@@ -131,7 +132,7 @@ def test_a_chart_on_a_terminal():
             if columns >= 80:
                 assert max(len(line) for line in lines) <= columns, (columns, said)
                 width = bars["2022-01-08"]
-                assert 8 <= width <= 40 and bars["2022-01-09"] == 0 and abs(bars["2022-01-10"] - width / 2) <= 1, (columns, said)
+                assert 6 <= width <= 40 and bars["2022-01-09"] == 0 and abs(bars["2022-01-10"] - width / 2) <= 1, (columns, said)
                 assert lines[4].endswith("\u258f") and "\u2588" not in lines[6], said  # one eighth: it is not nothing
             assert "\033[" in said
         assert "US$4.00" in lines[1] and "US$0.000000000001" in lines[4] and "US$7.000000000001" in lines[6], said
@@ -178,6 +179,49 @@ def test_paid_open_and_possibly_billed():
             assert (ended["requests"], ended["unreported"], ended["pages"]) == (3, 1, 2), ended
             assert int(ended["possiblyBilledPicoUsd"]) == reserved and int(ended["costPicoUsd"]) > reserved, ended
             assert "of that possibly billed, in 1 requests that no usage came back for: US$0." in ctl(s).stdout
+
+
+def test_the_same_file_is_paid_for_once():
+    """By hand twice, and twice by a watched folder; while the first is out, and after it; a kill between; and again for who wants it."""
+    with tempfile.TemporaryDirectory(prefix="pageferry-usage-", dir="/tmp") as folder, BedrockStandin(folder) as aws:
+        inbox = os.path.join(folder, "in")
+        os.mkdir(inbox)
+        config = dict(sections(folder, aws), **{"Watch inbox": {"Folder": inbox, "Settle": "20ms", "Type": "receipt"}})
+        config["Backend sydney"]["Concurrency"] = "4"
+        aws.script = ["delay"]
+        with Service(config) as s:
+            first = s.submit(sample("receipt-2"), "receipt")[0]
+            assert aws.delayed.wait(60)
+            ids = [s.submit(sample("receipt-2"), "receipt")[0] for _ in range(2)]
+            for name in ("a.jpg", "b.jpg"):
+                shutil.copy(sample("receipt-2"), os.path.join(folder, name))
+                os.rename(os.path.join(folder, name), os.path.join(inbox, name))
+            s.poll = 0.1
+            s.wait(lambda: len(s.pages()) == 5)
+            other = s.submit(sample("receipt-2"), "invoice")[0]  # another question: it is paid for, but waits as well
+            assert len(s.rows("SELECT id FROM attempts")) == 1
+            s.kill()
+            aws.release.set()
+            s.start()
+            ids = list(s.pages())
+            s.wait_states(ids, {"done"})
+            s.wait(lambda: s.call("Status")["counts"]["undelivered"] == 0)
+            # The one that was cut off is asked again by one of them; the others take over its answer.
+            assert len(aws.requests) == 3, aws.requests
+            reused = [s.result(page) for page in ids if "same_as" in s.result(page)]
+            assert len(reused) == 4 and other not in [r["page"] for r in reused] and "same_as" not in s.result(other), reused
+            paid = {r["same_as"] for r in reused}
+            assert len(paid & {first, *ids}) == len(paid) and all(r["cost_pico_usd"] == "0" and r["fields"] for r in reused), reused
+            assert all(r["fields"] == reused[0]["fields"] for r in reused)
+            shown = subprocess.run([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "show", reused[0]["page"]], capture_output=True,
+                                   encoding="utf-8", check=True).stdout
+            assert "same-content: answered as page %s was" % reused[0]["same_as"] in shown, shown
+            assert [o["reused"] for o in objects(ctl(s, "--json", "--by", "type"))] == [4, 0]
+            again = subprocess.run([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "extract", "--again", "--type", "receipt",
+                                    sample("receipt-2")], capture_output=True, encoding="utf-8", check=False)
+            assert again.returncode == 0 and len(aws.requests) == 4, (again, aws.requests)
+            assert s.stop() == 0
+            assert s.fsck() == []
 
 
 if __name__ == "__main__":

@@ -71,15 +71,16 @@ static int64_t untried_waits(const struct attempt *a, enum lane lane, int64_t af
 {
 	_cleanup_stmt_ struct stmt *st = NULL;
 	int r = db_query(spool_db(sim_service.spool), &st,
-		"SELECT seq FROM pages WHERE state = 'queued' AND lane = ? AND job = ? AND rung = 0 AND tries = 0 AND tried_ms = 0"
+		"SELECT seq, content FROM pages WHERE state = 'queued' AND lane = ? AND job = ? AND rung = 0 AND tries = 0 AND tried_ms = 0"
 		" AND seq > ? ORDER BY seq", "iii", (int64_t)lane, a->row.job->id, after);
 
 	while (r >= 0 && (r = stmt_next(st)) > 0) {
 		int64_t seq = stmt_i64(st, 0);
+		uint64_t content = due_content(stmt_text(st, 1)); /* it waits for one of the same content */
 		bool out = false;
 
 		for (const struct attempt *i = a->courier->attempts; i; i = i->next)
-			out |= i != a && i->row.seq == seq;
+			out |= i != a && (i->row.seq == seq || (i->backend->extractor.ops->paid && due_content(i->row.content) == content));
 		if (!out && seq != a->backend->health.solo_seq)
 			return seq;
 	}
@@ -150,6 +151,18 @@ static void check_rate(int backend)
 	sent_t[n++ % PER_MINUTE] = world->t;
 }
 
+/* The same content is not paid for twice, nor is it out twice. */
+static void check_same(const struct attempt *a)
+{
+	if (number("SELECT count(*) FROM pages p JOIN jobs k ON k.id = p.job JOIN pages t ON t.content = p.content AND t.seq != p.seq"
+		   " JOIN jobs j ON j.id = t.job AND j.typeset = k.typeset JOIN results r ON r.page = t.seq JOIN attempts x ON x.id = r.attempt"
+		   " WHERE p.seq = ? AND x.backend = ?", a->row.seq, a->backend->config->name) > 0)
+		sim_fail("page %" PRIi64 " is paid for, and its content was before", a->row.seq);
+	for (const struct attempt *i = a->courier->attempts; i; i = i->next)
+		if (i != a && i->backend == a->backend && streq(i->row.content, a->row.content))
+			sim_fail("page %" PRIi64 " is paid for while its content is out as page %" PRIi64, a->row.seq, i->row.seq);
+}
+
 void check_send(const struct attempt *a)
 {
 	const struct page_row *p = &a->row;
@@ -172,6 +185,8 @@ void check_send(const struct attempt *a)
 	if (a->backend->health.breaker.state == BREAKER_PROBING && transfers_out(i, 0) > 0)
 		sim_fail("page %" PRIi64 " goes to %s beside the probe", p->seq, a->backend->config->name);
 	check_rate(i);
+	if (a->backend->extractor.ops->paid)
+		check_same(a);
 	if (untried)
 		check_order(a);
 	check_lanes(a, untried);

@@ -61,4 +61,8 @@ def test_nothing_is_counted_a_minute():
     caught("courier-no-rate", "more than RequestsPerMinute=")
 
 
+def test_the_same_content_is_paid_for_twice():
+    caught("courier-pays-twice", "is paid for")
+
+
 suite.main()

@@ -70,7 +70,7 @@ TEST(wrong_use)
 		{"status", "--socket="}, {"hold"}, {"release"}, {"hold", "a", "--all"}, {"hold", "a", "--source=scan"},
 		{"hold", "--why", "x"}, {"drop", "a"}, {"drop", "--all"}, {"drop", "--why", "x"},
 		{"hold", "a", "--yes"}, {"retry", "a", "--why=x"}, {"confirm", "a"}, {"hold", "--state", "odd"}, {"status", "--residency"},
-		{"hold", "--reason="}};
+		{"hold", "--reason="}, {"hold", "a", "--again"}, {"usage", "x"}, {"usage", "--by", "hour"}, {"list", "--by", "day"}};
 	struct options o;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {

@@ -75,7 +75,8 @@ static const struct {
 
 TEST(a_comment_that_does_not_tell_is_set_aside)
 {
-	_cleanup_buf_ struct buf comment = {};
+	_cleanup_buf_ struct buf comment = {}, jpeg = {};
+	char content[SHA256_HEX_SIZE];
 	struct page_row p;
 	struct fixture f;
 
@@ -97,6 +98,10 @@ TEST(a_comment_that_does_not_tell_is_set_aside)
 	put_page(p.id, buf_str(&comment), 100);
 	fixture_reconcile(&f);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'held'"), 1);
+	CHECK_INT(spool_page_find(f.spool, p.id, &p), 0);
+	fixture_jpeg(&jpeg, 100);
+	sha256_hex_of(jpeg.data, jpeg.len, content); /* without the comment */
+	CHECK_STR(p.content, content);
 	fixture_end(&f);
 }
 

@@ -19,6 +19,7 @@ struct fixture {
 	struct typeset *types;
 	struct spool *spool;
 	const struct spool_job *job;
+	uint32_t content, next_content; /* the next page's, and the step to the one after it: by default no two are the same */
 	char why[256];
 };
 
@@ -62,7 +63,7 @@ static inline void fixture_freeze(struct fixture *f)
 
 static inline void fixture_begin(struct fixture *f)
 {
-	*f = (struct fixture){.now = FIXTURE_NOW, .boot = 5000};
+	*f = (struct fixture){.now = FIXTURE_NOW, .boot = 5000, .next_content = 1};
 	log_set_level(LOG_LEVEL_ERROR);
 	CHECK_INT(clock_new(&fixture_clock, f, &f->clock), 0);
 	CHECK_INT(typeset_parse(fixture_types, strlen(fixture_types), &f->types, f->why, sizeof(f->why)), 0);
@@ -130,6 +131,8 @@ static inline int fixture_try(struct fixture *f, const struct spool_meta *m, str
 	int r;
 
 	fixture_jpeg(&jpeg, 3000);
+	memcpy(jpeg.data + jpeg.len - 2 - sizeof(f->content), &f->content, sizeof(f->content));
+	f->content += f->next_content;
 	r = spool_page_begin(f->spool, m, &w);
 	if (r < 0)
 		return r;

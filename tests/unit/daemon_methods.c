@@ -484,8 +484,9 @@ TEST(scan_with_more)
 	struct page_row p;
 	char pages[64];
 
-	CHECK_STR(ask(w, "{\"method\":\"io.pageferry.Scan\",\"more\":true}"), "");
+	CHECK_STR(ask(w, "{\"method\":\"io.pageferry.Scan\",\"more\":true,\"parameters\":{\"again\":true}}"), "");
 	CHECK_STR(seen.last.source, "replay:/pages");
+	CHECK(seen.last.again);
 	accepted(w, 99, &p); /* of another scan */
 	CHECK_STR(answers(w), "");
 	accepted(w, 1, &p);
@@ -537,6 +538,7 @@ TEST(submit)
 	CHECK_INT(seen.starts, 1);
 	CHECK_INT(seen.size, 10);
 	CHECK_INT(seen.last.lane, LANE_BACKLOG);
+	CHECK(!seen.last.again);
 	CHECK_INT(seen.last.owner, geteuid());
 	CHECK_STR(seen.type, "universal");
 	CHECK(!strchr(seen.name, '\033') && utf8_valid(seen.name, strlen(seen.name)));
@@ -816,9 +818,13 @@ TEST(retry)
 	CHECK_HAS(w->answer, "nothing to try again");
 	CHECK_INT(seen.kicks, 1);
 	CHECK_INT(in_state(w, "held"), 0);
+	CHECK_INT(fixture_sql(&w->f, "SELECT sum(again) FROM pages"), 0);
+	CHECK_HAS(act(w, "Retry", "'pages':['%s'],'again':true", p[2].id), p[2].id);
+	CHECK_INT(fixture_sql(&w->f, "SELECT sum(again * seq) FROM pages"), p[2].seq);
+	CHECK_INT(seen.kicks, 2);
 	/* Nothing was changed, nobody is woken. */
 	CHECK_HAS(act(w, "Retry", "'filter':{}"), "{\"pages\":[],\"unchanged\":[],\"unchangedCount\":0}");
-	CHECK_INT(seen.kicks, 1);
+	CHECK_INT(seen.kicks, 2);
 	end(w);
 }
 
