@@ -61,7 +61,7 @@ static struct orient_rect crop_here(const struct convert_options *o, uint32_t w,
 		return *c;
 	to = homography_to(o->crop_of.width, o->crop_of.height, o->crop_of.has_corners ? o->crop_of.corner : whole);
 	for (int i = 0; i < 4; i++) {
-		struct point p = homography_at(&to, (double)c->x + (i % 2) * (double)c->width, (double)c->y + (i / 2) * (double)c->height);
+		struct point p = homography_at(&to, c->x + (i & 1 ? c->width : 0), c->y + (i & 2 ? c->height : 0));
 
 		x0 = MIN(x0, MAX(p.x, 0.0));
 		y0 = MIN(y0, MAX(p.y, 0.0));

@@ -8,6 +8,7 @@
 #define CROP_QUALITY   90
 #define CROP_SIDE_MAX  8192 /* pixels of the result */
 #define CROPS_AT_ONCE  2
+#define PIECE          ((size_t)12 << 10) /* bytes; divisible by 3, so that pieces join without padding */
 
 struct crop {
 	struct control *control;
@@ -33,18 +34,19 @@ void crop_free(struct crop *k)
 
 static int read_image(const struct rendering *r, struct buf *out)
 {
-	size_t len = (size_t)r->image.bytes;
-	_cleanup_free_ char *data = malloc(len);
-	void *text;
-	int e = data ? buf_reserve(out, BASE64_SIZE(len), &text) : -ENOMEM;
+	char piece[PIECE], text[BASE64_SIZE(PIECE)];
+	uint64_t at = 0;
+	int e = 0;
 
-	if (e < 0)
-		return e;
-	if (pread(r->image.fd, data, len, 0) != (ssize_t)len)
-		return -EIO;
-	out->len += base64_encode(data, len, text);
-	buf_terminate(out);
-	return 0;
+	while (e >= 0 && at < r->image.bytes) {
+		ssize_t n = pread(r->image.fd, piece, sizeof(piece), (off_t)at);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += (uint64_t)n;
+		e = buf_add(out, text, base64_encode(piece, (size_t)n, text));
+	}
+	return e;
 }
 
 static int answer_json(const struct rendering *r, cJSON **ret)
