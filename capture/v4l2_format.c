@@ -271,6 +271,9 @@ static int ask_convertible(struct v4l2_device *d, struct v4l2_format *f, struct 
 
 	if (r == -ENOTSUP)
 		return reject_set(why, REJECT_UNSUPPORTED, "%s offers no format that is taken", d->path);
+	/* The library's choice is the largest, whatever we take. */
+	if (r >= 0 && (uint64_t)f->fmt.pix.width * f->fmt.pix.height > d->limits.max_pixels)
+		ask(f, f->fmt.pix.pixelformat, largest_size(d, f->fmt.pix.pixelformat));
 	return r;
 }
 

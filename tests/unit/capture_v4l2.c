@@ -227,6 +227,20 @@ TEST(the_last_resort_converts)
 	CHECK(pic_at(&out, 80, 60)[1] > 190);
 }
 
+/* The largest that we take of it. */
+TEST(what_is_converted_is_within_our_limits)
+{
+	struct fake f = fake_camera_of(V4L2_PIX_FMT_SBGGR8);
+	_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+
+	f.formats[0].sizes[1][0] = f.formats[0].sizes[1][1] = 96;
+	f.max_pixels = 160 * 120 - 1;
+	check_scan(&f, &m);
+	CHECK_INT(m.info.source_width, 96);
+	CHECK_INT(m.info.source_height, 96);
+	CHECK_STR(m.info.format, "rgb3");
+}
+
 /* ---- the node ------------------------------------------------------------------------------------ */
 TEST(auto_finds_the_capture_node)
 {
