@@ -1,12 +1,13 @@
 #include "cloud/bedrock_internal.h"
 
-#include "base/parse.h"
 #include "base/text.h"
 #include "cloud/awserror.h"
+#include "cloud/bedrock_stream.h"
 #include "cloud/sigv4.h"
 
 #define OUTPUT_DEFAULT  4000
 #define REPLY_MAX       ((size_t)1 << 20)
+#define STREAM_TOKEN    ((size_t)1024)
 #define SCAFFOLD_TOKENS 2000 /* what the service adds around a tool */
 
 /* ---- the question ------------------------------------------------------------------------------------------------ */
@@ -40,6 +41,8 @@ int bedrock_url(const struct bedrock_config *c, struct buf *out)
 		e = buf_addf(out, "https://bedrock-runtime.%s.amazonaws.com/model/", c->region);
 	if (e >= 0)
 		e = sigv4_encode_label(c->model, out);
+	if (e >= 0 && c->stream)
+		return buf_adds(out, m.api == BEDROCK_CONVERSE ? "/converse-stream" : "/invoke-with-response-stream");
 	return e < 0 ? e : buf_adds(out, m.api == BEDROCK_CONVERSE ? "/converse" : "/invoke");
 }
 
@@ -71,6 +74,16 @@ static int check_job(const struct bedrock_config *c, const struct bedrock_model 
 	return 0;
 }
 
+/* The form of a stream is one thing, that of the model's own events in it another. */
+static int add_accept(const struct bedrock_config *c, const struct bedrock_model *m, struct request *r)
+{
+	int e = request_add_header(r, "accept", c->stream ? "application/vnd.amazon.eventstream" : "application/json");
+
+	if (e >= 0 && c->stream && m->api != BEDROCK_CONVERSE)
+		e = request_add_header(r, "x-amzn-bedrock-accept", "application/json");
+	return e;
+}
+
 /* Converse has these in its body. */
 static int add_invoke_headers(const struct bedrock_config *c, const struct job *j, struct request *r)
 {
@@ -100,7 +113,7 @@ static int fill_request(const struct bedrock_config *c, const struct job *j, str
 	if (e >= 0)
 		e = request_add_header(r, "content-type", "application/json");
 	if (e >= 0)
-		e = request_add_header(r, "accept", "application/json");
+		e = add_accept(c, &m, r);
 	if (e >= 0 && m.api != BEDROCK_CONVERSE)
 		e = add_invoke_headers(c, j, r);
 	if (e >= 0)
@@ -119,7 +132,11 @@ static int fill_request(const struct bedrock_config *c, const struct job *j, str
 	r->ca_file = *c->ca_file ? c->ca_file : NULL;
 	r->max_input_tokens = tokens_bound(&m, j, r);
 	r->max_output_tokens = (uint64_t)max_tokens;
-	return 0;
+	if (!c->stream)
+		return 0;
+	/* an event for each few tokens, with padding; nothing of it is kept */
+	r->max_reply = REPLY_MAX + (size_t)max_tokens * STREAM_TOKEN;
+	return bedrock_stream_new(m.api, j->types->types[0]->ask.plain, *c->guardrail, &r->stream);
 }
 
 static int bedrock_build(const struct extractor *x, const struct job *j, struct request *ret)
@@ -145,49 +162,6 @@ static int bedrock_sign(const struct extractor *x, const struct creds *c, int64_
 }
 
 /* ---- the reply --------------------------------------------------------------------------------------------------- */
-
-/* The largest of the spellings that are there; -1 when none is. */
-static int64_t count(const cJSON *usage, const char *const names[])
-{
-	int64_t best = -1, v;
-
-	for (; *names; names++) {
-		if (json_get_i64(usage, *names, &v) == 0 && v >= 0)
-			best = MAX(best, v);
-	}
-	return best;
-}
-
-static int64_t header_count(const struct reply *r, const char *name)
-{
-	const char *s = reply_header(r, name);
-	int64_t v;
-
-	return s && parse_i64(s, 0, INT64_MAX, &v) == 0 ? v : -1;
-}
-
-/* Body and headers both count; where they differ the larger is believed, so that no cost is lost. */
-static void read_usage(const struct reply *r, const cJSON *body, struct usage *u)
-{
-	static const char *const in[] = {"inputTokens", "input_tokens", NULL};
-	static const char *const out[] = {"outputTokens", "output_tokens", NULL};
-	static const char *const cached[] = {"cacheReadInputTokens", "cacheReadInputTokenCount",
-		"cache_read_input_tokens", NULL};
-	static const char *const written[] = {"cacheWriteInputTokens", "cacheWriteInputTokenCount",
-		"cache_creation_input_tokens", NULL};
-	const cJSON *usage = json_get_object(body, "usage");
-	int64_t i = MAX(count(usage, in), header_count(r, "x-amzn-bedrock-input-token-count"));
-	int64_t o = MAX(count(usage, out), header_count(r, "x-amzn-bedrock-output-token-count"));
-	int64_t c = MAX(count(usage, cached), header_count(r, "x-amzn-bedrock-cache-read-input-token-count"));
-
-	int64_t w = MAX(count(usage, written), header_count(r, "x-amzn-bedrock-cache-write-input-token-count"));
-
-	u->reported = i >= 0 && o >= 0;
-	/* we ask for no cache; should the service write one all the same, that is input which was paid for */
-	u->input = (uint64_t)MAX(i, 0) + (uint64_t)MAX(w, 0);
-	u->output = (uint64_t)MAX(o, 0);
-	u->cached = (uint64_t)MAX(c, 0);
-}
 
 /* The tool's input, or text when the model answered in words. NULL without either. */
 static const cJSON *find_input(const cJSON *content)
@@ -286,32 +260,94 @@ static int decode_answer(const struct bedrock_config *c, const struct job *j, co
 	return take_answer(j, content, v);
 }
 
-static int bedrock_decode(const struct extractor *x, const struct job *j, const struct reply *r, struct verdict *ret)
+static int decode_body(const struct bedrock_config *c, const struct job *j, const struct reply *r, const char *text, size_t len,
+	struct verdict *v)
 {
 	_cleanup_json_ cJSON *body = NULL;
+	int e = json_parse(text, len, &body, NULL);
+
+	v->billed = true;
+	if (e == -EBADMSG)
+		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but the reply is not JSON");
+	if (e < 0)
+		return e;
+	bedrock_read_usage(r, body, &v->usage);
+	return decode_answer(c, j, body, v);
+}
+
+/* It had begun to answer: what else comes of the row, a model has run. */
+static int decode_exception(const struct reply *r, struct verdict *v)
+{
+	const struct buf *payload;
+	const char *type = bedrock_stream_exception(r->stream, &payload);
+	int e = aws_error_judge_event(r, type, buf_str(payload), payload->len, v);
+
+	v->billed |= r->stream->answered > 0;
+	return e;
+}
+
+/* As a connection that broke, whoever ended it. */
+static int decode_cut(const struct reply *r, struct verdict *v)
+{
+	struct reply cut = *r;
+
+	if (r->error == TRANSPORT_OK) {
+		cut.error = TRANSPORT_BROKEN;
+		str_copy(cut.detail, sizeof(cut.detail), "the stream ended before the answer did");
+	}
+	transport_judge(&cut, v);
+	v->billed = true; /* it had begun to answer */
+	return 0;
+}
+
+/* What arrived counts, however the transfer ended: an answer that is whole is not asked and paid for again. */
+static int decode_stream(const struct bedrock_config *c, const struct job *j, const struct reply *r, struct verdict *v)
+{
+	_cleanup_buf_ struct buf body = BUF_MAX(REPLY_MAX);
+	enum stream_end end;
+	int e = bedrock_stream_end(r->stream, &end);
+
+	if (e < 0)
+		return e;
+	v->billed = true;
+	switch (end) {
+	case STREAM_EXCEPTION:
+		return decode_exception(r, v);
+	case STREAM_DAMAGED:
+		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "not-an-answer",
+			"status 200, but the reply is no event stream, or was damaged on its way");
+	case STREAM_HOPELESS:
+		return verdict_set(v, j->tries ? PAGE_NEXT : PAGE_RETRY, BACKEND_OK, "malformed", "the model did not keep to the form");
+	case STREAM_CUT:
+		return decode_cut(r, v);
+	case STREAM_ANSWERED:
+	case STREAM_ENOUGH:
+		break;
+	}
+	e = bedrock_stream_body(r->stream, &body);
+	if (e == -EMSGSIZE)
+		return verdict_set(v, PAGE_RETRY, BACKEND_OK, "reply-too-large", "the answer is larger than any answer should be");
+	return e < 0 ? e : decode_body(c, j, r, buf_str(&body), body.len, v);
+}
+
+static int bedrock_decode(const struct extractor *x, const struct job *j, const struct reply *r, struct verdict *ret)
+{
 	struct verdict v = {};
 	const char *id;
 	int e;
 
-	if (transport_judge(r, &v)) {
+	if (!r->stream && transport_judge(r, &v)) {
 		*ret = v;
 		return 0;
 	}
 	id = reply_header(r, "x-amzn-requestid");
 	text_safe_copy(v.request_id, sizeof(v.request_id), id ? id : "");
-	if (r->status != 200) {
+	if (r->stream)
+		e = decode_stream(x->config, j, r, &v);
+	else if (r->status != 200)
 		e = aws_error_judge(r, &v);
-	} else {
-		v.billed = true;
-		e = json_parse(r->body ? r->body : "", r->len, &body, NULL);
-		if (e == -EBADMSG)
-			e = verdict_set(
-				&v, PAGE_RETRY, BACKEND_OK, "not-an-answer", "status 200, but the reply is not JSON");
-		else if (e >= 0) {
-			read_usage(r, body, &v.usage);
-			e = decode_answer(x->config, j, body, &v);
-		}
-	}
+	else
+		e = decode_body(x->config, j, r, r->body ? r->body : "", r->len, &v);
 	if (e < 0) {
 		verdict_clear(&v);
 		return e;

@@ -16,6 +16,7 @@ struct bedrock_config {
 	char endpoint[256];  /* URL, "": https://bedrock-runtime.REGION.amazonaws.com */
 	char guardrail[160], guardrail_version[16]; /* id or ARN, and a number or DRAFT; both or neither is "" */
 	int backlog_tier;    /* enum bedrock_tier: the service tier of pages that nobody waits for; all others have the default */
+	bool stream;         /* the answer comes as it is made */
 	int64_t max_output_tokens;
 	int64_t timeout_ms, connect_timeout_ms;
 	char connect_to[128]; /* lab only: HOST:PORT */

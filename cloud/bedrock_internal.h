@@ -3,6 +3,8 @@
  *   bedrock.c        the extractor: URL, headers, limits, what a reply means
  *   bedrock_model.c  which form a model is asked in, what it takes, how many tokens an image may be
  *   bedrock_body.c   the question in each of the three forms
+ *   bedrock_stream.c an answer that arrives as a stream
+ *   bedrock_usage.c  tokens, as each form names them
  */
 #pragma once
 
@@ -33,5 +35,17 @@ uint64_t bedrock_image_tokens(enum bedrock_family f, const struct job_image *i);
 /* The whole body as segments. 0, -ENOMEM, -EMSGSIZE or -E2BIG. */
 int bedrock_add_body(
 	const struct bedrock_config *c, const struct bedrock_model *m, const struct job *j, int64_t max_tokens, struct request *r);
+/* Tokens that are told of; -1: not this one. */
+struct bedrock_counts {
+	int64_t input, output, cached, written;
+};
+#define BEDROCK_COUNTS_NONE ((struct bedrock_counts){-1, -1, -1, -1})
+
+/* Takes what is told in any of the forms, where it is more than what is there. */
+void bedrock_counts_read(const cJSON *usage, struct bedrock_counts *c);
+/* Appends `before` and an object. */
+int bedrock_counts_add(const struct bedrock_counts *c, const char *before, struct buf *out);
+/* Body and headers both count; where they differ the larger is believed, so that no cost is lost. */
+void bedrock_read_usage(const struct reply *r, const cJSON *body, struct usage *u);
 /* Does the page go by the flexible tier? */
 bool bedrock_is_flex(const struct bedrock_config *c, const struct job *j);

@@ -7,15 +7,14 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
-#include "base/parse.h"
 #include "base/text.h"
 #include "cloud/body.h"
 #include "cloud/http_head.h"
 #include "cloud/http_peer.h"
+#include "cloud/http_sink.h"
 #include "cloud/http_tls.h"
 #include "cloud/url.h"
 
-#define REPLY_DEFAULT ((size_t)1 << 20)
 /* A kept connection that the server closes just as a request goes out counts as sent and possibly billed: none is used again
  * that has been idle for nearly as long as the least patient server keeps one (llama-server: 5 s). */
 #define IDLE_MAX_S    4
@@ -39,9 +38,9 @@ struct http_transfer {
 	struct curl_slist *headers, *connect_to;
 	http_done_fn done;
 	void *ud;
-	struct buf reply;
+	struct http_sink sink;
 	struct http_head head;
-	bool https, too_large, secret, body_failed, sent, linked, finishing;
+	bool https, body_failed, sent, linked, finishing;
 	int unbound;         /* errno: it could not be bound to its interface */
 	int64_t sent_ms;
 	char error[CURL_ERROR_SIZE];
@@ -134,9 +133,7 @@ static void transfer_free(struct http_transfer *t)
 	wipe_slist(t->headers);
 	curl_slist_free_all(t->connect_to);
 	body_free(t->body);
-	if (t->secret)
-		buf_wipe(&t->reply);
-	buf_free(&t->reply);
+	http_sink_clear(&t->sink);
 	http_head_clear(&t->head);
 	free(t);
 }
@@ -199,12 +196,10 @@ static int on_seek(void *ud, curl_off_t offset, int origin)
 static size_t on_write(char *data, size_t size, size_t n, void *ud)
 {
 	struct http_transfer *t = ud;
+	long status = 0;
 
-	if (buf_add(&t->reply, data, size * n) < 0) {
-		t->too_large = true;
-		return 0;
-	}
-	return size * n;
+	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	return http_sink_write(&t->sink, (int)status, data, size * n) ? size * n : 0;
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *ud)
@@ -213,7 +208,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *ud)
 	int r = http_head_line(&t->head, line, size * n);
 
 	if (r == -EMSGSIZE)
-		t->too_large = true;
+		t->sink.too_large = true;
 	return r < 0 ? 0 : size * n;
 }
 
@@ -236,19 +231,6 @@ static int on_sockopt(void *ud, curl_socket_t fd, curlsocktype purpose)
 
 /* ---- setting up -------------------------------------------------------------------------------------------------- */
 
-static bool header_ok(const struct header *h)
-{
-	for (const char *p = h->name; *p; p++) {
-		if (*p <= 0x20 || *p >= 0x7f || *p == ':')
-			return false;
-	}
-	for (const char *p = h->value; *p; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			return false;
-	}
-	return *h->name != '\0';
-}
-
 static int append(struct curl_slist **l, const char *line)
 {
 	struct curl_slist *n = curl_slist_append(*l, line);
@@ -269,7 +251,7 @@ static int set_headers(struct http_transfer *t)
 		_cleanup_(buf_wipe) struct buf line = BUF_MAX((size_t)32 << 10);
 		const struct header *h = &t->req->headers[i];
 
-		if (!header_ok(h))
+		if (!http_head_ok(h))
 			return -EINVAL;
 		r = *h->value ? buf_addf(&line, "%s: %s", h->name, h->value) : buf_addf(&line, "%s;", h->name);
 		if (r >= 0)
@@ -354,7 +336,7 @@ static int set_options(struct http_transfer *t)
 	SET(CURLOPT_TIMEOUT_MS, (long)CLAMP(req->timeout_ms ? req->timeout_ms : 120000, 1, 3600000));
 	SET(CURLOPT_CONNECTTIMEOUT_MS,
 		(long)CLAMP(req->connect_timeout_ms ? req->connect_timeout_ms : 10000, 1, 600000));
-	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)t->reply.max);
+	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)t->sink.max);
 	SET(CURLOPT_USERAGENT, t->http->user_agent);
 	SET(CURLOPT_HTTPHEADER, t->headers);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
@@ -376,11 +358,9 @@ static int set_up(struct http_transfer *t)
 		return -EINVAL;
 	t->https = u.https;
 	t->body_len = request_body_length(t->req);
-	t->reply.max = t->req->max_reply ? t->req->max_reply : REPLY_DEFAULT;
-	t->secret = t->req->secret;
-	r = body_new(t->req, &t->body);
-	if (r >= 0 && t->secret)
-		r = buf_reserve(&t->reply, t->reply.max, NULL); /* in one block: growing would leave copies behind */
+	r = http_sink_init(&t->sink, t->req);
+	if (r >= 0)
+		r = body_new(t->req, &t->body);
 	if (r >= 0)
 		r = set_headers(t);
 	if (r >= 0)
@@ -478,9 +458,9 @@ static enum transport_error judge(const struct http_transfer *t, CURLcode code, 
 		return TRANSPORT_LOCAL;
 	if (t->unbound)
 		return TRANSPORT_CONNECT;
-	if (t->too_large)
+	if (t->sink.too_large)
 		return TRANSPORT_TOO_LARGE;
-	if (code == CURLE_OK)
+	if (code == CURLE_OK || t->sink.enough)
 		return status >= 300 && status <= 399 ? TRANSPORT_REDIRECT : status ? TRANSPORT_OK : TRANSPORT_BROKEN;
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return connected(t) ? TRANSPORT_TIMEOUT : TRANSPORT_CONNECT;
@@ -533,20 +513,12 @@ static void peer_address(const struct http_transfer *t, char *out, size_t size)
 	str_copy(out, size, remote ? remote : "");
 }
 
-static int64_t server_date(const struct reply *r)
-{
-	const char *v = reply_header(r, "date");
-	int64_t ms;
-
-	return v && parse_http_date(v, &ms) == 0 ? ms : 0;
-}
-
 static void describe(const struct http_transfer *t, CURLcode code, long status, struct reply *r)
 {
 	char text[CURL_ERROR_SIZE + 64];
 
-	if (t->too_large)
-		snprintf(text, sizeof(text), "the reply is larger than %zu bytes", t->reply.max);
+	if (r->error == TRANSPORT_TOO_LARGE)
+		snprintf(text, sizeof(text), "the reply is larger than %llu bytes", (unsigned long long)t->sink.max);
 	else if (t->unbound)
 		snprintf(text, sizeof(text), "cannot be bound to the interface %s: %s", t->req->interface, errno_text(-t->unbound));
 	else if (t->body_failed)
@@ -573,13 +545,14 @@ static void finish(struct http_transfer *t, CURLcode code)
 	r.status = (int)status;
 	r.headers = t->head.fields;
 	r.n_headers = t->head.n;
-	r.body = buf_str(&t->reply);
-	r.len = t->reply.len;
+	r.body = buf_str(&t->sink.body);
+	r.len = t->sink.body.len;
+	r.stream = t->sink.streamed ? t->sink.stream : NULL;
 	describe(t, code, status, &r);
 	peer_certificate(t, r.peer_sha256);
 	peer_address(t, r.address, sizeof(r.address));
-	if (t->https && code == CURLE_OK) /* VERIFYPEER and VERIFYHOST held */
-		r.date_ms = server_date(&r);
+	if (t->https && (code == CURLE_OK || t->sink.enough)) /* VERIFYPEER and VERIFYHOST held */
+		r.date_ms = http_head_date(&r);
 	t->finishing = true;
 	t->done(t->ud, &r);
 	transfer_free(t);
@@ -601,6 +574,8 @@ static void reap(struct http *h)
 		unlink_transfer(t); /* the message is gone after this */
 		finish(t, code);
 	}
+	for (struct http_transfer *t = h->transfers; t; t = t->next)
+		http_sink_tell(&t->sink);
 }
 
 void http_socket_ready(struct http *h, int fd, unsigned int events)

@@ -1,5 +1,7 @@
 #include "cloud/http_head.h"
 
+#include "base/parse.h"
+
 void http_head_clear(struct http_head *h)
 {
 	for (size_t i = 0; i < h->n; i++) {
@@ -51,4 +53,25 @@ int http_head_line(struct http_head *h, const char *line, size_t len)
 	}
 	h->n++;
 	return 0;
+}
+
+bool http_head_ok(const struct header *h)
+{
+	for (const char *p = h->name; *p; p++) {
+		if (*p <= 0x20 || *p >= 0x7f || *p == ':')
+			return false;
+	}
+	for (const char *p = h->value; *p; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return false;
+	}
+	return *h->name != '\0';
+}
+
+int64_t http_head_date(const struct reply *r)
+{
+	const char *v = reply_header(r, "date");
+	int64_t ms;
+
+	return v && parse_http_date(v, &ms) == 0 ? ms : 0;
 }

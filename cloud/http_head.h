@@ -15,3 +15,7 @@ struct http_head {
  * are skipped. 0, -EMSGSIZE (too much of it), -ENOMEM. */
 int http_head_line(struct http_head *h, const char *line, size_t len);
 void http_head_clear(struct http_head *h);
+/* May it be sent? No byte in it begins another line. */
+bool http_head_ok(const struct header *h);
+/* The server's time, in ms; 0: it says none. */
+int64_t http_head_date(const struct reply *r);

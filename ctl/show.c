@@ -21,7 +21,7 @@ static int line(struct buf *out, const struct look *l, const char *name, const c
 
 static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 {
-	_cleanup_buf_ struct buf time = {}, cost = {}, size = {}, original = {};
+	_cleanup_buf_ struct buf time = {}, cost = {}, size = {}, original = {}, answering = {};
 	int64_t kept, bytes = 0, width = 0, height = 0;
 	char looks[32];
 	int r;
@@ -38,6 +38,8 @@ static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 		r = format_bytes(&size, bytes);
 	if (r >= 0 && json_get_i64(page, "originalBytes", &kept) >= 0)
 		r = format_bytes(&original, kept);
+	if (r >= 0 && json_get_i64(page, "answering", &kept) >= 0)
+		r = format_bytes(&answering, kept);
 	if (r >= 0)
 		r = format_money_text(&cost, json_get_string(page, "costPicoUsd"));
 	if (r < 0)
@@ -50,7 +52,7 @@ static int print_page(const cJSON *page, const struct look *l, struct buf *out)
 		line(out, l, "accepted", buf_str(&time)) < 0 || line(out, l, "image", buf_str(&size)) < 0 ||
 		line(out, l, "original", buf_str(&original)) < 0 ||
 		line(out, l, "looks", page_looks(page, looks, sizeof(looks))) < 0 ||
-		line(out, l, "cost", buf_str(&cost)) < 0)
+		line(out, l, "answering", buf_str(&answering)) < 0 || line(out, l, "cost", buf_str(&cost)) < 0)
 		return -ENOMEM;
 	return 0;
 }

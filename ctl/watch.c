@@ -53,6 +53,18 @@ static int add_cost(struct buf *out, const char *kind, const cJSON *page)
 	return r < 0 ? r : format_money_text(out, cost);
 }
 
+/* How much of an answer has come. */
+static int add_answering(struct buf *out, const cJSON *page)
+{
+	int64_t bytes;
+	int r;
+
+	if (json_get_i64(page, "answering", &bytes) < 0)
+		return 0;
+	r = buf_adds(out, "  ");
+	return r < 0 ? r : format_bytes(out, bytes);
+}
+
 int event_print(const cJSON *event, const struct look *l, struct buf *out)
 {
 	const cJSON *page = json_get_object(event, "page");
@@ -82,6 +94,8 @@ int event_print(const cJSON *event, const struct look *l, struct buf *out)
 		r = add_part(out, l, "  ", text_of(event, "reason"));
 	if (r >= 0)
 		r = add_part(out, l, ": ", text_of(event, "message"));
+	if (r >= 0)
+		r = add_answering(out, page);
 	if (r >= 0)
 		r = add_cost(out, kind, page);
 	return r < 0 ? r : buf_addc(out, '\n');

@@ -22,6 +22,7 @@ static const struct {
 	{"Guardrail", FOR(KIND_BEDROCK)},
 	{"GuardrailVersion", FOR(KIND_BEDROCK)},
 	{"BacklogTier", FOR(KIND_BEDROCK)},
+	{"Stream", FOR(KIND_BEDROCK)},
 	{"Region", AWS},
 	{"Endpoint", AWS},
 	{"EndpointName", FOR(KIND_SAGEMAKER)},

@@ -318,6 +318,8 @@ const struct ini_key config_keys[] = {
 	{BACKEND, "BacklogTier",
 		ini_parse_choice, offsetof(struct backend_config, bedrock.backlog_tier), CHOICE(tier_names), "default",
 		"bedrock: service tier of pages of the backlog: default, or flex, which is slower and cheaper where a model has it."},
+	{BACKEND, "Stream", YESNO(backend_config, bedrock.stream), "no",
+		"bedrock: the answer comes as it is made; what arrives is told, and what is hopeless is ended."},
 	{BACKEND, "Region", TEXT(backend_config, region), NULL, "bedrock, sagemaker: ap-southeast-2 by default."},
 	{BACKEND, "Endpoint", TEXT(backend_config, endpoint), NULL,
 		"bedrock, sagemaker: URL of the service; by default the region's own."},

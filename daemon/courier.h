@@ -24,5 +24,7 @@ int courier_backends_json(const struct courier *c, cJSON *array);
 int courier_backend_json(const struct courier *c, const char *name, cJSON **ret);
 /* Do pages wait, or go elsewhere, for the budget's sake? */
 bool courier_is_over_budget(const struct courier *c);
+/* Bytes of the answer that is arriving for this page just now; 0: none is. */
+int64_t courier_answering(const struct courier *c, int64_t seq);
 /* Is the first backend of the configured route down? */
 bool courier_offline(const struct courier *c);

@@ -443,6 +443,7 @@ static void send_now(struct attempt *a, int64_t signing_time)
 		attempt_unsent(a, "signature", r == -EACCES ? "these credentials cannot sign" : errno_text(r));
 		return;
 	}
+	attempt_follow(a);
 	r = transmit(a);
 	if (r < 0) {
 		attempt_unsent(a, "local", errno_text(r));

@@ -6,6 +6,7 @@
  *   courier_render.c   what goes in a page's place, when the page itself is not for the backend
  *   courier_same.c     what was answered before is not asked again
  *   courier_settle.c   from the reply to the commit
+ *   courier_progress.c what is told while an answer arrives
  *   courier_health.c, courier_route.c, courier_due.c  the rules, pure but for the queries
  */
 #pragma once
@@ -94,6 +95,7 @@ struct attempt {
 	struct helper *helper;
 	int64_t deadline_ms;         /* boottime */
 	int64_t began_ms, tokens;    /* boottime; as counted for TokensPerMinute= */
+	int64_t arrived, told_ms;    /* bytes of a streamed answer; boottime when that was told */
 	/* after the reply, until the commit has succeeded */
 	bool answered;
 	bool decided;                /* what becomes of the page, in `close` */
@@ -205,6 +207,10 @@ int attempt_describe_rendering(const struct attempt *a, struct buf *out);
 bool courier_same_is_out(const struct courier *c, uint64_t content);
 /* Nothing is to be sent: a page of the same content is out, or was answered, which is noted (same_as). */
 bool attempt_same(struct attempt *a);
+
+/* courier_progress.c */
+/* Before it is sent: an answer that arrives as a stream is told of. */
+void attempt_follow(struct attempt *a);
 
 /* courier_settle.c */
 /* The verdict's answer to typed and checked fields, or another verdict. */

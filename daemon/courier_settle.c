@@ -262,6 +262,7 @@ static void judged(struct attempt *a, const struct reply *reply)
 	a->reply.headers = NULL;
 	a->reply.n_headers = 0;
 	a->reply.body = NULL;
+	a->reply.stream = NULL;
 	a->reply.len = 0;
 	a->answered = true;
 	settle(a);

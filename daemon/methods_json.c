@@ -89,6 +89,13 @@ static int add_beside(struct service *s, const struct page_row *p, cJSON *obj)
 	return r;
 }
 
+static int add_answering(struct service *s, const struct page_row *p, cJSON *obj)
+{
+	int64_t bytes = s->courier ? courier_answering(s->courier, p->seq) : 0;
+
+	return bytes > 0 ? json_add_i64(obj, "answering", bytes) : 0;
+}
+
 int page_json(struct service *s, const struct page_row *p, cJSON **ret)
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
@@ -106,7 +113,7 @@ int page_json(struct service *s, const struct page_row *p, cJSON **ret)
 		json_add_i64(j, "height", p->height) < 0 || json_add_i64(j, "tries", p->tries) < 0 ||
 		json_add_i64(j, "version", p->version) < 0)
 		return -ENOMEM;
-	if (add_beside(s, p, j) < 0)
+	if (add_beside(s, p, j) < 0 || add_answering(s, p, j) < 0)
 		return -ENOMEM;
 	if (add_backend(s, p, j) < 0 || add_cost(s, p, j) < 0 || add_sense(s, p, j) < 0)
 		return -EIO;

@@ -31,6 +31,7 @@ const char *event_kind_name(enum event_kind k)
 		[EVENT_PAGE_ACCEPTED] = "page-accepted",
 		[EVENT_PAGE_REJECTED] = "page-rejected",
 		[EVENT_ATTEMPT_STARTED] = "attempt-started",
+		[EVENT_ANSWERING] = "answering",
 		[EVENT_ATTEMPT_ENDED] = "attempt-ended",
 		[EVENT_PAGE_PROVISIONAL] = "page-provisional",
 		[EVENT_PAGE_DONE] = "page-done",

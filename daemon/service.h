@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_PAGE_ACCEPTED,  /* page: it is safe. reason, message: it seems not to have come out well; NULL: nothing to say */
 	EVENT_PAGE_REJECTED,  /* name, reason, message: no page came of it */
 	EVENT_ATTEMPT_STARTED, /* page, backend */
+	EVENT_ANSWERING,      /* page, backend: more of a streamed answer has come */
 	EVENT_ATTEMPT_ENDED,  /* page, backend, reason, message */
 	EVENT_PAGE_PROVISIONAL,
 	EVENT_PAGE_DONE,

@@ -24,6 +24,8 @@ void request_free(struct request *r)
 			wipe(r->segments[i].data, (size_t)r->segments[i].len);
 		free(r->segments[i].data);
 	}
+	if (r->stream)
+		r->stream->free(r->stream);
 	*r = (struct request){};
 }
 

@@ -51,6 +51,17 @@ struct header {
 	char *value; /* owned */
 };
 
+/* What takes a reply in as it arrives, instead of memory for all of it. Only the body of a 200 goes there. */
+struct stream {
+	/* 0: go on; else it is enough, and the transfer is ended as if the reply had. */
+	int (*take)(struct stream *s, const void *data, size_t len);
+	void (*free)(struct stream *s);
+	uint64_t answered; /* bytes of the answer so far */
+	/* Called after more of the answer has come; may be NULL. It must not cancel the transfer. */
+	void (*progress)(void *ud, uint64_t answered);
+	void *ud;
+};
+
 struct request {
 	const char *method; /* static */
 	char *url;          /* owned; NULL: the request goes to the helper named by `helper` */
@@ -59,8 +70,9 @@ struct request {
 	size_t n_headers;
 	struct segment segments[REQUEST_SEGMENTS_MAX];
 	size_t n_segments;
+	struct stream *stream; /* owned; NULL: the reply is wanted as a whole */
 	uint8_t body_sha256[32]; /* filled by body_hash() (cloud/body.h) before sign */
-	size_t max_reply;        /* bytes; the transport ends the transfer beyond */
+	size_t max_reply;        /* bytes, of a stream too; the transport ends the transfer beyond */
 	bool secret;             /* the reply holds secrets: its memory is wiped */
 	int64_t timeout_ms;      /* whole exchange */
 	int64_t connect_timeout_ms;
@@ -114,6 +126,7 @@ struct reply {
 	size_t n_headers;
 	const char *body;  /* borrowed, NUL-ended */
 	size_t len;
+	const struct stream *stream; /* borrowed: the request's, when the body went there; else NULL */
 	int64_t date_ms;   /* the server's Date over verified TLS, 0 if none */
 	int64_t sent_ms, done_ms; /* boottime: first byte out, last byte in */
 	char peer_sha256[65]; /* of the peer's certificate, hex; "" without TLS */
@@ -150,6 +163,7 @@ const char *wait_class_name(enum wait_class w);
 struct usage {
 	uint64_t input, output, cached; /* tokens, as reported */
 	bool reported;
+	bool differs; /* two reports of one reply are not the same: the larger figures are here */
 };
 
 struct verdict {

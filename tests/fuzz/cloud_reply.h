@@ -28,20 +28,27 @@ static inline void fuzz_check(const struct verdict *v)
 		fuzz_must((unsigned char)*p >= 0x20 && *p != 0x7f);
 }
 
-static inline void fuzz_decode(const struct extractor *x, const uint8_t *data, size_t size)
+static inline const struct typeset *fuzz_typeset(void)
 {
 	static struct typeset *types;
-	_cleanup_free_ char *text = strndup((const char *)data, size), *copy = malloc(size + 1);
-	struct http_head head = {};
-	struct job j = {.n_images = 1};
-	struct verdict v = {};
-	struct reply r = {.sent = true, .sent_all = true};
-	char why[256], *s = text, *end;
+	char why[256];
 
 	if (!types && typeset_parse(fuzz_types, sizeof(fuzz_types) - 1, &types, why, sizeof(why)) < 0) {
 		fprintf(stderr, "%s\n", why);
 		abort();
 	}
+	return types;
+}
+
+static inline void fuzz_decode(const struct extractor *x, const uint8_t *data, size_t size)
+{
+	_cleanup_free_ char *text = strndup((const char *)data, size), *copy = malloc(size + 1);
+	struct http_head head = {};
+	struct job j = {.n_images = 1};
+	struct verdict v = {};
+	struct reply r = {.sent = true, .sent_all = true};
+	char *s = text, *end;
+
 	if (!text || !copy)
 		return;
 	r.status = (int)(strtoul(s, &s, 10) % 1000);
@@ -61,7 +68,7 @@ static inline void fuzz_decode(const struct extractor *x, const uint8_t *data, s
 	r.body = copy;
 	r.headers = head.fields;
 	r.n_headers = head.n;
-	j.types = types;
+	j.types = fuzz_typeset();
 	fuzz_must(x->ops->decode(x, &j, &r, &v) == 0);
 	fuzz_check(&v);
 	verdict_clear(&v);

@@ -2,48 +2,11 @@
 """A page through each form in which Bedrock's models are asked, end to end: fields, tokens and cost; and what models stop with."""
 import json
 import os
-import tempfile
 from decimal import Decimal
 
 import suite
-from service import ROOT, Service, sample, truth
-from standin_control import ControlPlane
-from standin_models import ModelsStandin
-
-NOVA = "amazon.nova-pro-v1:0"
-HAIKU = "au.anthropic.claude-haiku-4-5-20251001-v1:0"
-OWN = "arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl"
-
-
-class Setup:
-    def __init__(self, model, route="sydney", **backend):
-        self.folder = tempfile.TemporaryDirectory(prefix="pageferry-models-", dir="/tmp")
-        self.aws = ModelsStandin(self.folder.name)
-        self.aws.control = ControlPlane()
-        self.aws.control.add_guardrail(backend.get("Guardrail"), backend.get("GuardrailVersion"))
-        self.aws.start()
-        secrets, prices = (os.path.join(self.folder.name, n) for n in ("credentials", "prices.conf"))
-        with open(secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-        os.chmod(secrets, 0o600)
-        with open(prices, "w", encoding="ascii") as f:
-            f.write("[Model %s]\nRegion=ap-southeast-2\nInput=1.10\nOutput=5.50\nDate=2026-07-01\n" % model)
-        self.service = Service({
-            "Service": {"Lab": "yes", "Prices": prices}, "Route": {"Backends": route}, "Residency": {"Regions": "sydney melbourne"},
-            "Credentials aws": {"Source": "file", "File": secrets},
-            "Backend sydney": dict({"Kind": "bedrock", "Model": model, "ConnectTo": "127.0.0.1:%d" % self.aws.port, "CAFile": self.aws.ca_file,
-                                    "Backoff": "100ms", "BackoffMax": "400ms", "FallbackAfter": "0s", "Timeout": "20s",
-                                    "MaxOutputTokens": "65536"}, **backend)})
-
-    def __enter__(self):
-        self.service.start()
-        return self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
+from models_setup import HAIKU, NOVA, OWN, Setup
+from service import ROOT, sample, truth
 
 
 def one_page(model, path_end, **backend):

@@ -41,11 +41,12 @@ BEHAVIOURS = {"ok", "throttle", "throttle-hint", "server-error", "unavailable", 
 
 
 # By operation: what the reply may be; the stream's own form, within which the model's comes.
-ACCEPT = {"invoke": "application/json", "converse": "application/json"}
+EVENTSTREAM = "application/vnd.amazon.eventstream"
+ACCEPT = {"invoke": "application/json", "converse": "application/json", "invoke-with-response-stream": EVENTSTREAM, "converse-stream": EVENTSTREAM}
 # What InvokeModel knows beyond AWS's common headers, and the form of each.
 INVOKE_HEADERS = {"guardrailidentifier": r"[a-z0-9]+|arn:aws:bedrock:ap-southeast-2:[0-9]{12}:guardrail/[a-z0-9]+", "guardrailversion": r"[1-9][0-9]{0,7}|DRAFT",
                   "service-tier": "default|priority|flex|reserved", "performanceconfig-latency": "standard|optimized",
-                  "trace": "ENABLED|DISABLED|ENABLED_FULL", "request-metadata": ".{2,8500}"}
+                  "trace": "ENABLED|DISABLED|ENABLED_FULL", "request-metadata": ".{2,8500}", "accept": "application/json"}
 
 
 class Refused(Exception):
@@ -276,7 +277,7 @@ class BedrockStandin:
         if h["content-type"] != "application/json" or h.get("accept", ACCEPT.get(operation)) != ACCEPT.get(operation):
             raise Refused(400, "ValidationException", "The content type or accept header is not right: %r %r" % (h["content-type"], h.get("accept")))
         for name, value in own.items():
-            if not operation.startswith("invoke") or name not in INVOKE_HEADERS or not re.fullmatch(INVOKE_HEADERS[name], value):
+            if not operation.startswith("invoke") or name not in INVOKE_HEADERS or (name == "accept" and "stream" not in operation) or not re.fullmatch(INVOKE_HEADERS[name], value):
                 raise Refused(400, "ValidationException", "x-amzn-bedrock-%s: %r is not for %s" % (name, value, operation))
         if ("guardrailidentifier" in own) != ("guardrailversion" in own):
             raise Refused(400, "ValidationException", "Guardrail identifier and version must be specified together.")

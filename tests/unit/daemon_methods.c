@@ -30,6 +30,7 @@ static struct {
 	struct intake_request last;
 	char name[256], type[33];
 	off_t size; /* of the file that was passed */
+	int64_t answering;
 } seen;
 
 int scanner_json(const struct scanner *c, cJSON *obj)
@@ -80,6 +81,11 @@ int upkeep_change_key(struct upkeep *u, char *why, size_t why_size)
 	if (seen.error < 0)
 		str_copy(why, why_size, "the key is elsewhere");
 	return seen.error;
+}
+
+int64_t courier_answering(const struct courier *c, int64_t seq)
+{
+	return seen.answering;
 }
 
 bool courier_is_over_budget(const struct courier *c)
@@ -448,6 +454,9 @@ TEST(show)
 	CHECK_HAS(ask(w, call), "\"state\":\"done\"");
 	CHECK_HAS(w->answer, "\"backend\":\"sydney\",\"costPicoUsd\":\"1230000000\"");
 	CHECK_HAS(w->answer, "\"secret\"");
+	CHECK(!strstr(w->answer, "\"answering\""));
+	seen.answering = 512;
+	CHECK_HAS(ask(w, call), "\"answering\":512");
 	CHECK_HAS(w->answer, "\"accepted\":\"2030-01-02T03:04:05.000Z\"");
 	fixture_page(&w->f, &q);
 	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.Show\",\"parameters\":{\"page\":\"2030\"}}"),
