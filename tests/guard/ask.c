@@ -57,10 +57,9 @@ int main(void)
 {
 	char *line = NULL;
 	size_t size = 0;
-	ssize_t n;
 	int r = 0;
 
-	while (r >= 0 && (n = getline(&line, &size, stdin)) > 0) {
+	while (r >= 0 && getline(&line, &size, stdin) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		r = answer(line);
 		if (r >= 0)
