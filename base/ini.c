@@ -53,6 +53,8 @@ static void problem(struct reading *x, const char *section, const char *key, con
 		safe_value[4 * SHOWN_COLUMNS + 1] = "";
 	struct buf *e = x->errors;
 
+	if (x->section && x->table->wrong)
+		x->table->wrong(x->table->ud, x->section->name, x->section->target);
 	if (++x->problems > PROBLEMS_MAX)
 		return;
 	buf_addf(e, "%s:%u: ", x->file, x->line.number);

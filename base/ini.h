@@ -55,12 +55,17 @@ typedef void *(*ini_section_fn)(void *ud, const char *section, const char *name,
  * borrowed for the call. */
 typedef void (*ini_seen_fn)(void *ud, const struct ini_key *key, void *section, const struct ini_where *where);
 
+/* Told of a section (its name as in the file, and its struct) in which something could not be taken: what its keys say together
+ * cannot be known. */
+typedef void (*ini_wrong_fn)(void *ud, const char *name, const void *section);
+
 struct ini_table {
 	const struct ini_key *keys;
 	size_t n_keys;
 	ini_section_fn section;
 	void *ud;
 	ini_seen_fn seen; /* may be NULL; for checks across keys that name file and line */
+	ini_wrong_fn wrong; /* may be NULL */
 };
 
 /* Writes every default of plain sections into their structs; ini_defaults_named() does it for one named section. */

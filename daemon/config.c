@@ -95,10 +95,22 @@ static void note_seen(void *ud, const struct ini_key *key, void *section, const 
 	str_copy(s->file, sizeof(s->file), where->file);
 }
 
+static void note_wrong(void *ud, const char *name, const void *section)
+{
+	struct config_reading *rd = ud;
+	struct config_wrong *w;
+
+	if (!config_is_sound(rd, section, name) || rd->n_wrong == ARRAY_SIZE(rd->wrong))
+		return;
+	w = &rd->wrong[rd->n_wrong++];
+	w->section = section;
+	str_copy(w->name, sizeof(w->name), name); /* each name of the table fits */
+}
+
 static void reading_init(struct config_reading *rd, struct config *c)
 {
 	rd->config = c;
-	rd->table = (struct ini_table){config_keys, config_keys_count, find_section, rd, note_seen};
+	rd->table = (struct ini_table){config_keys, config_keys_count, find_section, rd, note_seen, note_wrong};
 }
 
 int config_read(const char *file, bool optional, struct config *ret, struct buf *errors)
@@ -106,7 +118,7 @@ int config_read(const char *file, bool optional, struct config *ret, struct buf 
 	_cleanup_free_ struct config_reading *rd = calloc(1, sizeof(*rd));
 	_cleanup_free_ struct config *c = calloc(1, sizeof(*c));
 	char why[80];
-	int r;
+	int r, e;
 
 	if (!rd || !c)
 		return -ENOMEM;
@@ -117,11 +129,11 @@ int config_read(const char *file, bool optional, struct config *ret, struct buf 
 	if (!backend_make(rd, "ocr", why, sizeof(why)) || !credentials_section(rd, "aws", why, sizeof(why)))
 		return -ENOSPC;
 	r = ini_read(&rd->table, file, optional, errors);
-	if (r < 0)
+	if (r < 0 && r != -EINVAL)
 		return r;
-	r = config_check(rd);
-	if (r < 0)
-		return r;
+	e = config_check(rd); /* also after an error: all that can be told is told at once */
+	if (r < 0 || e < 0)
+		return r < 0 ? r : e;
 	*ret = *c;
 	return 0;
 }

@@ -8,9 +8,6 @@
 
 #define FOR(k) (1u << (k))
 #define AWS    (FOR(KIND_BEDROCK) | FOR(KIND_SAGEMAKER))
-/* Short in here. */
-#define problem   config_problem
-#define seen_find config_seen_find
 
 /* Keys that not every kind has. */
 static const struct {
@@ -50,7 +47,7 @@ static const struct {
 	{"Credentials", AWS},
 };
 
-const struct config_seen *seen_find(const struct config_reading *rd, const void *section, const char *key)
+const struct config_seen *config_seen_find(const struct config_reading *rd, const void *section, const char *key)
 {
 	if (!key) {
 		for (size_t i = 0; i < rd->n_seen; i++)
@@ -64,9 +61,17 @@ const struct config_seen *seen_find(const struct config_reading *rd, const void 
 	return NULL;
 }
 
-void problem(struct config_reading *rd, const void *section, const char *title, const char *key, const char *fmt, ...)
+bool config_is_sound(const struct config_reading *rd, const void *section, const char *name)
 {
-	const struct config_seen *s = seen_find(rd, section, key);
+	for (size_t i = 0; i < rd->n_wrong; i++)
+		if (rd->wrong[i].section == section && streq(rd->wrong[i].name, name))
+			return false;
+	return rd->n_wrong < ARRAY_SIZE(rd->wrong);
+}
+
+void config_problem(struct config_reading *rd, const void *section, const char *title, const char *key, const char *fmt, ...)
+{
+	const struct config_seen *s = config_seen_find(rd, section, key);
 	char text[512];
 	va_list ap;
 
@@ -74,7 +79,7 @@ void problem(struct config_reading *rd, const void *section, const char *title, 
 	vsnprintf(text, sizeof(text), fmt, ap); /* cut at the array's end: a message, not a value */
 	va_end(ap);
 	if (!s && key)
-		s = seen_find(rd, section, NULL);
+		s = config_seen_find(rd, section, NULL);
 	if (s)
 		buf_addf(rd->errors, "%s:%u: [%s]%s%s%s: %s\n", s->file, s->line, title, key ? " " : "", key ? key : "",
 			key ? "=" : "", text);
@@ -90,25 +95,25 @@ static void check_route(struct config_reading *rd)
 
 	for (size_t i = 0; i < c->n_route; i++)
 		if (!config_backend(c, c->route[i]))
-			problem(rd, c, "Route", "Backends", "there is no [Backend %s]", c->route[i]);
+			config_problem(rd, c, "Route", "Backends", "there is no [Backend %s]", c->route[i]);
 }
 
 /* A page goes with its results: its file cannot stay behind. */
 static void check_keep(struct config_reading *rd)
 {
 	const struct config *c = rd->config;
-	const char *key = seen_find(rd, c, "KeepPages") || !seen_find(rd, c, "KeepResults") ? "KeepPages" : "KeepResults";
+	const char *key = config_seen_find(rd, c, "KeepPages") || !config_seen_find(rd, c, "KeepResults") ? "KeepPages" : "KeepResults";
 
 	if (c->keep_results_ms > 0 && (c->keep_pages_ms == 0 || c->keep_pages_ms > c->keep_results_ms))
-		problem(rd, c, "Spool", key, "a page's file would be kept for longer than its results (KeepPages= is 30d and "
+		config_problem(rd, c, "Spool", key, "a page's file would be kept for longer than its results (KeepPages= is 30d and "
 			"KeepResults= 365d by default)");
 }
 
 static void check_keys_of_kind(struct config_reading *rd, const struct backend_config *b, const char *title)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(key_kinds); i++)
-		if (!(key_kinds[i].kinds & FOR(b->kind)) && seen_find(rd, b, key_kinds[i].key))
-			problem(rd, b, title, key_kinds[i].key, "a backend of kind %s has no such key",
+		if (!(key_kinds[i].kinds & FOR(b->kind)) && config_seen_find(rd, b, key_kinds[i].key))
+			config_problem(rd, b, title, key_kinds[i].key, "a backend of kind %s has no such key",
 				backend_kind_name((enum backend_kind)b->kind));
 }
 
@@ -117,9 +122,9 @@ static void check_lab(struct config_reading *rd, const struct backend_config *b,
 	if (rd->config->lab || !(FOR(b->kind) & AWS))
 		return;
 	if (b->connect_to[0])
-		problem(rd, b, title, "ConnectTo", "only with Lab=yes in [Service]");
+		config_problem(rd, b, title, "ConnectTo", "only with Lab=yes in [Service]");
 	if (b->ca_file[0])
-		problem(rd, b, title, "CAFile", "only with Lab=yes in [Service]");
+		config_problem(rd, b, title, "CAFile", "only with Lab=yes in [Service]");
 }
 
 static void check_residency(struct config_reading *rd, const struct backend_config *b, const char *title)
@@ -132,20 +137,20 @@ static void check_residency(struct config_reading *rd, const struct backend_conf
 
 	config_guard_policy(rd->config, &p);
 	if (config_guard_question(b, &q, &url) < 0) {
-		problem(rd, b, title, key, "too long");
+		config_problem(rd, b, title, key, "too long");
 		return;
 	}
 	switch (guard_check(&p, &q, why, sizeof(why))) {
 	case GUARD_ALLOW:
 	case GUARD_NEEDS_RESOLVE: /* the service asks AWS, and sends nothing before */
 		if (b->kind == KIND_BEDROCK && !bedrock_api_fits(&b->bedrock))
-			problem(rd, b, title, "Api", "%s is not asked in this form; leave it out, or take converse", b->bedrock.model);
+			config_problem(rd, b, title, "Api", "%s is not asked in this form; leave it out, or take converse", b->bedrock.model);
 		return;
 	case GUARD_DENY:
 		break;
 	}
 	/* Not set: the model's or the region's own endpoint was denied, and the sentence says which. */
-	problem(rd, b, title, seen_find(rd, b, key) ? key : NULL, "%s", why);
+	config_problem(rd, b, title, config_seen_find(rd, b, key) ? key : NULL, "%s", why);
 }
 
 static void set_default(char *field, size_t size, const char *value)
@@ -164,10 +169,10 @@ static void complete_aws(struct config_reading *rd, struct backend_config *b, co
 {
 	set_default(b->region, sizeof(b->region), "ap-southeast-2");
 	if (!config_credentials(rd->config, b->credentials))
-		problem(rd, b, title, "Credentials", "there is no [Credentials %s]", b->credentials);
+		config_problem(rd, b, title, "Credentials", "there is no [Credentials %s]", b->credentials);
 	if (!b->endpoint[0] &&
 		str_format(b->endpoint, sizeof(b->endpoint), "https://%s.%s.amazonaws.com", service, b->region) < 0)
-		problem(rd, b, title, "Region", "too long");
+		config_problem(rd, b, title, "Region", "too long");
 }
 
 static bool guardrail_id_ok(const struct bedrock_config *x)
@@ -194,15 +199,15 @@ static void check_guardrail(struct config_reading *rd, const struct backend_conf
 	int64_t n;
 
 	if (!x->guardrail[0] != !x->guardrail_version[0]) {
-		problem(rd, b, title, x->guardrail[0] ? "Guardrail" : "GuardrailVersion", "Guardrail= and GuardrailVersion= belong together");
+		config_problem(rd, b, title, x->guardrail[0] ? "Guardrail" : "GuardrailVersion", "Guardrail= and GuardrailVersion= belong together");
 		return;
 	}
 	if (!x->guardrail[0])
 		return;
 	if (!guardrail_id_ok(x))
-		problem(rd, b, title, "Guardrail", "not the id of a guardrail (small letters and digits), or its ARN in %s", x->region);
+		config_problem(rd, b, title, "Guardrail", "not the id of a guardrail (small letters and digits), or its ARN in %s", x->region);
 	if (!streq(x->guardrail_version, "DRAFT") && parse_i64(x->guardrail_version, 1, 99999999, &n) < 0)
-		problem(rd, b, title, "GuardrailVersion", "expected a number from 1 on, or DRAFT");
+		config_problem(rd, b, title, "GuardrailVersion", "expected a number from 1 on, or DRAFT");
 }
 
 static void complete_bedrock(struct config_reading *rd, struct backend_config *b, const char *title)
@@ -227,12 +232,12 @@ static void complete_sagemaker(struct config_reading *rd, struct backend_config 
 	struct sagemaker_config *x = &b->sagemaker;
 
 	if (!x->endpoint_name[0])
-		problem(rd, b, title, NULL, "EndpointName= is missing");
-	if (x->form == SAGEMAKER_PLAIN && seen_find(rd, b, "SchemaMode"))
-		problem(rd, b, title, "SchemaMode", "only with Form=openai");
+		config_problem(rd, b, title, NULL, "EndpointName= is missing");
+	if (x->form == SAGEMAKER_PLAIN && config_seen_find(rd, b, "SchemaMode"))
+		config_problem(rd, b, title, "SchemaMode", "only with Form=openai");
 	x->openai = (struct openai_config){.schema_mode = b->openai.schema_mode, .standard = true};
 	if (str_copy(x->openai.model, sizeof(x->openai.model), b->model) < 0)
-		problem(rd, b, title, "Model", "longer than %zu characters", sizeof(x->openai.model) - 1);
+		config_problem(rd, b, title, "Model", "longer than %zu characters", sizeof(x->openai.model) - 1);
 	set_default(b->model, sizeof(b->model), x->endpoint_name);
 	complete_aws(rd, b, title, "runtime.sagemaker");
 	str_copy(x->model, sizeof(x->model), b->model);
@@ -250,14 +255,14 @@ static void complete_openai(struct config_reading *rd, struct backend_config *b,
 	struct openai_config *x = &b->openai;
 
 	if (!x->base_url[0] && !x->unix_socket[0])
-		problem(rd, b, title, NULL, "URL= or Socket= is missing");
+		config_problem(rd, b, title, NULL, "URL= or Socket= is missing");
 	set_default(x->base_url, sizeof(x->base_url), "http://localhost");
 	set_default(x->health_path, sizeof(x->health_path), "/health");
 	if (str_copy(x->model, sizeof(x->model), b->model) < 0)
-		problem(rd, b, title, "Model", "longer than %zu characters", sizeof(x->model) - 1);
+		config_problem(rd, b, title, "Model", "longer than %zu characters", sizeof(x->model) - 1);
 	str_copy(x->ca_file, sizeof(x->ca_file), b->ca_file);
 	if (b->api_key_credential[0] && b->api_key_file[0])
-		problem(rd, b, title, "APIKeyFile", "APIKeyCredential= is set too: only one of them");
+		config_problem(rd, b, title, "APIKeyFile", "APIKeyCredential= is set too: only one of them");
 	x->max_output_tokens = b->max_output_tokens = or_default(b->max_output_tokens, 4096);
 	x->timeout_ms = b->timeout_ms = or_default(b->timeout_ms, 300000);
 	x->connect_timeout_ms = b->connect_timeout_ms = or_default(b->connect_timeout_ms, 10000);
@@ -276,13 +281,15 @@ static void check_backend(struct config_reading *rd, struct backend_config *b)
 	size_t before = rd->n_problems;
 
 	str_format(title, sizeof(title), "Backend %s", b->name);
+	if (!config_is_sound(rd, b, title))
+		return;
 	if (b->kind < 0) {
-		problem(rd, b, title, NULL, "Kind= is missing; expected bedrock, sagemaker, openai or ocr");
+		config_problem(rd, b, title, NULL, "Kind= is missing; expected bedrock, sagemaker, openai or ocr");
 		return;
 	}
 	check_keys_of_kind(rd, b, title);
 	if (b->backoff_max_ms < b->backoff_ms)
-		problem(rd, b, title, "BackoffMax", "less than Backoff=");
+		config_problem(rd, b, title, "BackoffMax", "less than Backoff=");
 	if (b->kind == KIND_BEDROCK)
 		complete_bedrock(rd, b, title);
 	else if (b->kind == KIND_SAGEMAKER)
@@ -291,6 +298,8 @@ static void check_backend(struct config_reading *rd, struct backend_config *b)
 		complete_openai(rd, b, title);
 	else
 		complete_ocr(b);
+	if (!config_is_sound(rd, rd->config, "Service") || !config_is_sound(rd, rd->config, "Residency"))
+		return; /* what is allowed is not known */
 	check_lab(rd, b, title);
 	if (b->kind != KIND_OCR && rd->n_problems == before)
 		check_residency(rd, b, title);
@@ -362,9 +371,9 @@ static void check_others(struct config_reading *rd, const struct watch_config *w
 		const struct watch_config *o = &c->watches[i];
 
 		if (o < w && is_same(o->folder, w->folder))
-			problem(rd, w, title, "Folder", "[Watch %s] has the same", o->name);
+			config_problem(rd, w, title, "Folder", "[Watch %s] has the same", o->name);
 		if (o != w && is_moved_to(o, w->folder))
-			problem(rd, w, title, "Folder", "[Watch %s] moves its files there", o->name);
+			config_problem(rd, w, title, "Folder", "[Watch %s] moves its files there", o->name);
 	}
 }
 
@@ -373,28 +382,32 @@ static void check_watch(struct config_reading *rd, const struct watch_config *w)
 	char title[sizeof(w->name) + 16], plain[PATH_SIZE];
 
 	str_format(title, sizeof(title), "Watch %s", w->name);
+	if (!config_is_sound(rd, w, title))
+		return;
 	if (!w->folder[0]) {
-		problem(rd, w, title, NULL, "Folder= is missing");
+		config_problem(rd, w, title, NULL, "Folder= is missing");
 		return;
 	}
 	if (plain_path(w->folder, plain) < 0)
-		problem(rd, w, title, "Folder", "a path without . and .. in it is needed");
+		config_problem(rd, w, title, "Folder", "a path without . and .. in it is needed");
 	else if (is_within(w->folder, rd->config->directory))
-		problem(rd, w, title, "Folder", "it is in the spool's directory %s", rd->config->directory);
+		config_problem(rd, w, title, "Folder", "it is in the spool's directory %s", rd->config->directory);
 	check_others(rd, w, title);
 	if (w->then == THEN_LEAVE) {
 		for (const char *const *key = (const char *const[]){"Done", "Rejected", NULL}; *key; key++)
-			if (seen_find(rd, w, *key))
-				problem(rd, w, title, *key, "Then=leave moves no files");
+			if (config_seen_find(rd, w, *key))
+				config_problem(rd, w, title, *key, "Then=leave moves no files");
 	} else if (streq(w->done, w->rejected)) {
-		problem(rd, w, title, "Rejected", "the same as Done=");
+		config_problem(rd, w, title, "Rejected", "the same as Done=");
 	}
 }
 
 int config_check(struct config_reading *rd)
 {
-	check_route(rd);
-	check_keep(rd);
+	if (config_is_sound(rd, rd->config, "Route"))
+		check_route(rd);
+	if (config_is_sound(rd, rd->config, "Spool"))
+		check_keep(rd);
 	for (size_t i = 0; i < rd->config->n_backends; i++)
 		check_backend(rd, &rd->config->backends[i]);
 	config_check_credentials(rd);

@@ -105,7 +105,7 @@ static void check_api_key(struct config_reading *rd, const struct creds_config *
 
 		if (!streq(b->credentials, c->name))
 			continue;
-		if (b->kind == KIND_BEDROCK && !streq(b->bedrock.region, c->region))
+		if (b->kind == KIND_BEDROCK && b->bedrock.region[0] && !streq(b->bedrock.region, c->region))
 			config_problem(rd, c, title, "Region", "is not the one of backend %s, which uses this key", b->name);
 		if (b->kind == KIND_SAGEMAKER)
 			config_problem(rd, c, title, "Source", "backend %s is a SageMaker endpoint, which does not take a Bedrock API key; "
@@ -169,6 +169,16 @@ static void check_loop(struct config_reading *rd, const struct creds_config *c, 
 	}
 }
 
+/* What the laboratory and the residency say to it, when those are known. */
+static void check_allowed(struct config_reading *rd, const struct creds_config *c, const char *title)
+{
+	if (!config_is_sound(rd, rd->config, "Service") || !config_is_sound(rd, rd->config, "Residency"))
+		return;
+	check_lab(rd, c, title);
+	check_arns(rd, c, title);
+	check_residency(rd, c, title);
+}
+
 void config_check_credentials(struct config_reading *rd)
 {
 	for (size_t i = 0; i < rd->config->n_credentials; i++) {
@@ -176,6 +186,8 @@ void config_check_credentials(struct config_reading *rd)
 		char title[sizeof(c->name) + 16];
 
 		str_format(title, sizeof(title), "Credentials %s", c->name);
+		if (!config_is_sound(rd, c, title))
+			continue;
 		if (c->kind < 0)
 			config_problem(rd, c, title, NULL, "Source= is missing");
 		else if (!creds_source_ops((enum creds_kind)c->kind))
@@ -183,10 +195,8 @@ void config_check_credentials(struct config_reading *rd)
 		else {
 			check_keys(rd, c, title);
 			complete(rd, c, title);
-			check_lab(rd, c, title);
-			check_arns(rd, c, title);
 			check_api_key(rd, c, title);
-			check_residency(rd, c, title);
+			check_allowed(rd, c, title);
 			check_command(rd, c, title);
 			check_loop(rd, c, title);
 		}

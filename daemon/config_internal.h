@@ -7,6 +7,7 @@
 #define CONFIG_WATCH_SECTION   "Watch *"
 #define CONFIG_CREDENTIALS_SECTION "Credentials *"
 #define CONFIG_SEEN_MAX        512
+#define CONFIG_WRONG_MAX       64
 
 /* A value that a file set. */
 struct config_seen {
@@ -14,6 +15,12 @@ struct config_seen {
 	const void *section;
 	unsigned int line;
 	char file[PATH_SIZE];
+};
+
+/* A section in which something could not be taken. */
+struct config_wrong {
+	const void *section;
+	char name[48];
 };
 
 struct config_reading {
@@ -24,6 +31,8 @@ struct config_reading {
 	size_t n_problems;
 	struct config_seen seen[CONFIG_SEEN_MAX];
 	size_t n_seen;
+	struct config_wrong wrong[CONFIG_WRONG_MAX];
+	size_t n_wrong;      /* CONFIG_WRONG_MAX: there may be more */
 };
 
 /* Every key there is (config_keys.c). */
@@ -34,6 +43,9 @@ extern const size_t config_keys_count;
 int config_check(struct config_reading *rd);
 /* The last place that set a key: the one in force. key NULL: the first line of the section. */
 const struct config_seen *config_seen_find(const struct config_reading *rd, const void *section, const char *key);
+/* Was all of the section taken? Else a check across its keys would tell what is not so. The plain sections share one struct, so it
+ * is named. */
+bool config_is_sound(const struct config_reading *rd, const void *section, const char *name);
 /* Adds a line about `key` (NULL: the section as a whole). */
 void config_problem(struct config_reading *rd, const void *section, const char *title, const char *key, const char *fmt, ...)
 	_printf_(5, 6);

@@ -80,7 +80,7 @@ static void on_seen(void *ud, const struct ini_key *key, void *section, const st
 	str_copy(told.file, sizeof(told.file), where->file);
 }
 
-static const struct ini_table table = {keys, ARRAY_SIZE(keys), find_section, &s, on_seen};
+static const struct ini_table table = {keys, ARRAY_SIZE(keys), find_section, &s, on_seen, NULL};
 static struct buf errors;
 
 static int read_bytes(const char *text, size_t len)

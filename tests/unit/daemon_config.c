@@ -140,6 +140,33 @@ TEST(watched_folders)
 	refused(buf_str(&many), 2 * WATCH_FOLDERS_MAX + 1, "more than 8 watched folders");
 }
 
+TEST(all_problems_are_told_at_once)
+{
+	/* values, keys that are not there, and what only several keys tell; but nothing that follows from what was told */
+	static const char text[] =
+		"[Route]\nBackends=sydney nowhere\n[Spool]\nKeepPages=9d\nKeepResults=1d\n[Capture]\nQuality=900\n"
+		"[Backend sydney]\nKind=gpt\nURL=http://8.8.8.8\n[Backend other]\nKind=openai\nTries=0\n"
+		"[Backend jetson]\nKind=openai\nURL=http://8.8.8.8\n[Backend typo]\nKnd=ocr\n"
+		"[Watch a]\nFolder=in\n[Watch b]\nSettle=2s\n[Credentials x]\nSource=moon\n";
+	static const char *const told[] = {"[Backend nowhere]", "KeepResults", "Quality", "Kind=gpt", "Tries", "8.8.8.8 is not a private", "Knd",
+		"[Watch a] Folder=", "[Watch b]: Folder= is missing", "Source=moon"};
+	static const char *const untold[] = {"Kind= is missing", "URL= or Socket=", "[Watch a]: Folder= is missing", "Source= is missing",
+		"[Backend sydney]: "};
+
+	CHECK(read_text(text) < 0);
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+		if (!strstr(errors_text, told[i]))
+			test_fail(__FILE__, __LINE__, "\"%s\" is not in: %s", told[i], errors_text);
+	for (size_t i = 0; i < ARRAY_SIZE(untold); i++)
+		if (strstr(errors_text, untold[i]))
+			test_fail(__FILE__, __LINE__, "\"%s\" is in: %s", untold[i], errors_text);
+	/* what is allowed is not known while a line of [Service] or [Residency] is not */
+	CHECK(read_text("[Service]\nLab=perhaps\n[Backend sydney]\nKind=bedrock\nConnectTo=127.0.0.1:1\n") < 0);
+	CHECK(strstr(errors_text, "Lab") && !strstr(errors_text, "ConnectTo"));
+	CHECK(read_text("[Residency]\nRegions=moon\n[Backend sydney]\nKind=bedrock\nModel=au.anthropic.claude-sonnet-4-6\n") < 0);
+	CHECK(strstr(errors_text, "Regions") && !strstr(errors_text, "Model"));
+}
+
 TEST(route_names_backends)
 {
 	refused("[Route]\nBackends=sydney ocr\n", 2, "there is no [Backend sydney]");
