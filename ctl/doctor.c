@@ -63,12 +63,20 @@ static int add_areas(struct ctl *c, cJSON *parameters)
 
 int verb_doctor(struct ctl *c)
 {
-	cJSON *parameters = cJSON_CreateObject();
+	cJSON *parameters;
 	struct client_reply reply = {};
-	int r = parameters ? add_areas(c, parameters) : -ENOMEM;
+	int r;
 
+	if (c->options.ask && !c->options.residency) {
+		ctl_say("--ask goes with --residency");
+		return EXIT_USAGE;
+	}
+	parameters = cJSON_CreateObject();
+	r = parameters ? add_areas(c, parameters) : -ENOMEM;
 	if (r >= 0 && c->options.residency)
 		r = json_add_bool(parameters, "live", true);
+	if (r >= 0 && c->options.ask)
+		r = json_add_bool(parameters, "ask", true);
 	if (r < 0) {
 		cJSON_Delete(parameters);
 		return EXIT_PAGE_FAILED;

@@ -115,6 +115,8 @@ static const struct option {
 		"the reason, which is kept; drop must have one", {}},
 	{"residency", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, residency),
 		"where pages would go, asked of AWS as it is now", {}},
+	{"ask", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, ask),
+		"with --residency: ask each Bedrock model one small question, without any page, which is paid for", {}},
 	{"yes", NULL, VERB_DROP, OPTION_FLAG, offsetof(struct options, yes), "do not ask", {}},
 	{"timeout", "TIME", SPEAKING & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
 		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},

@@ -31,7 +31,7 @@ struct options {
 	const char *reason, *since, *until, *why;
 	int64_t limit;                            /* 0: not given */
 	int64_t timeout_ms;                       /* -1: none */
-	bool json, ascii, no_wait, authoritative, all, yes, help, version, residency, csv, again;
+	bool json, ascii, no_wait, authoritative, all, yes, help, version, residency, ask, csv, again;
 	const char *key, *heads, *directory, *by;
 	const char **args; /* owned array of borrowed words after the verb */
 	size_t n_args;

@@ -11,7 +11,7 @@
 struct doctor {
 	cJSON *findings; /* owned; NULL: memory ran out */
 	size_t held;
-	bool live;
+	bool live, paid;
 	doctor_done_fn done; /* NULL: nobody waits any more */
 	void *ud;
 };
@@ -56,6 +56,11 @@ void doctor_add(struct doctor *d, const char *area, enum finding_level level, co
 bool doctor_live(const struct doctor *d)
 {
 	return d->live;
+}
+
+bool doctor_paid(const struct doctor *d)
+{
+	return d->paid;
 }
 
 void doctor_hold(struct doctor *d)
@@ -115,7 +120,7 @@ int doctor_start(struct service *s, const struct doctor_options *o, doctor_done_
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	*d = (struct doctor){.findings = cJSON_CreateArray(), .live = o->live, .done = done, .ud = ud};
+	*d = (struct doctor){.findings = cJSON_CreateArray(), .live = o->live, .paid = o->paid, .done = done, .ud = ud};
 	*ret = d; /* before any answer: who is called back knows it */
 	doctor_hold(d);
 	for (const struct doctor_section *x = doctor_sections; x->area; x++)
@@ -161,7 +166,8 @@ void method_doctor(struct control *c, struct varlink_conn *conn, const struct va
 	struct pending *p;
 
 	json_get_bool(call->parameters, "live", &o.live);
-	if (o.live && !control_require(conn, control_rights(c, varlink_peer_of(conn)), RIGHT_SUBMIT))
+	json_get_bool(call->parameters, "ask", &o.paid);
+	if ((o.live || o.paid) && !control_require(conn, control_rights(c, varlink_peer_of(conn)), RIGHT_SUBMIT))
 		return;
 	p = pending_new(c, conn, call, PENDING_DOCTOR);
 	if (!p) {

@@ -28,8 +28,9 @@ extern const struct doctor_section doctor_sections[]; /* ends with a NULL area *
  * Never a secret. */
 void doctor_add(struct doctor *d, const char *area, enum finding_level level, const char *advice, const char *what_fmt, ...)
 	_printf_(5, 6);
-/* May others be asked, at no cost? */
+/* May others be asked, at no cost? And models, which costs? */
 bool doctor_live(const struct doctor *d);
+bool doctor_paid(const struct doctor *d);
 /* Between the two the examination goes on and `d` stays, also when its peer has left. doctor_release() may free it. */
 void doctor_hold(struct doctor *d);
 void doctor_release(struct doctor *d);
@@ -38,7 +39,7 @@ void doctor_release(struct doctor *d);
 typedef void (*doctor_done_fn)(void *ud, cJSON *findings);
 struct doctor_options {
 	const cJSON *areas; /* array of strings; NULL: all */
-	bool live;
+	bool live, paid;
 };
 /* Examines; done is called before it returns or later, never after doctor_cancel(). -EINVAL: no such area, in *ret_wrong
  * (borrowed from o->areas). */
@@ -63,3 +64,7 @@ struct bedrock_look;
 void doctor_bedrock(struct doctor *d, struct service *s, const struct backend_config *b);
 /* What is on its way is cancelled, before the transport goes. */
 void doctor_bedrock_end(struct service *s);
+/* daemon/doctor_ask.c: asks the model itself, once, in words; it is paid for. */
+void doctor_ask(struct doctor *d, struct service *s, const struct backend_config *b);
+/* What is on its way is settled as possibly billed, before transport and spool go. */
+void doctor_ask_end(struct service *s);

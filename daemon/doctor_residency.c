@@ -3,6 +3,14 @@
 #include "daemon/doctor.h"
 #include "daemon/resolver.h"
 
+static void ask(struct doctor *d, struct service *s, const struct backend_config *b)
+{
+	if (doctor_live(d))
+		doctor_bedrock(d, s, b);
+	if (doctor_paid(d))
+		doctor_ask(d, s, b);
+}
+
 /* What only AWS can say, and has said or not. */
 static void examine_resolved(struct doctor *d, struct service *s, const struct backend_config *b)
 {
@@ -13,8 +21,7 @@ static void examine_resolved(struct doctor *d, struct service *s, const struct b
 		return;
 	doctor_add(d, "residency", well ? FINDING_OK : FINDING_PROBLEM, well ? NULL : "pages wait until AWS says so; pageferryctl doctor --residency asks now",
 		"backend %s: %s", b->name, text);
-	if (doctor_live(d))
-		doctor_bedrock(d, s, b);
+	ask(d, s, b);
 }
 
 static void examine_backend(struct doctor *d, struct service *s, const struct backend_config *b)
@@ -41,8 +48,8 @@ static void examine_backend(struct doctor *d, struct service *s, const struct ba
 	}
 	doctor_add(d, "residency", a == GUARD_ALLOW ? FINDING_OK : FINDING_PROBLEM,
 		a == GUARD_ALLOW ? NULL : "nothing is sent there; name what the sentence says instead", "backend %s: %s", b->name, why);
-	if (doctor_live(d) && b->kind == KIND_BEDROCK)
-		doctor_bedrock(d, s, b);
+	if (b->kind == KIND_BEDROCK)
+		ask(d, s, b);
 }
 
 void doctor_residency(struct doctor *d, struct service *s)

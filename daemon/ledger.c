@@ -34,7 +34,7 @@ static int insert_attempt(
 		"INSERT INTO attempts (page, backend, model, region, host, opened_ms, opened_trust, "
 		"reserved_pusd, rendering)"
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		"issssisis", a->page->seq, a->backend, a->model, a->region, a->host, now->ms,
+		"issssisis", a->page ? a->page->seq : 0, a->backend, a->model, a->region, a->host, now->ms,
 		time_trust_name(now->trust), reserved, a->rendering);
 	if (r >= 0)
 		*ret = db_last_id(s->db);
@@ -68,8 +68,8 @@ static struct receipt receipt_of(const struct attempt_open *a, int64_t attempt, 
 	return (struct receipt){
 		.kind = kind,
 		.attempt = attempt,
-		.page = a->page->id,
-		.content_sha256 = a->page->sha256,
+		.page = a->page ? a->page->id : NULL,
+		.content_sha256 = a->page ? a->page->sha256 : NULL,
 		.rendering_sha256 = a->rendering_sha256,
 		.body_sha256 = a->body_sha256,
 		.bytes = a->body_bytes,
@@ -477,4 +477,36 @@ int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_ve
 	if (ret_version)
 		*ret_version = k.current ? k.version : 0;
 	return 0;
+}
+
+static int close_bare(struct spool *s, struct closing *k)
+{
+	int r = attempt_is_open(s, k->attempt);
+
+	if (r >= 0)
+		r = close_attempt(s, k);
+	if (r >= 0)
+		r = usage_add(s, k->attempt, "");
+	if (r >= 0)
+		r = add_receipt(s, k);
+	return r < 0 ? r : spool_stamp_save(s, &k->now);
+}
+
+int ledger_close_bare(struct spool *s, const struct attempt_close *c)
+{
+	struct closing k = {.c = c,
+		.attempt = c->attempt,
+		.now = spool_stamp(s),
+		.settled = CLAMP(c->settled_pusd, (int64_t)0, RESERVATION_MAX)};
+	int r;
+
+	r = db_begin(s->db);
+	if (r < 0)
+		return r;
+	r = close_bare(s, &k);
+	if (r < 0) {
+		db_rollback(s->db);
+		return r;
+	}
+	return db_commit(s->db);
 }

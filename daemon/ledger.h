@@ -9,7 +9,7 @@
 #include "extract/extractor.h"
 
 struct attempt_open {
-	const struct page_row *page;
+	const struct page_row *page; /* NULL: it is about none, and ledger_close_bare() ends it */
 	const struct page_row *more; /* that are in the same request, in their order; the page is the first */
 	size_t n_more;
 	const char *backend, *model, *region, *host;
@@ -48,6 +48,9 @@ struct attempt_close {
  * The page's row is read again: what a person did meanwhile (held, retried) goes before state and rung here; the result is
  * kept in any case. When the rung moves, the page's tries start again at 0. */
 int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_version);
+
+/* The same for an attempt that is about no page: `page`, and what becomes of it, is not looked at. */
+int ledger_close_bare(struct spool *s, const struct attempt_close *c);
 
 /* The newest answer that a page of the same content has had from this model to the same question (its frozen types). */
 #define REASON_SAME "same-content" /* of the attempt that takes it over, which has sent nothing */

@@ -47,7 +47,7 @@ static const struct {
 		"the service does so", REMEDY_NONE},
 	{"attempt-open", "SELECT coalesce(" PAGE_OF ", 'attempt ' || a.id) FROM attempts a WHERE a.closed_ms IS NULL",
 		"a request was out when the service ended", "the next start counts it as spent, and asks again", REMEDY_START},
-	{"attempt-page", "SELECT 'attempt ' || a.id FROM attempts a WHERE " PAGE_OF " IS NULL", "a request of a page that never was", keep_it,
+	{"attempt-page", "SELECT 'attempt ' || a.id FROM attempts a WHERE a.page <> 0 AND " PAGE_OF " IS NULL", "a request of a page that never was", keep_it,
 		REMEDY_PERSON},
 	{"attempt-unspent",
 		"SELECT 'attempt ' || id FROM attempts WHERE outcome = 'crashed' AND (settled_pusd IS NOT reserved_pusd"

@@ -447,7 +447,7 @@ const struct method methods[] = {
 		{CHANGE_PARAMS, {"reason", PARAM_STRING, true}}},
 	{"Confirm", RIGHT_MANAGE, false, method_confirm, {}},
 	{"Doctor", RIGHT_LOOK, false, method_doctor,
-		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}}},
+		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}, {"ask", PARAM_BOOL, false}}},
 	{"ChangeKey", RIGHT_MANAGE, false, method_change_key, {}},
 	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}, {"heads", PARAM_INT, false}}},
 	{"Usage", RIGHT_LOOK, false, method_usage,

@@ -135,8 +135,8 @@ static int cut_off_next(struct spool *s, struct cut_off *a)
 	r = db_query(s->db, &st,
 		"SELECT a.id, a.page, a.reserved_pusd, p.page, p.sha256, a.backend, a.model, a.region, a.host,"
 		" CASE WHEN json_valid(j.json) THEN json_extract(j.json, '$.type') END"
-		" FROM attempts a JOIN pages p ON p.seq = a.page LEFT JOIN jobs j ON j.id = p.job"
-		" WHERE a.closed_ms IS NULL AND a.id > ? AND a.id <= ? ORDER BY a.id LIMIT 1",
+		" FROM attempts a LEFT JOIN pages p ON p.seq = a.page LEFT JOIN jobs j ON j.id = p.job"
+		" WHERE a.closed_ms IS NULL AND a.id > ? AND a.id <= ? AND (p.seq IS NOT NULL OR a.page = 0) ORDER BY a.id LIMIT 1",
 		"ii", s->reconcile.cursor, s->reconcile.attempt_max);
 	if (r >= 0)
 		r = stmt_next(st);
@@ -282,7 +282,7 @@ static int attempt_crashed(struct spool *s, struct cut_off *a)
 	if (r < 0)
 		return r;
 	log_event(LOG_LEVEL_WARNING, MESSAGE_ATTEMPT_CRASHED, fields, ARRAY_SIZE(fields),
-		"page %s: the service ended while %s had it%s", a->page_id, a->backend,
+		"%s%s: the service ended while %s had it%s", a->page ? "page " : "a question of the doctor", a->page_id, a->backend,
 		a->reserved > 0 ? "; it may have been billed" : "");
 	spool_counts_forget(s);
 	s->reconcile.counts.attempts_crashed++;

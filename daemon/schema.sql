@@ -104,7 +104,7 @@ CREATE TABLE taken (
 -- One row a request to a backend.  closed_ms IS NULL: open; found open at start, it was cut off by a crash.
 CREATE TABLE attempts (
 	id		INTEGER PRIMARY KEY AUTOINCREMENT,
-	page		INTEGER NOT NULL,	-- pages.seq, or gone.seq later
+	page		INTEGER NOT NULL,	-- pages.seq, or gone.seq later; 0: it was about none (the doctor's)
 	backend		TEXT NOT NULL,
 	model		TEXT,
 	region		TEXT,

@@ -423,6 +423,7 @@ void service_clear(struct service *s)
 	control_free(s->control);
 	s->control = NULL;
 	doctor_bedrock_end(s);
+	doctor_ask_end(s);
 	loop_http_free(s->http);
 	spool_close(s->spool);
 	prices_free(s->prices);

@@ -13,6 +13,7 @@ struct courier;
 struct credentials;
 struct bedrock_look;
 struct resolver;
+struct doctor_ask;
 struct intake;
 struct control;
 struct scanner;
@@ -57,6 +58,7 @@ struct service {
 	struct typeset *types;       /* all installed document types, "universal" first */
 	struct credentials *credentials;
 	struct bedrock_look *looks;  /* of the doctor, on their way */
+	struct doctor_ask *asks;     /* the same, paid */
 	struct resolver *resolver;
 	struct courier *courier;
 	struct intake *intake;

@@ -5,11 +5,12 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 
 import suite
 from service import Service, sample
 from standin_aws import BedrockStandin
-from standin_control import ControlPlane
+from standin_control import ControlPlane, Words
 
 LITE = "amazon.nova-lite-v1:0"
 SYDNEY, TOKYO = "ap-southeast-2", "ap-northeast-1"
@@ -17,7 +18,7 @@ LITE_ARN = "arn:aws:bedrock:ap-southeast-2::foundation-model/" + LITE
 
 
 class Setup:
-    def __init__(self, model=None, regions=(SYDNEY,), status=None, **backend):
+    def __init__(self, model=None, regions=(SYDNEY,), status=None, more=None, **backend):
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-resolve-", dir="/tmp")
         self.aws = BedrockStandin(self.folder.name)
         self.control = self.aws.control = ControlPlane()
@@ -28,9 +29,10 @@ class Setup:
         with open(keys, "w", encoding="ascii") as f:
             f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
         os.chmod(keys, 0o600)
-        self.service = Service({"Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"}, "Credentials aws": {"Source": "file", "File": keys},
+        self.service = Service(dict({"Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"}, "Credentials aws": {"Source": "file", "File": keys},
                                 "Backend sydney": dict({"Kind": "bedrock", "Model": model, "Api": "nova", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
-                                                        "CAFile": self.aws.ca_file, "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "20s"}, **backend)})
+                                                        "CAFile": self.aws.ca_file, "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "20s"}, **backend)},
+                                **(more or {})))
 
     def __enter__(self):
         self.service.start()
@@ -58,6 +60,7 @@ def receipts(s):
 def told(s, *args):
     r = subprocess.run([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "doctor", *args], stdin=subprocess.DEVNULL, capture_output=True,
                        encoding="utf-8", timeout=60, check=False)
+    assert r.stdout or r.returncode in (2, 3), r
     return r.returncode, r.stdout
 
 
@@ -118,6 +121,71 @@ def test_a_guardrail_is_asked_about():
                 s.wait_states(ids, {"done"})
                 assert receipts(s)[0]["resolved"] == "arn:aws:bedrock:ap-southeast-2:123456789012:guardrail/gr1abc", receipts(s)
             assert control.asked == ["/guardrails/gr1abc?guardrailVersion=2"], control.asked
+
+
+def test_the_model_itself_is_asked_for_money():
+    """doctor --residency --ask: reserved and in the receipts before the first byte, settled after; never without the option, nor over the budget."""
+    setup = Setup(model="amazon.nova-pro-v1:0")
+    setup.control.models["amazon.nova-pro-v1:0"] = {"modelDetails": {"modelId": "amazon.nova-pro-v1:0", "inferenceTypesSupported": ["ON_DEMAND"],
+                                                                     "inputModalities": ["TEXT", "IMAGE"], "modelLifecycle": {"status": "ACTIVE"}}}
+    with setup as (aws, control, s):
+        aws.words = words = Words({"amazon.nova-pro-v1:0"})
+        assert told(s, "--ask")[0] == 2, "not by itself"
+        code, text = told(s, "--residency")
+        assert code == 0 and not words.questions and not s.rows("SELECT id FROM attempts"), text
+        code, text = told(s, "--residency", "--ask")
+        assert code == 0 and "has answered in ap-southeast-2 (12 and 3 tokens" in text and len(words.questions) == 1, text
+        row = s.rows("SELECT * FROM attempts")[0]
+        assert row["page"] == 0 and row["settled_pusd"] == 12 * 840_000 + 3 * 3_360_000 < row["reserved_pusd"] and row["billed"] == "yes", row
+        said = receipts(s)
+        assert [r["kind"] for r in said] == ["sent", "answered"] and "page" not in said[0] and said[1]["status"] == 200, said
+        usage = s.rows("SELECT * FROM usage")
+        assert len(usage) == 1 and usage[0]["pages"] == 0 and usage[0]["settled_pusd"] == row["settled_pusd"], usage
+        words.served = set()
+        code, text = told(s, "--residency", "--ask")
+        assert code == 1 and "is not served on demand" in text, text
+        assert s.rows("SELECT settled_pusd FROM attempts WHERE id = 2")[0]["settled_pusd"] == 0
+        # A crash while the question is out: counted as spent at the next start.
+        aws.words = Held(words)
+        asking = threading.Thread(target=told, args=(s, "--residency", "--ask"))
+        asking.start()
+        assert aws.words.came.wait(60)
+        s.kill()
+        aws.words.go.set()
+        asking.join()
+        aws.words = words
+        s.start()
+        s.wait(lambda: not s.rows("SELECT id FROM attempts WHERE closed_ms IS NULL"), timeout=60)
+        last = s.rows("SELECT * FROM attempts WHERE id = 3")[0]
+        assert last["outcome"] == "crashed" and last["settled_pusd"] == last["reserved_pusd"] > 0 and last["billed"] == "possibly", last
+        verified = subprocess.run([os.path.join(s.build, "pageferryctl"), "--socket", s.socket, "audit", "verify"], capture_output=True, encoding="utf-8", check=False)
+        assert verified.returncode == 0, verified
+        s.stop()
+        assert s.fsck() == []
+
+
+class Held:
+    """Words that come when they are let go."""
+
+    def __init__(self, words):
+        self.words, self.came, self.go = words, threading.Event(), threading.Event()
+
+    def reply(self, *args):
+        self.came.set()
+        self.go.wait(60)
+        return self.words.reply(*args)
+
+
+def test_the_budget_holds_for_questions_too():
+    with tempfile.NamedTemporaryFile("w", encoding="ascii") as prices, \
+            Setup(model="amazon.nova-pro-v1:0", more={"Budget": {"Day": "0.01"}, "Service": {"Lab": "yes", "Prices": prices.name}}) as (aws, control, s):
+        aws.words = words = Words({"amazon.nova-pro-v1:0"})
+        s.stop()
+        prices.write("[Model amazon.nova-pro-v1:0]\nRegion=ap-southeast-2\nInput=1000\nOutput=1000\nDate=2026-11-01\n")
+        prices.flush()
+        s.start()
+        code, text = told(s, "--residency", "--ask")
+        assert code == 1 and "the budget has no room" in text and not words.questions and not s.rows("SELECT id FROM attempts"), text
 
 
 suite.main()

@@ -86,6 +86,7 @@ class BedrockStandin:
         self.tls.load_cert_chain(cert, key)
         self.default = "ok"
         self.script = []          # behaviours for the next requests, in order
+        self.words = None         # standin_control.Words, which takes all other questions
         self.control = None       # standin_control.ControlPlane, which answers for its own host
         self.clock_offset_s = 0   # the server's clock less the real one
         self.requests = []        # one dict a request that was understood: model, page hash, behaviour, status, refused
@@ -178,6 +179,8 @@ class BedrockStandin:
             headers.append((name, value.strip()))
         if self.control and ("host", CONTROL_HOST) in [(n.lower(), v) for n, v in headers]:
             return self.control.reply(self, s, stream, line.decode("latin-1"), headers)
+        if self.words:
+            return self.words.reply(self, s, stream, line.decode("latin-1"), headers)
         behaviour = self._next_behaviour()
         if behaviour == "early-cut":
             self._note({"behaviour": behaviour, "status": 0})

@@ -13,6 +13,36 @@ def profile_arn(name, kind="application-inference-profile"):
     return "arn:aws:bedrock:%s:%s:%s/%s" % (REGION, ACCOUNT, kind, name)
 
 
+class Words:
+    """At the runtime's own host: a question in words alone by Converse. `served`: models that answer on demand."""
+
+    def __init__(self, served):
+        self.served = served
+        self.questions = []   # the bodies
+
+    def reply(self, standin, s, stream, line, headers):
+        from standin_aws import Refused  # it uses this module
+        body = stream.read(int({n.lower(): v for n, v in headers}["content-length"]))
+        try:
+            standin._check_signature(line, headers, body)
+            m = re.fullmatch(r"POST /model/([A-Za-z0-9._~%-]+)/converse HTTP/1.1", line.strip())
+            request = json.loads(body)
+            if not m or set(request) != {"messages", "inferenceConfig"} or [set(c) for c in request["messages"][0]["content"]] != [{"text"}]:
+                raise Refused(400, "ValidationException", "not a question in words: %s" % line)
+            self.questions.append(body)
+            model = urllib.parse.unquote(m[1])
+            if model not in self.served:
+                raise Refused(400, "ValidationException", "Invocation of model ID %s with on-demand throughput isn\u2019t supported. Retry your request with the "
+                              "ID or ARN of an inference profile that contains this model." % model)
+        except Refused as r:
+            standin._error(s, r.status, r.kind, r.message)
+            return True
+        usage = {"inputTokens": 12, "outputTokens": 3, "totalTokens": 15}
+        standin._reply(s, 200, {"Content-Type": "application/json"}, json.dumps(
+            {"output": {"message": {"role": "assistant", "content": [{"text": "Yes."}]}}, "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 300}}).encode())
+        return True
+
+
 class ControlPlane:
     def __init__(self):
         self.profiles, self.guardrails, self.models = {}, {}, {}
