@@ -38,7 +38,7 @@ static int insert_attempt(
 		time_trust_name(now->trust), reserved, a->rendering);
 	if (r >= 0)
 		*ret = db_last_id(s->db);
-	if (r >= 0 && a->n_more > 0)
+	if (r >= 0 && a->page && a->n_more > 0)
 		r = insert_pages(s, a, *ret);
 	return r;
 }
@@ -57,7 +57,7 @@ static int pages_print(const struct attempt_open *a, struct buf *out)
 static int receipt_store(struct spool *s, const struct attempt_open *a, struct receipt *receipt)
 {
 	_cleanup_buf_ struct buf pages = {};
-	int r = a->n_more > 0 ? pages_print(a, &pages) : 0;
+	int r = a->page && a->n_more > 0 ? pages_print(a, &pages) : 0;
 
 	receipt->pages = pages.len ? buf_str(&pages) : NULL;
 	return r < 0 ? r : receipt_add(s, receipt);
