@@ -331,18 +331,19 @@ static int64_t day_of(const struct daily *d, const char *name)
 static int age_out(struct daily *d)
 {
 	int64_t keep_days = d->config->keep_files_ms / DAY_MS;
-	_cleanup_close_ int fd = -1;
 	struct dirent *e;
-	int r = 0;
+	int fd, r = 0;
 	DIR *dir;
 
 	if (keep_days == 0)
 		return 0;
 	fd = openat(d->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	fd = -1;
+	if (!dir) {
+		r = -errno;
+		closep(&fd);
+		return r;
+	}
 	while (r >= 0 && (errno = 0, e = readdir(dir))) {
 		int64_t day = day_of(d, e->d_name);
 
