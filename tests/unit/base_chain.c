@@ -378,9 +378,12 @@ TEST(a_change_of_keys_needs_both_signatures)
 
 	tell(k, other);
 	whole = story[2];
-	sig = strstr(buf_str(&whole), "\"sig\":\"") + strlen("\"sig\":\"");
+	sig = strstr(buf_str(&whole), "\"sig\":\"");
+	CHECK(sig);
+	sig += strlen("\"sig\":\"");
 	dot = strchr(sig, '.');
 	end = strchr(sig, '"');
+	CHECK(dot && end);
 	str_format(body, sizeof(body), "%.*s", (int)(sig - buf_str(&whole)), buf_str(&whole));
 	str_format(first, sizeof(first), "%.*s", (int)(dot - sig), sig);
 	str_format(second, sizeof(second), "%.*s", (int)(end - dot - 1), dot + 1);
