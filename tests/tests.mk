@@ -83,7 +83,7 @@ check: all tests sim-program
 
 # The unit tests and the corpora as compiled for another architecture, under emulation of its processor alone (cross/cross.mk).
 # Loops over very many cases take steps there (test_stride()); what would still take minutes is left to FULL=1.
-EMULATED_LONG := daemon_damage
+EMULATED_LONG := daemon_damage daemon_damage_database
 .PHONY: check-arm64 check-armhf check-emulated sysroots
 check-arm64 check-armhf:
 	$(Q)$(MAKE) --no-print-directory ARCH=$(@:check-%=%) check-emulated

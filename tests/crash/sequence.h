@@ -8,6 +8,7 @@
 #include "tests/fault.h"
 #include "tests/unit/daemon_fixture.h"
 
+#define RESERVE     5000 /* of an attempt of base_*() */
 #define POINTS_MAX  16384
 #define BASE_MAX    8
 #define PROBLEM_MAX 400
@@ -53,6 +54,8 @@ struct sequence {
 extern const struct sequence *const sequences[]; /* ends with NULL */
 /* reads.c */
 extern const struct sequence reads, by_hand, obstacles, suspect;
+/* rebuild.c */
+extern const struct sequence setaside_database, rebuild, migrate;
 /* daily.c */
 extern const struct sequence daily;
 /* documents.c */
