@@ -54,7 +54,7 @@ int creds_split_command(const char *command, char *argv[static CREDS_ARGS_MAX + 
 	return r;
 }
 
-int creds_process_ask(const char *command, struct creds_step *ret)
+static int ask(const char *command, struct creds_step *ret)
 {
 	int r = creds_split_command(command, ret->argv);
 
@@ -87,7 +87,7 @@ static int read_output(const struct reply *reply, struct creds *c, char *why, si
 	return r;
 }
 
-int creds_process_reply(const char *command, const struct reply *reply, struct creds_step *ret)
+static int take(const char *command, const struct reply *reply, struct creds_step *ret)
 {
 	char name[64], why[160];
 	int r;
@@ -109,7 +109,7 @@ int creds_process_reply(const char *command, const struct reply *reply, struct c
 
 static int process_next(const struct creds_config *c, void *state, const struct creds_input *in, struct creds_step *ret)
 {
-	return in->reply ? creds_process_reply(c->command, in->reply, ret) : creds_process_ask(c->command, ret);
+	return in->reply ? take(c->command, in->reply, ret) : ask(c->command, ret);
 }
 
 const struct creds_source_ops creds_source_process = {.next = process_next};

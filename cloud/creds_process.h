@@ -6,5 +6,3 @@
 /* Splits as a POSIX shell does, without expanding anything; argv is owned, NULL-ended if it came as zeroes. -EINVAL: quotes
  * are open, or the first word is not an absolute path; -E2BIG, -ENOMEM. */
 int creds_split_command(const char *command, char *argv[static CREDS_ARGS_MAX + 1]);
-int creds_process_ask(const char *command, struct creds_step *ret);
-int creds_process_reply(const char *command, const struct reply *reply, struct creds_step *ret);

@@ -12,7 +12,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from credential_sources import OTHER, ROLE, Files, file_source, ini, printed, program, role, rotates, write
-from credentialed import KEYS, Nothing, Setup, goes_through, mended, says, suffers, waits
+from credentialed import KEYS, Nothing, Setup, changed, goes_through, mended, says, suffers, waits
 from service import sample
 from standin_aws import REGION, BedrockStandin, Refused
 from standin_credentials import ContainerStandin, ImdsStandin
@@ -115,31 +115,25 @@ def api_key(folder):
 
 def test_api_key():
     for key in (short_term(), "ABSKQmVkcm9ja0FQSUtleS1leGFtcGxl"):
-        with Setup(api_key, aws=Bearer) as setup:
+        with Setup(changed(api_key, lambda f, _, key=key: f.write("key", key + "\n")), aws=Bearer) as setup:
             files, aws, s = setup
-            setup_secret, aws.accepted = key, key
-            files.write("key", key + "\n")
+            aws.accepted = key
             ids = s.submit(sample("receipt-1"), "receipt")
             mended(setup, ids)
             f = says(s, "API key (short-term)" if key.startswith("bedrock") else "API key (long-term)", "ok")
             assert ("until 20" in f["what"]) == key.startswith("bedrock"), f
             files.write("key", short_term(life_s=1800))
             assert "put new ones" in says(s, "which is soon", "warning")["advice"]
-            assert setup_secret not in s.read_log() + json.dumps(f), f
+            assert key not in s.read_log() + json.dumps(f), f
 
 
 def test_api_key_troubles():
     good = short_term()
 
-    def make(folder):
-        files, section = api_key(folder)
-        files.write("key", short_term("us-east-1"))
-        return files, section
-
     class Good(Bearer):
         accepted = good
-    suffers(make, [
-        (lambda f: None, "was made for us-east-1 and works nowhere else"),
+    suffers(api_key, [
+        (lambda f: f.write("key", short_term("us-east-1")), "was made for us-east-1 and works nowhere else"),
         (lambda f: f.write("key", short_term(age_s=36000)), ": ended 20"),
         (lambda f: f.write("key", good[:100]), "was it cut?"),
         (lambda f: f.write("key", "two words"), "not one line without blanks"),

@@ -27,12 +27,8 @@ def test_program():
 
 
 def test_program_troubles():
-    def bad(folder):
-        files, section = program(folder)
-        files.write("mode", "dies")
-        return files, section
     past = (datetime.datetime.utcnow() - datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    suffers(bad, [
+    suffers(program, [
         (mode("dies"), "ended with status 3"),
         (mode("killed"), "was killed by a signal"),
         (mode("hangs"), "took too long"),
@@ -68,15 +64,10 @@ def test_profile_troubles():
             source.files.write("config", text.replace(old, new))
         return change
 
-    def begin(folder):
-        source, section = profile(folder, CHAIN)
-        os.unlink(source.files.path("credentials"))
-        return source, section
-
     def back(change):
         return lambda source: (source.files.write("config", source.good), change(source))
-    suffers(begin, [
-        (lambda source: None, "no profile [base]"),
+    suffers(lambda folder: profile(folder, CHAIN), [
+        (lambda source: os.unlink(source.files.path("credentials")), "no profile [base]"),
         (lambda source: (source.files.write("credentials", ini(BASE, "base")), rewrite("= base", "= scanner")(source)), "leads back to it"),
         (back(rewrite("external_id = x1", "external_id = x2")), "role scanner: these credentials may not assume the role"),
         (back(rewrite("external_id = x1", "mfa_serial = x")), "needs a person"),

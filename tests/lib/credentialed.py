@@ -122,12 +122,13 @@ def goes_through(make, script=(), **more):
 
 
 def suffers(make, troubles, mend, **more):
-    """A page waits through (set_trouble, words that are said) after each other, untouched, and goes once all is mended."""
-    with Setup(make, **more) as (source, aws, s):
-        ids = None
-        for trouble, words in troubles:
-            trouble(source)
-            ids = ids or s.submit(sample("receipt-1"), "receipt")
+    """A page waits through (set_trouble, words that are said) after each other, untouched, and goes once all is mended. The first trouble is
+    there before the service is started: what a file had serves for a second after it."""
+    with Setup(changed(make, lambda source, _: troubles[0][0](source)), **more) as (source, aws, s):
+        ids = s.submit(sample("receipt-1"), "receipt")
+        for n, (trouble, words) in enumerate(troubles):
+            if n > 0:
+                trouble(source)
             assert says(s, words)["advice"]
             untouched(s, ids[0])
         mend(source)
