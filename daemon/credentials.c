@@ -50,6 +50,7 @@ struct provider {
 	int64_t began_ms;                 /* boottime of the last retrieval */
 	int64_t again_ms;                 /* boottime before which nothing is asked */
 	uint32_t refused;                 /* in a row, by services */
+	uint64_t refused_generation;      /* the last that was; 0: accepted since */
 	bool bad;                         /* what is there was refused: a look gets others */
 };
 
@@ -429,6 +430,7 @@ void credentials_refused(struct provider *p, uint64_t generation)
 	if (generation != p->generation || p->bad || !p->have)
 		return;
 	p->bad = true;
+	p->refused_generation = generation;
 	p->refused += p->refused < UINT32_MAX;
 	/* The first time at once; and then not again and again, when what comes is refused, too. To read a file again is cheap. */
 	p->again_ms = p->local || p->refused == 1 ? 0 : boot_ms(p) + backoff_ms(REFUSED_BACKOFF_MS, REFUSED_MAX_MS,
@@ -444,8 +446,10 @@ uint64_t credentials_generation(const struct provider *p)
 
 void credentials_accepted(struct provider *p, uint64_t generation)
 {
-	if (generation == p->generation)
-		p->refused = 0;
+	if (generation != p->generation)
+		return;
+	p->refused = 0;
+	p->refused_generation = 0;
 }
 
 void credentials_hurry(struct provider *p)
@@ -456,10 +460,11 @@ void credentials_hurry(struct provider *p)
 
 void credentials_view(const struct provider *p, struct credentials_view *ret)
 {
-	struct credentials_view v = {.coming = p->source != NULL, .refused = p->bad, .local = p->local};
+	struct credentials_view v = {.coming = p->source != NULL, .local = p->local};
 
 	if (usable(p)) {
 		v.ready = !must_wait(p) && !p->bad;
+		v.refused = p->refused_generation == p->generation;
 		v.source = p->creds.source;
 		v.expires_ms = p->creds.expires_ms;
 		creds_hint(&p->creds, v.hint);

@@ -34,7 +34,7 @@ void credentials_hurry(struct provider *p);
 /* How they stand, for people and without a secret; asks nobody. The strings are the provider's, until the loop goes on. */
 struct credentials_view {
 	bool ready, coming;          /* as credentials_look() would say */
-	bool refused;                /* what is there was refused by a service */
+	bool refused;                /* what is there was refused by a service, and accepted by none since */
 	bool local;                  /* files alone were looked at: to look again costs nothing */
 	const char *source;          /* where what is there came from; NULL: nothing is there */
 	char hint[CREDS_HINT_SIZE];  /* of the access key; "" without one */

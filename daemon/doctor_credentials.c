@@ -75,6 +75,15 @@ static void name_end(const struct credentials_view *v, char *out, size_t size)
 	str_format(out, size, "until %s", when);
 }
 
+static void name_wait(const struct credentials_view *v, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (v->coming)
+		str_copy(out, size, " (being asked again)");
+	else if (v->wait_ms > 0)
+		str_format(out, size, " (to be asked again in %lld s, or when it is needed)", (long long)(v->wait_ms + 999) / 1000);
+}
+
 static void tell_ready(struct doctor *d, const struct credentials_view *v, int64_t now_ms, const char *name)
 {
 	char until[TIMESTAMP_SIZE + 16];
@@ -96,7 +105,7 @@ static void examine(struct doctor *d, struct service *s, const struct creds_conf
 	struct provider *p = credentials_find(s->credentials, c->name);
 	const char *reason, *message;
 	struct credentials_view v;
-	char name[160];
+	char name[160], again[64];
 
 	name_section(s, c, name, sizeof(name));
 	credentials_view(p, &v);
@@ -106,15 +115,15 @@ static void examine(struct doctor *d, struct service *s, const struct creds_conf
 		credentials_look(p, &reason, &message);
 		credentials_view(p, &v);
 	}
-	if (v.ready)
-		tell_ready(d, &v, clock_realtime_ms(s->clock) + clock_skew_ms(s->clock), name);
-	else if (v.refused)
+	name_wait(&v, again, sizeof(again));
+	if (v.refused)
 		doctor_add(d, AREA, FINDING_PROBLEM,
-			"is the key active, and its account? A deleted or expired one must be replaced; others are asked for from time to time",
-			"%s: AWS refuses what %s gave%s%s", name, v.source ? v.source : "the source", v.hint[0] ? ", key " : "", v.hint);
+			"look in IAM whether the key is active, and what it is; put another one in its place",
+			"%s: AWS refuses what %s gave%s%s", name, v.source, v.hint[0] ? ", key " : "", v.hint);
+	else if (v.ready)
+		tell_ready(d, &v, clock_realtime_ms(s->clock) + clock_skew_ms(s->clock), name);
 	else if (v.reason)
-		doctor_add(d, AREA, FINDING_PROBLEM, advice_for(v.reason), "%s: %s: %s%s", name, v.reason, v.message,
-			v.coming ? " (it is being asked again)" : "");
+		doctor_add(d, AREA, FINDING_PROBLEM, advice_for(v.reason), "%s: %s: %s%s", name, v.reason, v.message, again);
 	else
 		doctor_add(d, AREA, FINDING_NOTE, NULL, "%s: %s", name,
 			v.coming ? "being got: look again in a moment" : "not asked for yet: nobody has needed them");

@@ -48,6 +48,20 @@ def test_systemd_credential():
         waits(setup, "LoadCredential=")
 
 
+def test_keys_that_aws_refuses():
+    """They can be read, and are of no use: the doctor says so, not that all is well."""
+    with Setup(changed(file_source, lambda f, _: f.write("keys", ini(OTHER)))) as (files, aws, s):
+        ids = s.submit(sample("receipt-1"), "receipt")
+        assert "IAM" in says(s, "AWS refuses what file ")["advice"]
+        page = s.pages()[ids[0]]
+        assert page["state"] == "queued" and page["tries"] == 0, page
+        files.write("keys", ini(KEYS))
+        s.wait_states(ids, {"done"})
+        says(s, "from file ", "ok")
+        rows = s.rows("SELECT outcome, charged, settled_pusd FROM attempts")
+        assert [r for r in rows if r["outcome"] != "done"] == [{"outcome": "untouched", "charged": 0, "settled_pusd": 0}] * (len(rows) - 1), rows
+
+
 # ---- keys that end while pages wait ---------------------------------------------------------------------------------
 
 
