@@ -117,14 +117,15 @@ int budget_sums(struct spool *s, struct budget_sums *ret)
 	r = db_get_i64(s->db, &open, "SELECT coalesce(sum(reserved_pusd), 0) FROM attempts WHERE closed_ms IS NULL", "");
 	if (r >= 0)
 		r = db_query(s->db, &st,
-			"SELECT coalesce(sum(settled_pusd * (day = ?)), 0), coalesce(sum(settled_pusd), 0)"
-			" FROM usage WHERE day >= ? AND day < ?",
-			"iii", day, first, end);
+			"SELECT coalesce(sum(settled_pusd * (day = ?)), 0), coalesce(sum(settled_pusd), 0),"
+			" coalesce(sum(possibly_pusd * (day = ?)), 0) FROM usage WHERE day >= ? AND day < ?",
+			"iiii", day, day, first, end);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r < 0)
 		return r;
-	*ret = (struct budget_sums){.day_pusd = stmt_i64(st, 0), .month_pusd = stmt_i64(st, 1), .open_pusd = open};
+	*ret = (struct budget_sums){.day_pusd = stmt_i64(st, 0), .month_pusd = stmt_i64(st, 1), .open_pusd = open,
+		.possibly_pusd = stmt_i64(st, 2)};
 	return 0;
 }
 

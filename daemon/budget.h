@@ -18,6 +18,7 @@ struct budget_limits {
 struct budget_sums {
 	int64_t day_pusd, month_pusd; /* of what has ended */
 	int64_t open_pusd;            /* reserved */
+	int64_t possibly_pusd;        /* of the day's, only possibly billed */
 };
 enum budget_room {
 	BUDGET_ROOM,

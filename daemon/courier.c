@@ -15,6 +15,7 @@
 #define SENDS_A_TURN      16
 #define TURN_MS           100    /* and no longer: a look over very many classes takes its time */
 #define LOOK_AGAIN_MS     60000  /* even when nothing seems to come: the clock may have been set, a class was too long */
+#define DAY_TURNS_MS      100    /* its clock is drawn towards the true one meanwhile */
 #define STORAGE_AGAIN_MS  5000
 #define BACKLOG_SHARE     4      /* one in so many */
 #define FRESH_MS          300000 /* a page is fresh for so long, or for twice as long */
@@ -74,6 +75,11 @@ void courier_over_budget(struct courier *c, int64_t need_pusd)
 		c->service->config.over_budget == OVER_NEXT ? "go to backends that cost nothing" : "wait until it has");
 }
 
+static void courier_look_at(struct courier *c, int64_t boottime_ms)
+{
+	c->wake_ms = MIN(c->wake_ms, boottime_ms);
+}
+
 /* A reply gives back what was reserved too much, and every day is a new one. */
 static void look_at_budget(struct courier *c)
 {
@@ -87,14 +93,11 @@ static void look_at_budget(struct courier *c)
 		courier_storage_failed(c, r);
 	else if (budget_room(&c->service->config.budget, &sums, c->over_pusd) != BUDGET_FULL)
 		c->over_pusd = 0;
+	else
+		courier_look_at(c, clock_boottime_ms(c->service->clock) + budget_resets_in_ms(c->service->spool) + DAY_TURNS_MS);
 }
 
 /* ---- finding what is due -------------------------------------------------------------------------------------------------- */
-
-static void courier_look_at(struct courier *c, int64_t boottime_ms)
-{
-	c->wake_ms = MIN(c->wake_ms, boottime_ms);
-}
 
 static bool in_flight(const struct courier *c, int64_t seq)
 {

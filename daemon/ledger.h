@@ -62,8 +62,6 @@ struct ledger_same {
 /* 1, 0 (there is none) or negative errno. */
 int ledger_same(struct spool *s, const struct page_row *p, const char *model, struct ledger_same *ret);
 
-/* Picodollars since `since_ms`: settled plus open reservations; and of it what is only possibly billed. */
-int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *ret_possibly);
 /* A page's attempts as the varlink type Attempt, oldest first, added to the array. */
 int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array);
 /* A page's cost: settled plus open. */

@@ -7,34 +7,6 @@
 
 #define SAME_MAX 8 /* pages of one content that are looked at */
 
-int ledger_spent(struct spool *s, int64_t since_ms, int64_t *ret_pusd, int64_t *ret_possibly)
-{
-	int64_t settled, possibly, reserved;
-	struct stmt *st;
-	int r;
-
-	/* Off the index alone: a day of failures has very many attempts that cost nothing. */
-	r = db_query(s->db, &st,
-		"SELECT sum(settled_pusd), sum(settled_pusd * (billed = 'possibly')) FROM attempts"
-		" WHERE opened_ms >= ? AND settled_pusd > 0",
-		"i", since_ms);
-	if (r >= 0)
-		r = stmt_next(st);
-	if (r < 0)
-		return r;
-	settled = stmt_i64(st, 0);
-	possibly = stmt_i64(st, 1);
-	stmt_done(st);
-	/* Open ones count whenever they were opened: they may be billed now. */
-	r = db_get_i64(s->db, &reserved, "SELECT coalesce(sum(reserved_pusd), 0) FROM attempts WHERE closed_ms IS NULL", "");
-	if (r < 0)
-		return r;
-	*ret_pusd = settled + reserved;
-	if (ret_possibly)
-		*ret_possibly = possibly;
-	return 0;
-}
-
 /* The contents of the pages that are asked with a leader. One that is not known is like no other. */
 #define WITH_IT(leader)                                                                                                          \
 	"(SELECT coalesce(group_concat(c, ' '), '') FROM (SELECT coalesce(content, page) AS c FROM pages WHERE leader = " leader   \

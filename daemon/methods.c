@@ -10,7 +10,6 @@
 #include "daemon/watch.h"
 
 #define LIST_LIMIT_DEFAULT 50
-#define DAY_MS             86400000
 #define RECEIPTS_BYTES_MAX ((size_t)256 << 10) /* of lines: with their quoting an answer fits a queue */
 #define SHOW_BYTES_MAX     ((size_t)768 << 10) /* of attempts and of results together: an answer fits a queue */
 
@@ -58,16 +57,15 @@ static int add_watches(struct service *s, cJSON *obj)
 	return !watches ? -ENOMEM : s->watch ? watch_json(s->watch, watches) : 0;
 }
 
-/* Of the current day (UTC). */
+/* Of the budget's day, whatever the clock says. */
 static int add_spent(struct service *s, cJSON *obj)
 {
-	int64_t now = clock_realtime_ms(s->clock), spent = 0, possibly = 0;
-	int r;
+	struct budget_sums sums;
+	int r = budget_sums(s->spool, &sums);
 
-	r = ledger_spent(s->spool, now - now % DAY_MS, &spent, &possibly);
 	if (r >= 0)
-		r = json_add_money(obj, "spentPicoUsd", spent);
-	return r < 0 ? r : json_add_money(obj, "possiblyBilledPicoUsd", possibly);
+		r = json_add_money(obj, "spentPicoUsd", sums.day_pusd + sums.open_pusd);
+	return r < 0 ? r : json_add_money(obj, "possiblyBilledPicoUsd", sums.possibly_pusd);
 }
 
 /* Limits that there are, and what counts against them. */

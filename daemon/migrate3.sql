@@ -7,6 +7,8 @@ ALTER TABLE pages ADD COLUMN content TEXT;
 ALTER TABLE pages ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX pages_content ON pages (content) WHERE content IS NOT NULL AND version > 0;
 
+DROP INDEX attempts_paid;
+
 CREATE TABLE usage (
 	day		INTEGER NOT NULL,
 	backend		TEXT NOT NULL,

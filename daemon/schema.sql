@@ -133,7 +133,6 @@ CREATE TABLE attempts (
 );
 CREATE INDEX attempts_page ON attempts (page);
 CREATE INDEX attempts_open ON attempts (id) WHERE closed_ms IS NULL;
-CREATE INDEX attempts_paid ON attempts (opened_ms, settled_pusd, billed) WHERE settled_pusd > 0;	-- a day's cost
 
 -- The pages of a request that has several, the first (attempts.page) too.
 CREATE TABLE attempt_pages (

@@ -37,7 +37,8 @@ static void reads_prepare(struct fixture *f, struct report *r)
 static int read_sums(struct fixture *f, struct report *r, struct buf *out)
 {
 	struct spool_counts c;
-	int64_t undelivered, spent, possibly, cost, receipts = 0, bad, res;
+	struct budget_sums sums;
+	int64_t undelivered, cost, receipts = 0, bad, res;
 	int lost, open = 0;
 
 	res = spool_counts(f->spool, &c);
@@ -46,7 +47,7 @@ static int read_sums(struct fixture *f, struct report *r, struct buf *out)
 	if (res >= 0)
 		res = lost = spool_ledger_lost(f->spool);
 	if (res >= 0)
-		res = ledger_spent(f->spool, 0, &spent, &possibly);
+		res = budget_sums(f->spool, &sums);
 	if (res >= 0)
 		res = ledger_page_cost(f->spool, 2, &cost);
 	if (res >= 0)
@@ -56,7 +57,7 @@ static int read_sums(struct fixture *f, struct report *r, struct buf *out)
 	if (res < 0)
 		return (int)res;
 	return buf_addf(out, "%lld %lld %lld %lld, %lld, %d, %lld %lld, %lld %d, %lld\n", (long long)c.queued, (long long)c.provisional,
-		(long long)c.done, (long long)c.held, (long long)undelivered, lost, (long long)spent, (long long)possibly, (long long)cost,
+		(long long)c.done, (long long)c.held, (long long)undelivered, lost, (long long)(sums.day_pusd + sums.open_pusd), (long long)sums.possibly_pusd, (long long)cost,
 		open, (long long)receipts);
 }
 
