@@ -62,10 +62,8 @@ static bool control_path(const struct guard_question *q, const struct url *u, co
 	static const char *const nothing[] = {"", NULL};
 	struct url bare = *u;
 
-	/* the lists have pages, a guardrail has versions */
-	bare.query = NULL;
-	return path_is(&bare, "/inference-profiles") || path_is(&bare, "/foundation-models") ||
-	       path_names(u, "/inference-profiles/", NULL, nothing) || path_names(u, "/foundation-models/", NULL, nothing) ||
+	bare.query = NULL; /* a guardrail has versions */
+	return path_names(u, "/inference-profiles/", NULL, nothing) || path_names(u, "/foundation-models/", NULL, nothing) ||
 	       path_names(&bare, "/guardrails/", NULL, nothing);
 }
 

@@ -15,7 +15,7 @@ HEX = "(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}|[:@!$&'()*+,;=])"
 SEGMENT = HEX + "+"
 NAMES = {BEDROCK: "bedrock-runtime", CONTROL: "bedrock", SAGEMAKER: r"runtime\.sagemaker", STS: "sts", ANYWHERE: "rolesanywhere", SSO: r"portal\.sso", OIDC: "oidc"}
 PATHS = {BEDROCK: "/model/(?P<name>%s)/(?:invoke|converse|invoke-with-response-stream|converse-stream|count-tokens)" % SEGMENT,
-         CONTROL: r"/(?:(?:inference-profiles|foundation-models)(?:/%s|(?:\?[^#\s]*)?)|guardrails/%s(?:\?[^#\s]*)?)" % (SEGMENT, SEGMENT),
+         CONTROL: r"/(?:(?:inference-profiles|foundation-models)/%s|guardrails/%s(?:\?[^#\s]*)?)" % (SEGMENT, SEGMENT),
          SAGEMAKER: "/endpoints/(?P<name>%s)/(?:invocations|async-invocations|invocations-response-stream)" % SEGMENT,
          STS: "/?", ANYWHERE: "/sessions", SSO: r"/federation/credentials(?:\?[^#\s]*)?", OIDC: "/token",
          IOT: "/role-aliases/(?P<name>%s)/credentials" % SEGMENT}
