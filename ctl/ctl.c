@@ -92,6 +92,7 @@ static const struct error {
 	{"io.pageferry.NotAllowed", "not allowed; the right that is missing: ", "right", EXIT_NOT_ALLOWED},
 	{"org.varlink.service.PermissionDenied", "not allowed", NULL, EXIT_NOT_ALLOWED},
 	{"io.pageferry.NoSuchPage", "there is no such page: ", "page", EXIT_PAGE_FAILED},
+	{"io.pageferry.NoSuchDocument", "you have no open document of this name: ", "name", EXIT_PAGE_FAILED},
 	{"io.pageferry.Gone", "the page is no longer there, it was ", "reason", EXIT_PAGE_FAILED},
 	{"io.pageferry.Ambiguous", "several ids start so: ", "page", EXIT_PAGE_FAILED},
 	{"io.pageferry.NoSuchType", "there is no such document type: ", "type", EXIT_USAGE},

@@ -30,6 +30,7 @@ int verb_watch(struct ctl *c);
 int verb_change(struct ctl *c); /* hold, release, retry, drop */
 int verb_confirm(struct ctl *c);
 int verb_doctor(struct ctl *c);
+int verb_document(struct ctl *c);
 int verb_audit(struct ctl *c);
 int verb_usage(struct ctl *c);
 /* All words as they came; does not come back unless pageferryd cannot be run. */

@@ -24,6 +24,7 @@ static const struct {
 	{VERB_DOCTOR, verb_doctor},
 	{VERB_AUDIT, verb_audit},
 	{VERB_USAGE, verb_usage},
+	{VERB_DOCUMENT, verb_document},
 };
 
 static int help(const struct options *o)

@@ -20,6 +20,10 @@ const struct verb verbs[] = {
 		"are found.\n"
 		"A file is opened here and passed on: the service opens no path.",
 		1, WORDS_MAX},
+	{VERB_DOCUMENT, "document", "end NAME|list", "documents of several pages that are open",
+		"end: the document has its last page; its pages are asked together, in their order.\n"
+		"list: your open documents. Pages come to one by scan and extract --document NAME.",
+		1, 2},
 	{VERB_LIST, "list", "", "pages, newest first", "Lists pages, newest first.", 0, 0},
 	{VERB_SHOW, "show", "ID", "one page: its fields and what was asked of whom",
 		"Shows one page with its attempts and its current fields. The start of an id is enough.", 1, 1},
@@ -87,6 +91,9 @@ static const struct option {
 		"now (as if scanned now) or backlog (behind those)", {"now", "backlog"}},
 	{"again", NULL, WAITING | VERB_RETRY, OPTION_FLAG, offsetof(struct options, again),
 		"pay again for what was answered before", {}},
+	{"document", "NAME", WAITING, OPTION_TEXT, offsetof(struct options, document),
+		"the pages belong to this document, which stays open for more: nothing is asked, or waited for, before its end", {}},
+	{"end", NULL, WAITING, OPTION_FLAG, offsetof(struct options, end), "with --document: these are its last pages", {}},
 	{"no-wait", NULL, WAITING, OPTION_FLAG, offsetof(struct options, no_wait),
 		"do not wait for answers: print the ids of the pages when they are safe", {}},
 	{"authoritative", NULL, WAITING, OPTION_FLAG, offsetof(struct options, authoritative),
@@ -236,6 +243,10 @@ static int check_verb(const struct options *o, unsigned int used, struct buf *wh
 			buf_addf(why, "%s has no option --%s", v->name, options[i].name);
 			return -EINVAL;
 		}
+	if (o->end && !o->document) {
+		buf_adds(why, "--end is said with --document NAME");
+		return -EINVAL;
+	}
 	if (o->n_args > v->max_args)
 		return complain(why,
 			v->max_args ? "one word too many:" : "no words are taken:", o->args[v->max_args]);
@@ -297,6 +308,8 @@ int options_parse(int argc, const char *const *argv, struct options *ret, struct
 		options_clear(&o);
 		return r;
 	}
+	/* There is no answer before its end. */
+	o.no_wait |= o.document && !o.end;
 	*ret = o;
 	return 0;
 }

@@ -21,17 +21,19 @@ enum verb_id {
 	VERB_AUDIT = 1 << 14,
 	VERB_USAGE = 1 << 15,
 	VERB_CROP = 1 << 16,
-	VERB_ALL = (1 << 17) - 1,
+	VERB_DOCUMENT = 1 << 17,
+	VERB_ALL = (1 << 18) - 1,
 };
 
 struct options {
 	enum verb_id verb;
 	const char *socket;
+	const char *document;
 	const char *type, *source, *lane, *state; /* NULL: not given; borrowed from argv */
 	const char *reason, *since, *until, *why;
 	int64_t limit;                            /* 0: not given */
 	int64_t timeout_ms;                       /* -1: none */
-	bool json, ascii, no_wait, authoritative, all, yes, help, version, residency, ask, csv, again;
+	bool end, json, ascii, no_wait, authoritative, all, yes, help, version, residency, ask, csv, again;
 	const char *key, *heads, *directory, *by;
 	const char **args; /* owned array of borrowed words after the verb */
 	size_t n_args;

@@ -166,7 +166,8 @@ static cJSON *submit_parameters(const struct options *o, const char *file)
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 	const char *base = file && strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
 
-	if (!j || (o->type && json_add_string(j, "type", o->type) < 0) || (o->again && json_add_bool(j, "again", true) < 0))
+	if (!j || (o->type && json_add_string(j, "type", o->type) < 0) || (o->again && json_add_bool(j, "again", true) < 0) ||
+		(o->document && json_add_string(j, "document", o->document) < 0))
 		return NULL;
 	if (!file)
 		return o->source && json_add_string(j, "source", o->source) < 0 ? NULL : take_ptr(j);
@@ -204,6 +205,25 @@ static int hand_in_file(struct wait *w)
 	return wait_print_rejected(w, file, "io", errno_text(-errno));
 }
 
+/* A document of which a page is missing is left open: it may still come. */
+static int end_document(struct wait *w)
+{
+	_cleanup_json_ cJSON *parameters = NULL;
+
+	w->ending = true;
+	if (w->n_rejected > 0) {
+		ctl_say("the document stays open, for not all of it was taken: pageferryctl document end");
+		w->stop = true;
+		return 0;
+	}
+	parameters = cJSON_CreateObject();
+	if (!parameters || json_add_string(parameters, "name", w->c->options.document) < 0)
+		return -ENOMEM;
+	w->title = NULL;
+	w->calling = true;
+	return client_send_take(w->calls, "io.pageferry.EndDocument", take_ptr(parameters), false, -1);
+}
+
 static int hand_in_next(struct wait *w)
 {
 	bool scan = w->c->options.verb == VERB_SCAN;
@@ -216,6 +236,8 @@ static int hand_in_next(struct wait *w)
 	}
 	if (!scan && w->next_file < w->c->options.n_args)
 		return hand_in_file(w);
+	if (w->c->options.end && !w->ending)
+		return end_document(w);
 	w->handed_in = true;
 	return 0;
 }

@@ -20,6 +20,7 @@ struct wait {
 	const char *title; /* of what is being handed in now; NULL: the scanner */
 	bool calling;      /* a Submit or Scan is not answered yet */
 	bool told;         /* something was said about what is handed in now */
+	bool ending;       /* the document's end was said */
 	bool handed_in;    /* nothing more is to be handed in */
 	int64_t pause_ms;  /* boottime: the service was busy, not again before; 0: none */
 	size_t n_done, n_provisional, n_held, n_rejected;

@@ -86,6 +86,15 @@ int wait_print_answer(
 	if (w->c->options.json)
 		return answer_json(p, page, result, provisional, ms);
 	r = start(l, p, &out);
+	if (r >= 0 && *text_of(page, "leader")) {
+		/* The answer is that one's too, and is printed there. */
+		r = buf_adds(&out, "is of one document with ");
+		if (r >= 0)
+			r = format_text(&out, l, text_of(page, "leader"), 40);
+		if (r >= 0)
+			r = buf_addc(&out, '\n');
+		return r < 0 ? r : put(w, &out);
+	}
 	if (r >= 0)
 		r = answer_head(l, page, result, ms, &out);
 	if (r >= 0 && provisional)

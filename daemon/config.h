@@ -28,6 +28,7 @@ struct backend_config {
 	int kind; /* enum backend_kind */
 	int64_t concurrency;       /* requests in flight */
 	int64_t requests_per_minute, tokens_per_minute; /* 0: no limit */
+	int64_t pages_per_request; /* of one document; 0: as many as its kind takes */
 	int64_t tries;             /* attempts that count before the next backend is asked, or the page held */
 	int64_t backoff_ms, backoff_max_ms;
 	int64_t fallback_after_ms; /* a backend down for longer sends its pages down the route */
@@ -78,7 +79,7 @@ struct config {
 	char controls[512];        /* of a camera: "name=value name=value" */
 	bool automatic;            /* pages are taken as they come to rest */
 	int64_t keep_warm_ms;      /* the camera stays on for the next scan; 0: not */
-	int64_t max_side, max_pixels, quality, helper_timeout_ms;
+	int64_t max_side, max_pixels, quality, helper_timeout_ms, document_timeout_ms;
 	int rotate;  /* quarters clockwise of pages from `source`, modulo 4 */
 	bool square; /* pages are laid straight */
 	char type[33];             /* default type: "auto" */

@@ -20,6 +20,7 @@ static const struct {
 	{"GuardrailVersion", FOR(KIND_BEDROCK)},
 	{"BacklogTier", FOR(KIND_BEDROCK)},
 	{"Stream", FOR(KIND_BEDROCK)},
+	{"PagesPerRequest", AWS | FOR(KIND_OPENAI)},
 	{"Region", AWS},
 	{"Endpoint", AWS},
 	{"EndpointName", FOR(KIND_SAGEMAKER)},

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/step.h"
 #include "daemon/delivery.h"
+#include "daemon/document.h"
 #include "daemon/messages.h"
 
 /* Pages of a class looked at: some more than are in flight; and at times many more, when a backend is ready and none of those
@@ -55,9 +56,13 @@ void courier_say_held(const struct page_row *p)
 void courier_hold(struct courier *c, const struct page_row *row, const char *reason)
 {
 	struct spool *spool = c->service->spool;
-	struct page_row now;
-	int r = spool_page_hold(spool, row->seq, reason);
+	struct page_row now, others[JOB_IMAGES_MAX];
+	int r = spool_page_get(spool, row->seq, &now);
+	/* They are held with it, also when it leaves them. */
+	ssize_t n = r < 0 ? 0 : group_others(spool, &now, others, ARRAY_SIZE(others));
 
+	if (r >= 0)
+		r = spool_page_hold(spool, row->seq, reason);
 	if (r >= 0)
 		r = spool_page_get(spool, row->seq, &now);
 	if (r < 0) {
@@ -66,6 +71,9 @@ void courier_hold(struct courier *c, const struct page_row *row, const char *rea
 	}
 	courier_say_held(&now);
 	service_event(c->service, &(struct event){.kind = EVENT_PAGE_HELD, .page = &now, .reason = now.reason});
+	for (ssize_t i = 0; i < n; i++)
+		if (spool_page_get(spool, others[i].seq, &now) >= 0)
+			service_event(c->service, &(struct event){.kind = EVENT_PAGE_HELD, .page = &now, .reason = now.reason});
 }
 
 void courier_over_budget(struct courier *c, int64_t need_pusd)
@@ -461,7 +469,7 @@ static void on_delivered(void *ud, const char *page, int64_t version, const char
 
 	if (spool_page_find(c->service->spool, page, &row) < 0)
 		return;
-	service_event(c->service, &(struct event){.kind = EVENT_DELIVERED, .page = &row, .name = sink});
+	service_group_event(c->service, &(struct event){.kind = EVENT_DELIVERED, .page = &row, .name = sink});
 }
 
 static int on_delivery_timer(sd_event_source *source, uint64_t us, void *ud)

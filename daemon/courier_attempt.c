@@ -25,6 +25,7 @@ void attempt_free(struct attempt *a)
 	render_cancel(a->render);
 	rendering_clear(&a->rendering);
 	buf_free(&a->rendering_text);
+	attempt_pages_clear(a);
 	if (a->fd >= 0)
 		close(a->fd);
 	free(a->resolved);
@@ -90,12 +91,24 @@ size_t attempt_answered_index(const struct spool_job *job, const char *backend)
 
 /* ---- what may stop it before anything is written -------------------------------------------------------------------------- */
 
+int attempt_open_file(struct attempt *a, const struct page_row *row)
+{
+	struct courier *c = a->courier;
+	int fd = spool_page_open(c->service->spool, row);
+
+	if (fd == -ENOENT || fd == -ENODATA || fd == -EBADMSG || fd == -ELOOP || fd == -EACCES)
+		courier_hold(c, row, fd == -ENOENT ? "lost: its file is gone" : fd == -ENODATA ? "lost: its file has aged out" :
+			fd == -EACCES ? "damaged: its file is not for the service to read" : "damaged: its file is not what was accepted");
+	else if (fd < 0) /* No descriptors, or a disk that fails: not the page's fault, and it may pass. */
+		backend_trouble(a->backend, "storage", errno_text(fd));
+	return fd < 0 ? -1 : fd;
+}
+
 /* The row and its file. False: it was dealt with. */
 static bool open_page(struct attempt *a)
 {
 	struct courier *c = a->courier;
 	struct spool *spool = c->service->spool;
-	char reason[120];
 	int r = spool_page_get(spool, a->row.seq, &a->row);
 
 	if (r < 0) {
@@ -105,21 +118,8 @@ static bool open_page(struct attempt *a)
 	/* It was seen as due, and something has been done to it since. */
 	if (a->row.state != STATE_QUEUED && a->row.state != STATE_PROVISIONAL)
 		return false;
-	a->fd = spool_page_open(spool, &a->row);
-	if (a->fd == -ENOENT || a->fd == -ENODATA || a->fd == -EBADMSG || a->fd == -ELOOP || a->fd == -EACCES) {
-		str_format(reason, sizeof(reason), "%s", a->fd == -ENOENT ? "lost: its file is gone" : a->fd == -ENODATA ?
-			"lost: its file has aged out" : a->fd == -EACCES ? "damaged: its file is not for the service to read" : "damaged: its file is not what was accepted");
-		a->fd = -1;
-		courier_hold(c, &a->row, reason);
-		return false;
-	}
-	if (a->fd < 0) {
-		/* No descriptors, or a disk that fails: not the page's fault, and it may pass. */
-		backend_trouble(a->backend, "storage", errno_text(a->fd));
-		a->fd = -1;
-		return false;
-	}
-	return true;
+	a->fd = attempt_open_file(a, &a->row);
+	return a->fd >= 0 && attempt_open_pages(a);
 }
 
 static bool is_cold(const struct backend *b)
@@ -150,7 +150,7 @@ static bool fill_job(struct attempt *a)
 	return true;
 }
 
-static bool build(struct attempt *a)
+bool attempt_build(struct attempt *a)
 {
 	struct backend *b = a->backend;
 	struct request req;
@@ -281,27 +281,32 @@ static bool can_sign_now(struct attempt *a, int64_t *ret_seconds)
 	return false;
 }
 
-static void cannot_read(struct attempt *a, int error)
+static void cannot_read(struct attempt *a, const struct page_row *row, int error)
 {
 	char reason[120];
 
 	if (error == -ENODATA || error == -EIO) {
 		str_format(reason, sizeof(reason), "lost: its file cannot be read: %s", errno_text(error));
-		courier_hold(a->courier, &a->row, reason);
+		courier_hold(a->courier, row, reason);
 	} else {
 		backend_trouble(a->backend, "local", errno_text(error));
 	}
 }
 
-bool attempt_is_whole(struct attempt *a)
+bool attempt_is_whole_file(struct attempt *a, int fd, const struct page_row *row)
 {
-	int r = spool_page_verify(a->fd, &a->row);
+	int r = spool_page_verify(fd, row);
 
 	if (r == -EBADMSG)
-		courier_hold(a->courier, &a->row, "damaged: its file is not what was accepted");
+		courier_hold(a->courier, row, "damaged: its file is not what was accepted");
 	else if (r < 0)
-		cannot_read(a, r);
+		cannot_read(a, row, r);
 	return r >= 0;
+}
+
+bool attempt_is_whole(struct attempt *a)
+{
+	return attempt_is_whole_file(a, a->fd, &a->row) && attempt_pages_whole(a);
 }
 
 /* The page as it was accepted, and the hash of the request that carries it. */
@@ -313,7 +318,7 @@ static bool hashed(struct attempt *a)
 		return false;
 	r = body_hash(&a->req);
 	if (r < 0)
-		cannot_read(a, r);
+		cannot_read(a, &a->row, r);
 	else
 		hex_encode(a->req.body_sha256, SHA256_SIZE, a->body_hex);
 	return r >= 0;
@@ -321,7 +326,7 @@ static bool hashed(struct attempt *a)
 
 static bool prepare(struct attempt *a, int64_t *ret_signing_time)
 {
-	return api_key_ready(a) && build(a) && guarded(a) && priced(a) && within_rate(a) && have_credentials(a) &&
+	return api_key_ready(a) && attempt_build(a) && guarded(a) && priced(a) && within_rate(a) && have_credentials(a) &&
 		can_sign_now(a, ret_signing_time) && hashed(a);
 }
 
@@ -341,6 +346,8 @@ static int reserve(struct attempt *a)
 		str_copy(a->host, sizeof(a->host), u.host);
 	a->open = (struct attempt_open){
 		.page = &a->row,
+		.more = a->more,
+		.n_more = a->n_more,
 		.backend = a->backend->config->name,
 		.model = a->req.model,
 		.region = a->req.region,
@@ -393,7 +400,7 @@ static int send_to_helper(struct attempt *a)
 	return helper_send(a->courier->service->event, &o, &a->req, on_helper_reply, a, &a->helper);
 }
 
-static int transmit(struct attempt *a)
+int attempt_transmit(struct attempt *a)
 {
 	if (!a->req.url)
 		return send_to_helper(a);
@@ -444,7 +451,7 @@ static void send_now(struct attempt *a, int64_t signing_time)
 		return;
 	}
 	attempt_follow(a);
-	r = transmit(a);
+	r = attempt_transmit(a);
 	if (r < 0) {
 		attempt_unsent(a, "local", errno_text(r));
 		return;
@@ -469,18 +476,22 @@ int attempt_go(struct attempt *a)
 			attempt_free(a);
 		return 0;
 	}
-	if (attempt_wants_rendering(a)) {
+	if (!attempt_choose_pages(a))
+		return 0;
+	if (a->n_more == 0 && attempt_wants_rendering(a)) {
 		attempt_render(a);
 		return 0;
 	}
 	if (!prepare(a, &signing_time)) {
 		if (!a->too_large)
 			attempt_free(a);
-		else if (!attempt_render_smaller(a))
+		else if (a->n_more > 0 || !attempt_render_smaller(a))
 			attempt_refused(a, "too-large", "it is larger than this backend takes, however small it is made");
 		return 0;
 	}
 	r = reserve(a);
+	if (r == -EFBIG && attempt_halve(a))
+		return 0;
 	if (r == -EFBIG) {
 		attempt_refused(a, "over-budget", "it alone may cost more than the whole budget");
 		return 0;

@@ -3,6 +3,7 @@
  *   courier.c          which page goes where, and when to look again; deliveries
  *   courier_backend.c  a backend's state, its probe, and what is told of it
  *   courier_attempt.c  one page to one backend: from the question to the first byte
+ *   courier_pages.c    requests of several pages of a document
  *   courier_render.c   what goes in a page's place, when the page itself is not for the backend
  *   courier_same.c     what was answered before is not asked again
  *   courier_settle.c   from the reply to the commit
@@ -73,6 +74,15 @@ struct attempt {
 	size_t asked;                /* index in the route */
 	int fd;                      /* the page file */
 	bool too_large;
+	struct page_row *more;       /* the pages that go with it, in their order; owned */
+	int more_fds[JOB_IMAGES_MAX];
+	size_t n_more;
+	bool by_page;                /* they are read one by one, and joined: */
+	size_t part;                 /* this one is out */
+	struct typeset one_type;     /* what those after the first are read as; borrows */
+	struct answer *joined;       /* of those before */
+	struct buf joined_raw;
+	size_t split_at;             /* its pages are divided here when it has ended; 0: they are not */
 	struct job_image page;       /* as accepted */
 	struct rendering rendering;  /* what goes in its place; its fd is -1: the page itself */
 	struct render *render;       /* on its way */
@@ -187,6 +197,27 @@ void attempt_rungs(struct courier *c, const struct spool_job *job, const struct 
 int attempt_row_rungs(struct courier *c, const struct page_row *row, enum rung_state rungs[static ROUTE_MAX]);
 /* The index of the backend that gave the current answer; n_route: none of the route. */
 size_t attempt_answered_index(const struct spool_job *job, const char *backend);
+
+/* Its parts, for requests of several pages. */
+int attempt_open_file(struct attempt *a, const struct page_row *row);
+bool attempt_is_whole_file(struct attempt *a, int fd, const struct page_row *row);
+bool attempt_build(struct attempt *a);
+int attempt_transmit(struct attempt *a);
+
+/* courier_pages.c */
+/* The pages that go with it. False: it was dealt with. */
+bool attempt_open_pages(struct attempt *a);
+void attempt_pages_clear(struct attempt *a);
+bool attempt_pages_whole(struct attempt *a);
+/* How many of them go, and how. False: the attempt was taken. */
+bool attempt_choose_pages(struct attempt *a);
+/* Less than all of them may be within the budget. True: they are divided, and the attempt was taken. */
+bool attempt_halve(struct attempt *a);
+/* A request that was too much for the backend: next time it has half of the pages. Before and after the commit that closes it. */
+bool attempt_split_next(struct attempt *a);
+void attempt_split_now(struct attempt *a);
+/* One by one: a page's verdict is there. 1: the next page is out; 0: the verdict and the answer are those of all. */
+int attempt_next_page(struct attempt *a);
 
 /* courier_render.c */
 /* Must one be made before the question is built? What is there already takes the page's place in the job. */

@@ -38,7 +38,7 @@ int attempt_read_answer(struct attempt *a)
 	}
 	if (r >= 0 && v->evidence)
 		r = answer_add_evidence(a->answer, v->evidence);
-	return r < 0 ? r : checks_run(a->answer);
+	return r < 0 || a->by_page ? MIN(r, 0) : checks_run(a->answer); /* of pages that are joined: when they are */
 }
 
 static int64_t settled_cost(const struct attempt *a)
@@ -185,7 +185,7 @@ static void tell(struct attempt *a, int64_t version)
 	if (now.state == STATE_HELD)
 		courier_say_held(&now);
 	if (now.state != a->row.state || version > 0)
-		service_event(s, &(struct event){
+		service_group_event(s, &(struct event){
 			.kind = state_event(now.state),
 			.page = &now,
 			.backend = a->backend->config->name,
@@ -223,6 +223,8 @@ static int commit(struct attempt *a)
 	attempt_unlink(a);
 	if (r >= 0)
 		tell(a, version);
+	if (r >= 0)
+		attempt_split_now(a);
 	attempt_free(a);
 	courier_kick(c);
 	courier_deliver(c);
@@ -278,6 +280,10 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	r = b->extractor.ops->decode(&b->extractor, &a->job, reply, v);
 	if (r >= 0)
 		r = attempt_read_answer(a);
+	if (r >= 0 && a->by_page)
+		r = attempt_next_page(a);
+	if (r > 0)
+		return; /* and more of its pages are to come */
 	if (r < 0) {
 		answer_free(take_ptr(a->answer));
 		verdict_set(v, PAGE_RETRY, BACKEND_OK, "local", "the answer could not be taken in: %s", errno_text(r));
@@ -291,7 +297,10 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	}
 	if (b->credentials && v->backend == BACKEND_OK)
 		credentials_accepted(b->credentials, a->creds_generation);
-	attempt_learn_size(a, reply);
+	if (a->n_more == 0)
+		attempt_learn_size(a, reply);
+	else
+		attempt_split_next(a);
 	backend_paced(b, a->began_ms, v);
 	v->page = backend_ended(b, a->row.seq, v, reply);
 	judged(a, reply);
@@ -301,7 +310,7 @@ void attempt_without_request(struct attempt *a)
 {
 	struct reply reply = {.error = TRANSPORT_LOCAL};
 
-	a->open = (struct attempt_open){.page = &a->row, .backend = a->backend->config->name,
+	a->open = (struct attempt_open){.page = &a->row, .more = a->more, .n_more = a->n_more, .backend = a->backend->config->name,
 		.model = a->backend->config->model[0] ? a->backend->config->model : a->req.model};
 	attempt_link(a);
 	judged(a, &reply);

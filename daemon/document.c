@@ -1,5 +1,6 @@
 #include "daemon/document.h"
 
+#include "base/log.h"
 #include "base/step.h"
 #include "base/text.h"
 #include "daemon/spool_internal.h"
@@ -128,6 +129,44 @@ int document_end(struct spool *s, int64_t id)
 	int r = db_begin(s->db);
 
 	return r < 0 ? r : commit_or_not(s, end_in_transaction(s, id));
+}
+
+/* Since when, as far as this run has seen, it has so many pages. */
+static int64_t since_ms(const struct document_ages *ages, const struct document *d, int64_t now_ms)
+{
+	for (size_t i = 0; i < ages->n; i++)
+		if (ages->of[i].id == d->id && ages->of[i].pages == d->pages)
+			return ages->of[i].since_ms;
+	return now_ms;
+}
+
+int document_end_idle(struct spool *s, struct document_ages *ages, int64_t idle_ms, bool (*busy)(void *ud, const struct document *d),
+	void *ud)
+{
+	int64_t now = clock_boottime_ms(s->clock);
+	struct document open[DOCUMENTS_OPEN_MAX];
+	ssize_t n = document_list(s, open, DOCUMENTS_OPEN_MAX);
+	struct document_ages next = {};
+	int ended = 0, r = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; i < n && r >= 0; i++) {
+		int64_t since = since_ms(ages, &open[i], now);
+
+		if (now - since >= idle_ms && !busy(ud, &open[i])) {
+			r = document_end(s, open[i].id);
+			if (r < 0)
+				break;
+			ended++;
+			log_notice("document %s had no page for %lld min: it is ended", open[i].document, (long long)(idle_ms / 60000));
+			continue;
+		}
+		next.of[next.n].id = open[i].id;
+		next.of[next.n].pages = open[i].pages;
+		next.of[next.n++].since_ms = since;
+	}
+	if (r >= 0)
+		*ages = next;
+	return r < 0 ? r : ended;
 }
 
 /* ---- a new page's place ---------------------------------------------------------------------- */
@@ -259,6 +298,19 @@ ssize_t group_rows(struct spool *s, int64_t leader, struct page_row *ret, size_t
 	for (size_t i = 0; i < n && r >= 0; i++)
 		r = spool_page_get(s, seqs[i], &ret[i]);
 	return r < 0 ? r : (ssize_t)n;
+}
+
+ssize_t group_others(struct spool *s, const struct page_row *p, struct page_row *ret, size_t max)
+{
+	ssize_t n = group_rows(s, group_leader(p), ret, max);
+	size_t kept = 0;
+
+	for (ssize_t i = 0; i < n; i++)
+		if (ret[i].seq != p->seq)
+			ret[kept++] = ret[i];
+	if (n >= 0 && p->leader && kept < max && spool_page_get(s, p->leader, &ret[kept]) >= 0)
+		kept++;
+	return n < 0 ? n : (ssize_t)kept;
 }
 
 int group_state(struct spool *s, int64_t leader, enum page_state after, const char *reason)

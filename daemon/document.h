@@ -30,6 +30,17 @@ ssize_t document_list(struct spool *s, struct document *ret, size_t max);
 /* No more pages will come: what has come is due. One commit. 0, or -EALREADY: it is not open. */
 int document_end(struct spool *s, int64_t id);
 
+/* Ends those that have had no page for `idle_ms` (boottime, of this run), but for one that `busy` says is being added to:
+ * how many, or negative errno. `ages` is kept by the caller, zeros at first. */
+struct document_ages {
+	size_t n;
+	struct {
+		int64_t id, pages, since_ms;
+	} of[DOCUMENTS_OPEN_MAX];
+};
+int document_end_idle(struct spool *s, struct document_ages *ages, int64_t idle_ms, bool (*busy)(void *ud, const struct document *d),
+	void *ud);
+
 /* ---- pages that are asked together --------------------------------------------------------------------------------- */
 static inline int64_t group_leader(const struct page_row *p)
 {
@@ -37,6 +48,8 @@ static inline int64_t group_leader(const struct page_row *p)
 }
 /* The pages that go with a leader, in order, without itself: how many, or negative errno. */
 ssize_t group_rows(struct spool *s, int64_t leader, struct page_row *ret, size_t max);
+/* Those that share requests and state with the page, without itself. */
+ssize_t group_others(struct spool *s, const struct page_row *p, struct page_row *ret, size_t max);
 /* The request that is asked next takes the first `keep` pages of the group (2 or more are in it): the others become a group of
  * their own that waits. One commit. */
 int group_split(struct spool *s, int64_t leader, size_t keep);

@@ -40,6 +40,7 @@ static void run_free(struct intake_run *r)
 	if (r->fd >= 0)
 		close(r->fd);
 	free(r->source);
+	free(r->document);
 	free(r->name);
 	free((char *)r->taken.folder);
 	free((char *)r->taken.name);
@@ -451,6 +452,8 @@ static int run_fill(struct intake_run *r, const struct intake_request *q, const 
 	r->owner = q->owner;
 	if (q->name && !(r->name = strdup(q->name)))
 		return -ENOMEM;
+	if (q->document && !(r->document = strdup(q->document)))
+		return -ENOMEM;
 	if (q->source)
 		return (r->source = strdup(q->source)) ? 0 : -ENOMEM;
 	if (q->taken && copy_key(q->taken, &r->taken) < 0)
@@ -477,11 +480,11 @@ static int freeze(struct intake *i, const char *type, const struct spool_job **r
 
 int intake_start(struct intake *i, const struct intake_request *q, uint64_t *ret_scan, char *why, size_t why_size)
 {
-	const struct spool_job *job;
+	const struct spool_job *job = q->job;
 	struct intake_run *r;
 	int e = refuse(i, q, why, why_size);
 
-	if (e >= 0)
+	if (e >= 0 && !job)
 		e = freeze(i, q->type, &job, why, why_size);
 	if (e < 0)
 		return e;
@@ -510,6 +513,21 @@ int intake_start(struct intake *i, const struct intake_request *q, uint64_t *ret
 bool intake_busy(const struct intake *i)
 {
 	return i->scan || i->n_files > 0;
+}
+
+static bool is_for(const struct intake_run *r, const char *document, int64_t owner)
+{
+	return r && r->document && r->owner == owner && streq(r->document, document);
+}
+
+bool intake_has_document(const struct intake *i, const char *name, int64_t owner)
+{
+	if (is_for(i->scan, name, owner))
+		return true;
+	for (size_t k = 0; k < i->n_files; k++)
+		if (is_for(i->files[k], name, owner))
+			return true;
+	return false;
 }
 
 static bool overdue(const struct intake_run *r, int64_t now_ms)

@@ -12,6 +12,8 @@ struct intake_request {
 	const char *name;   /* as the submitter calls it; may be NULL */
 	const struct taken_key *taken; /* of a watched folder's file; NULL: of a submitter's. Copied */
 	const char *type;   /* document type or "auto" */
+	const char *document;        /* name of the open document, new or not, that the pages belong to; NULL: each is one */
+	const struct spool_job *job; /* of that document, when it has pages; NULL: one is made of type and route */
 	enum lane lane;
 	bool again;         /* what was answered before is paid for again */
 	int64_t owner;      /* uid */
@@ -20,6 +22,8 @@ struct intake_request {
  * type), with a sentence. Else 0 and the number under which events come; EVENT_SCAN_ENDED is the last, never from inside. */
 int intake_start(struct intake *i, const struct intake_request *r, uint64_t *ret_scan, char *why, size_t why_size);
 bool intake_busy(const struct intake *i);
+/* Is a page of this owner's open document coming, or waiting to? */
+bool intake_has_document(const struct intake *i, const char *name, int64_t owner);
 /* Does a run use the source, or wait for it? */
 bool intake_on_source(const struct intake *i);
 /* What held a scan back is over. */

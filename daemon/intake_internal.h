@@ -12,6 +12,7 @@ struct intake_run {
 	struct service *service;
 	uint64_t number;
 	char *source; /* owned; NULL: a file */
+	char *document; /* owned; name of the open document; NULL: none */
 	char *name;   /* owned; as the submitter called it; may be NULL */
 	int fd;       /* owned; -1: none */
 	struct taken_key taken; /* owned strings; name NULL: not from a watched folder */

@@ -155,6 +155,7 @@ static int page_begin(struct intake_run *r, const cJSON *head)
 		.again = r->again,
 		.source = r->source ? "scan" : r->taken.name ? "watch" : "file",
 		.taken = r->taken.name ? &r->taken : NULL,
+		.document_name = r->document,
 		.owner = r->owner,
 		.position = 1,
 	};

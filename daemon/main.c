@@ -85,6 +85,18 @@ static int read_config(const struct arguments *a, struct config *c, struct buf *
 	return r;
 }
 
+/* Of containers of one's own nobody else knows a price. */
+static void say_unpriced(const struct config *c, const struct prices *prices)
+{
+	for (size_t i = 0; i < c->n_backends; i++) {
+		const struct backend_config *b = &c->backends[i];
+
+		if (b->kind == KIND_SAGEMAKER && b->price_per_request_pusd < 0 && !prices_find(prices, b->model, b->region))
+			printf("[Backend %s]: it will not be asked: there is no price for %s in %s; PricePerRequest=, or the file of Prices=, says one\n",
+				b->name, b->model, b->region);
+	}
+}
+
 static int check_config(const struct arguments *a)
 {
 	_cleanup_free_ struct config *c = calloc(1, sizeof(*c));
@@ -98,6 +110,8 @@ static int check_config(const struct arguments *a)
 		if (prices_read(c->prices, &prices, &errors) < 0 && r >= 0)
 			r = -EINVAL;
 	}
+	if (r >= 0)
+		say_unpriced(c, prices);
 	typeset_free(types);
 	prices_free(prices);
 	fputs(r < 0 ? buf_str(&errors) : "configuration is right\n", r < 0 ? stderr : stdout);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/courier.h"
+#include "daemon/document.h"
 #include "daemon/ledger.h"
 #include "daemon/scanner.h"
 #include "daemon/upkeep.h"
@@ -344,7 +345,7 @@ static int show_json(struct service *s, const struct page_row *p, cJSON **ret)
 	if (r >= 0)
 		r = ledger_attempts_json(s->spool, p->seq, attempts);
 	if (r >= 0)
-		r = ledger_results_json(s->spool, p->seq, results);
+		r = ledger_results_json(s->spool, group_leader(p), results);
 	if (r >= 0)
 		r = keep_newest(attempts, SHOW_BYTES_MAX / 4);
 	if (r >= 0)
@@ -425,10 +426,13 @@ static void method_change_key(struct control *c, struct varlink_conn *conn, cons
 const struct method methods[] = {
 	{"Status", RIGHT_LOOK, false, method_status, {}},
 	{"Scan", RIGHT_SUBMIT, false, method_scan,
-		{{"source", PARAM_STRING, false}, {"type", PARAM_STRING, false}, {"again", PARAM_BOOL, false}}},
+		{{"source", PARAM_STRING, false}, {"type", PARAM_STRING, false}, {"again", PARAM_BOOL, false},
+			{"document", PARAM_STRING, false}}},
 	{"Submit", RIGHT_SUBMIT, false, method_submit,
 		{{"file", PARAM_INT, true}, {"name", PARAM_STRING, false}, {"type", PARAM_STRING, false},
-			{"lane", PARAM_STRING, false}, {"again", PARAM_BOOL, false}}},
+			{"lane", PARAM_STRING, false}, {"again", PARAM_BOOL, false}, {"document", PARAM_STRING, false}}},
+	{"EndDocument", RIGHT_SUBMIT, false, method_end_document, {{"name", PARAM_STRING, true}}},
+	{"Documents", RIGHT_SUBMIT, false, method_documents, {}},
 	{"List", RIGHT_LOOK, false, method_list,
 		{{"filter", PARAM_OBJECT, false}, {"before", PARAM_STRING, false},
 			{"limit", PARAM_INT, false}}},

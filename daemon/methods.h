@@ -62,7 +62,7 @@ struct method {
 	unsigned int right;
 	bool needs_more;
 	void (*call)(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
-	struct param params[6];
+	struct param params[7];
 };
 extern const struct method methods[]; /* ends with a NULL name */
 
@@ -146,6 +146,14 @@ void method_usage(struct control *c, struct varlink_conn *conn, const struct var
 /* ---- methods_submit.c */
 void method_scan(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
 void method_submit(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+
+/* ---- methods_document.c */
+struct intake_request;
+/* May the request's document have its pages? If so its type and job are the document's; if not the call is answered. `type`: as
+ * the peer gave it; NULL. */
+bool document_may_take(struct control *c, struct varlink_conn *conn, const char *type, struct intake_request *q);
+void method_end_document(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
+void method_documents(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);
 
 /* ---- methods_monitor.c */
 void method_monitor(struct control *c, struct varlink_conn *conn, const struct varlink_call *call);

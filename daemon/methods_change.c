@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "daemon/courier.h"
+#include "daemon/document.h"
 #include "daemon/keep.h"
 #include "daemon/ledger.h"
 #include "daemon/messages.h"
@@ -138,7 +139,7 @@ static int drop(struct change *h, const struct page_row *row, char why[static WH
 	struct spool *spool = h->control->service->spool;
 	const struct log_field fields[] = {{"PAGE_ID", row->id}};
 	char reason[sizeof(row->reason)];
-	int r = ledger_page_open(spool, row->seq);
+	int r = ledger_page_open(spool, group_leader(row));
 
 	if (r > 0)
 		return because(why, "a request for it is out: once more when it is answered");
@@ -195,7 +196,7 @@ static void tell(struct service *s, const struct act *act, const struct page_row
 
 	if (act->event != EVENT_PAGE_DROPPED && spool_page_get(s->spool, before->seq, &now) < 0)
 		return;
-	service_event(
+	(act->event == EVENT_PAGE_DROPPED ? service_event : service_group_event)(
 		s, &(struct event){
 			   .kind = act->event, .page = &now, .reason = now.state == STATE_HELD ? now.reason : NULL});
 }
@@ -268,7 +269,8 @@ static int walk_slice(struct change *h)
 		if (n < 0)
 			return (int)n;
 		for (ssize_t i = 0; i < n; i++, changes++) {
-			int r = change_one(h, &rows[i]);
+			/* What goes with another page is changed with it. */
+			int r = rows[i].leader ? 0 : change_one(h, &rows[i]);
 
 			if (r < 0)
 				return r;

@@ -38,12 +38,30 @@ int json_add_money(cJSON *obj, const char *name, int64_t pusd)
 	return json_add_string(obj, name, text);
 }
 
+static int add_leader(struct service *s, const struct page_row *p, cJSON *obj)
+{
+	char backend[BACKEND_NAME_SIZE] = "";
+	struct page_row leader;
+	int r = spool_page_get(s->spool, p->leader, &leader);
+
+	if (r == -ENOENT)
+		return 0; /* it has aged out a moment before */
+	if (r >= 0)
+		r = ledger_answered(s->spool, &leader, backend);
+	if (r >= 0)
+		r = add_optional(obj, "backend", backend);
+	return r < 0 ? r : json_add_string(obj, "leader", leader.id);
+}
+
 /* The backend whose answer the page has. */
 static int add_backend(struct service *s, const struct page_row *p, cJSON *obj)
 {
 	char backend[BACKEND_NAME_SIZE];
 	int r = ledger_answered(s->spool, p, backend);
 
+	/* What is told of a page that goes with another is that one's, and which it is. */
+	if (p->leader && r >= 0)
+		return add_leader(s, p, obj);
 	return r < 0 ? r : add_optional(obj, "backend", backend);
 }
 
@@ -183,10 +201,9 @@ int result_text(struct service *s, const struct page_row *p, struct buf *out)
 	_cleanup_stmt_ struct stmt *st = NULL;
 	int r;
 
-	if (p->version == 0)
-		return 0;
-	r = db_query(spool_db(s->spool), &st, "SELECT json FROM results WHERE page = ? AND version = ?", "ii",
-		p->seq, p->version);
+	r = db_query(spool_db(s->spool), &st,
+		"SELECT r.json FROM pages p JOIN results r ON r.page = p.seq AND r.version = p.version WHERE p.seq = ?", "i",
+		p->leader ? p->leader : p->seq);
 	if (r >= 0)
 		r = stmt_next(st);
 	if (r <= 0)

@@ -138,7 +138,8 @@ void method_scan(struct control *c, struct varlink_conn *conn, const struct varl
 	}
 	request.source = config->source;
 	request.type = type ? type : config->type;
-	if (may_take(c, conn, request.type))
+	request.document = json_get_string(call->parameters, "document");
+	if (may_take(c, conn, request.type) && document_may_take(c, conn, type, &request))
 		start(c, conn, call, &request);
 }
 
@@ -185,6 +186,7 @@ void method_submit(struct control *c, struct varlink_conn *conn, const struct va
 	request.name = name ? text_safe_copy(safe, sizeof(safe), name) : NULL;
 	request.type = type ? type : c->service->config.type;
 	request.lane = lane && streq(lane, "backlog") ? LANE_BACKLOG : LANE_NOW;
-	if (may_take(c, conn, request.type))
+	request.document = json_get_string(call->parameters, "document");
+	if (may_take(c, conn, request.type) && document_may_take(c, conn, type, &request))
 		start(c, conn, call, &request);
 }

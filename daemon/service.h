@@ -96,3 +96,5 @@ void service_lights(struct service *s);
 
 /* Tells control (monitors, waiting calls), courier (work) and lights. The one way parts hear of each other. */
 void service_event(struct service *s, const struct event *e);
+/* The same of every page that is asked together with the event's (daemon/document.h). */
+void service_group_event(struct service *s, const struct event *e);

@@ -3,7 +3,10 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "daemon/courier.h"
 #include "daemon/daily.h"
+#include "daemon/document.h"
+#include "daemon/intake.h"
 #include "daemon/keep.h"
 #include "daemon/messages.h"
 
@@ -20,6 +23,7 @@ struct upkeep {
 	sd_event_source *minute, *look, *turn, *pause;
 	struct heads *heads;
 	struct daily *daily;
+	struct document_ages documents;
 	bool recovered;
 	int64_t recount_ms;       /* boottime of the next count */
 	int64_t said_ms;          /* boottime of the last line about ageing; 0: none yet */
@@ -99,6 +103,22 @@ static int on_turn(sd_event_source *source, void *ud)
 	return 0;
 }
 
+static bool is_added_to(void *ud, const struct document *d)
+{
+	const struct service *s = ud;
+
+	return s->intake && intake_has_document(s->intake, d->name, d->owner);
+}
+
+static void end_documents(struct upkeep *u)
+{
+	struct service *s = u->service;
+	int r = document_end_idle(s->spool, &u->documents, s->config.document_timeout_ms, is_added_to, s);
+
+	if (r > 0 && s->courier)
+		courier_kick(s->courier);
+}
+
 static int on_minute(sd_event_source *source, uint64_t us, void *ud)
 {
 	struct upkeep *u = ud;
@@ -109,6 +129,8 @@ static int on_minute(sd_event_source *source, uint64_t us, void *ud)
 	if (r < 0)
 		log_debug("the keep clock was not moved: %s", errno_text(r));
 	service_lights(s);
+	if (u->recovered && !s->stopping)
+		end_documents(u);
 	if (u->recovered)
 		on_pause(NULL, 0, u);
 	return loop_timer(s->event, &u->minute, MINUTE_MS, on_minute, u);

@@ -222,6 +222,8 @@ static int field_to_json(const struct field_value *f, cJSON *fields)
 	if (e == 0 && f->confidence >= 0)
 		e = json_add_take(obj, "confidence",
 			cJSON_CreateNumber((double)(int)(f->confidence * 1000 + 0.5) / 1000));
+	if (e == 0 && f->page > 0)
+		e = json_add_i64(obj, "page", f->page);
 	if (e < 0 || f->box[2] == 0)
 		return e;
 	box = cJSON_CreateIntArray(f->box, 4);

@@ -23,6 +23,7 @@ struct field_value {
 	char *problem;    /* owned; NULL, or why there is no value / why a check fails ("not a date: 31/31/26") */
 	double confidence; /* 0..1 as the reader reported it; -1: unknown. Never decides anything by itself. */
 	uint32_t proven_columns; /* FIELD_ROWS: a bit a column whose cells a check proves, in every row; `proof` speaks of these */
+	uint32_t page;    /* of several that were read one by one, from 1: the box is on it; 0: it is not told */
 	int box[4];       /* x, y, width, height in the page file's pixels; width 0: unknown */
 };
 
@@ -38,6 +39,9 @@ struct answer {
  * 0, -ENODATA (nothing in it could be read as fields), -ENOMEM. The caller keeps the raw text. */
 int answer_parse(const struct doctype *t, const char *raw, size_t len, struct answer **ret);
 void answer_free(struct answer *a);
+/* A document's page that was read by itself joins those before (NULL: it is the first): what they have not is taken, rows are
+ * added. Takes the part, also on failure. Checks are run after. 0, -EINVAL (another type), -ENOMEM. */
+int answer_join(struct answer **sum, struct answer *part, uint32_t page);
 /* Evidence of extract/ocrmap.h: {"FIELD": {"text":..., "box":[x,y,w,h], "confidence": 0.93}, ...} -> supported, boxes.
  * 0 or -ENOMEM. */
 int answer_add_evidence(struct answer *a, const cJSON *evidence);

@@ -140,7 +140,9 @@ def check_config(text):
 
 def test_check_config():
     start = "[Backend own]\nKind=sagemaker\n"
-    assert check_config(start + "EndpointName=qwen\nPricePerRequest=0\n")[0] == 0
+    assert check_config(start + "EndpointName=qwen\nPricePerRequest=0\n") == (0, "configuration is right\n")
+    code, text = check_config(start + "EndpointName=qwen\n")
+    assert code == 0 and "[Backend own]: it will not be asked: there is no price for qwen in ap-southeast-2" in text, text
     for keys, word in (("", "EndpointName= is missing"), ("EndpointName=-a\n", "EndpointName"), ("EndpointName=a\nRegion=us-east-1\n", "us-east-1"),
                        ("EndpointName=a\nEndpoint=https://runtime.sagemaker.us-east-1.amazonaws.com\n", "Endpoint="),
                        ("EndpointName=a\nSchemaMode=none\n", "Form=openai"), ("EndpointName=a\nPricePerRequest=free\n", "PricePerRequest"),

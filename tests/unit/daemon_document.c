@@ -435,3 +435,39 @@ TEST(a_rebuild_does_not_ask_again)
 	CHECK_INT(due(&f), 1);
 	fixture_end(&f);
 }
+
+/* ---- nobody ends it ---------------------------------------------------------------------------------------- */
+
+static bool is_busy(void *ud, const struct document *d)
+{
+	return ud && streq(d->name, ud);
+}
+
+TEST(one_that_gets_no_page_ends)
+{
+	struct document_ages ages = {};
+	struct page_row p;
+	struct fixture f;
+
+	fixture_begin(&f);
+	page_of(&f, "a", &p);
+	page_of(&f, "b", &p);
+	CHECK_INT(document_end_idle(f.spool, &ages, 1000, is_busy, NULL), 0);
+	f.boot += 999;
+	CHECK_INT(document_end_idle(f.spool, &ages, 1000, is_busy, NULL), 0);
+	page_of(&f, "b", &p);
+	f.boot += 1;
+	CHECK_INT(document_end_idle(f.spool, &ages, 1000, is_busy, (char *)"a"), 0);
+	CHECK_INT(document_end_idle(f.spool, &ages, 1000, is_busy, NULL), 1);
+	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM documents WHERE closed = 0 AND name = 'b'"), 1);
+	/* A clock that is set ends nothing; a restart begins the time again. */
+	f.now += INT64_C(86400000) * 365;
+	CHECK_INT(document_end_idle(f.spool, &ages, 1000, is_busy, NULL), 0);
+	ages = (struct document_ages){};
+	f.boot += 1000;
+	CHECK_INT(document_end_idle(f.spool, &ages, 1000, is_busy, NULL), 0);
+	f.boot += 1000;
+	CHECK_INT(document_end_idle(f.spool, &ages, 1000, is_busy, NULL), 1);
+	CHECK_INT(due(&f), 2);
+	fixture_end(&f);
+}
