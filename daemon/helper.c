@@ -482,7 +482,8 @@ int helper_convert(sd_event *e, const struct helper_options *o, const struct req
 
 int helper_next(struct helper *h, const cJSON *head, int64_t timeout_ms, void *ud)
 {
-	int r = h->fd < 0 || !h->out_done ? -EPIPE : frame_format(head, 0, &h->head);
+	/* One that has just been started may not have its first request yet: this one goes behind it. */
+	int r = h->fd < 0 || h->body ? -EPIPE : frame_format(head, 0, &h->head);
 
 	if (r >= 0)
 		r = helper_extend(h, timeout_ms);

@@ -273,6 +273,21 @@ TEST(environment_is_its_own)
 	end();
 }
 
+/* It was started a moment ago, and has read nothing yet. */
+TEST(another_request_goes_behind_the_first)
+{
+	_cleanup_json_ cJSON *next = cJSON_CreateObject();
+
+	begin();
+	CHECK_INT(json_add_string(next, "type", "next"), 0);
+	CHECK_INT(start(script("read a; read b; case $a$b in *request*next*) printf '{\"type\":\"end\",\"ok\":true}\\n';; esac"), 10000, -1), 0);
+	CHECK_INT(helper_next(run.helper, next, 10000, &run), 0);
+	loop();
+	CHECK_INT(run.error, 0);
+	CHECK_STR(run.types, "end ");
+	end();
+}
+
 /* ---- requests by segments ------------------------------------------------------------------------------------------------- */
 
 static void send_request(const char *body, size_t input, size_t max_reply, int64_t timeout_ms)
