@@ -206,24 +206,22 @@ static int typeset_store(struct spool *s, const char *hash, const char *json, si
 
 int spool_types_restore(struct spool *s)
 {
+	_cleanup_stmt_ struct stmt *st = NULL;
 	char hash[SHA256_HEX_SIZE];
-	struct stmt *st;
-	int r, stored;
+	int r = db_query(s->db, &st, "SELECT hash, json FROM typesets ORDER BY hash LIMIT 1 OFFSET ?", "i", s->reconcile.cursor);
 
-	r = db_query(s->db, &st, "SELECT hash, json FROM typesets", "");
-	if (r < 0)
+	if (r >= 0)
+		r = stmt_next(st);
+	if (r <= 0)
 		return r;
-	while ((r = stmt_next(st)) > 0) {
-		const char *json = stmt_text(st, 1);
-
-		sha256_hex_of(json, strlen(json), hash);
-		if (!streq(hash, stmt_text(st, 0)))
-			continue;
-		stored = typeset_store(s, hash, json, strlen(json));
-		if (stored < 0) /* a full disk must not keep the pages from being looked at */
-			log_warning("types/%s.json cannot be written: %s", hash, errno_text(stored));
-	}
-	return r;
+	s->reconcile.cursor++;
+	sha256_hex_of(stmt_text(st, 1), strlen(stmt_text(st, 1)), hash);
+	if (!streq(hash, stmt_text(st, 0)))
+		return 1;
+	r = typeset_store(s, hash, stmt_text(st, 1), strlen(stmt_text(st, 1)));
+	if (r < 0) /* a full disk must not keep the pages from being looked at */
+		log_warning("types/%s.json cannot be written: %s", hash, errno_text(r));
+	return 1;
 }
 
 static int job_insert(struct spool *s, const char *hash, const char *json, const char *typeset_hash,

@@ -149,7 +149,7 @@ int spool_job_restore(struct spool *s, const cJSON *job, const struct spool_job 
 /* An unreadable job gives one without route and types: that is damage. Negative errno: it could not be read just now. */
 int spool_job_or_unreadable(struct spool *s, int64_t id, const struct spool_job **ret);
 void spool_jobs_free(struct spool *s);
-/* The files in types/ as the database has them: a rebuild needs them. */
+/* The files in types/ as the database has them: a rebuild needs them. One a call: 1, 0 when all are there. */
 int spool_types_restore(struct spool *s);
 
 /* Recovery says each kind of thing a few times and then only counts. */

@@ -254,3 +254,27 @@ TEST(reconcile_of_many_goes_in_slices)
 	CHECK_INT(spool_reconciled(f.spool)->quarantined, 700);
 	fixture_end(&f);
 }
+
+/* One a slice, as each may be written and synced. */
+TEST(document_types_are_restored_in_slices)
+{
+	int slices = 0, before, r;
+	struct fixture f;
+
+	fixture_begin(&f);
+	for (int i = 1; i <= 5; i++) {
+		char json[40], hash[SHA256_HEX_SIZE];
+
+		str_format(json, sizeof(json), "[\"types %d\"]", i);
+		sha256_hex_of(json, strlen(json), hash);
+		CHECK_INT(db_exec(f.spool->db, "INSERT INTO typesets (hash, json) VALUES (?, ?)", "ss", hash, i == 3 ? "damaged" : json), 0);
+	}
+	before = fixture_files("types");
+	CHECK(before >= 1);
+	while ((r = spool_reconcile(f.spool)) > 0)
+		slices++;
+	CHECK_INT(r, 0);
+	CHECK(slices >= before + 5);
+	CHECK_INT(fixture_files("types"), before + 4);
+	fixture_end(&f);
+}
