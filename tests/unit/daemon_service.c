@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "daemon/config.h"
+#include "daemon/ledger.h"
 #include "daemon/service.h"
 #include "daemon/upkeep.h"
 #include "tests/unit/daemon_fixture.h"
@@ -211,5 +212,67 @@ TEST(a_keep_clock_out_of_range_does_not_stop_the_count)
 	CHECK(fake != clock);
 	clock_free(fake);
 	CHECK_INT(s->spool->pages_bytes, 0);
+	service_end(s);
+}
+
+/* ---- receipts -------------------------------------------------------------------------------------------- */
+
+static int64_t standing_boottime(void *ud)
+{
+	return 1000;
+}
+
+static int64_t a_day(void *ud)
+{
+	return FIXTURE_NOW + *(int64_t *)ud;
+}
+
+static bool always(void *ud)
+{
+	return true;
+}
+
+/* A receipt of a day, by a trusted clock, which then is that of the next day. */
+static int on_day(sd_event_source *source, void *ud)
+{
+	static const struct clock_ops ops = {standing_boottime, a_day, always};
+	static int64_t past;
+	struct service *s = ud;
+	struct fixture f = {.spool = s->spool, .types = s->types};
+	struct page_row page;
+	const struct attempt_open a = {.page = &page, .backend = "ocr", .body_sha256 = "00"};
+	sd_event_source *idle;
+
+	CHECK_INT(clock_new(&ops, &past, &s->clock), 0);
+	s->spool->clock = s->clock;
+	fixture_freeze(&f);
+	fixture_page(&f, &page);
+	CHECK(ledger_open(s->spool, &a) > 0);
+	CHECK_INT(db_exec(s->spool->db, "UPDATE pages SET state = 'held', reason = 'a test'", ""), 0);
+	past = 86400000;
+	upkeep_recovered(s->upkeep);
+	CHECK(sd_event_add_defer(s->event, &idle, on_idle, s) >= 0);
+	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
+	CHECK(sd_event_source_set_floating(idle, true) >= 0);
+	sd_event_source_unref(idle);
+	return 0;
+}
+
+TEST(a_day_that_has_ended_is_signed_and_exported)
+{
+	struct service *s = service_new();
+	struct clock *clock = s->clock, *fake;
+	sd_event_source *day = NULL;
+
+	CHECK(sd_event_add_defer(s->event, &day, on_day, s) >= 0);
+	CHECK(sd_event_source_set_priority(day, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
+	CHECK_INT(service_run(s), 0);
+	sd_event_source_disable_unref(day);
+	CHECK_INT(fixture_files("receipts"), 1);
+	CHECK_INT(fixture_files("tmp"), 0);
+	fake = s->clock;
+	s->clock = s->spool->clock = clock;
+	CHECK(fake != clock);
+	clock_free(fake);
 	service_end(s);
 }
