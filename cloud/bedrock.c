@@ -87,15 +87,20 @@ static int add_accept(const struct bedrock_config *c, const struct bedrock_model
 /* Converse has these in its body. */
 static int add_invoke_headers(const struct bedrock_config *c, const struct job *j, struct request *r)
 {
+	_cleanup_buf_ struct buf metadata = {};
 	int e = 0;
 
 	if (*c->guardrail)
 		e = request_add_header(r, "x-amzn-bedrock-guardrailidentifier", c->guardrail);
 	if (e >= 0 && *c->guardrail)
 		e = request_add_header(r, "x-amzn-bedrock-guardrailversion", c->guardrail_version);
+	if (e >= 0 && c->guardrail_trace)
+		e = request_add_header(r, "x-amzn-bedrock-trace", "ENABLED");
 	if (e >= 0 && bedrock_is_flex(c, j))
 		e = request_add_header(r, "x-amzn-bedrock-service-tier", "flex");
-	return e;
+	if (e >= 0 && *c->metadata)
+		e = bedrock_add_metadata(c, j, &metadata);
+	return e < 0 || !*c->metadata ? e : request_add_header(r, "x-amzn-bedrock-request-metadata", buf_str(&metadata));
 }
 
 static int fill_request(const struct bedrock_config *c, const struct job *j, struct request *r)
@@ -229,6 +234,17 @@ static const struct {
 	{"model_context_window_exceeded", PAGE_NEXT, PAGE_NEXT, "too-large", "the page is too large for the model"},
 };
 
+/* For any of the reasons above. A guardrail's says too what of it acted, where that is asked for. */
+static int stopped(const struct job *j, const cJSON *body, size_t i, struct verdict *v)
+{
+	char trace[256] = "";
+
+	if (streq(stops[i].reason, "guardrail"))
+		bedrock_trace_text(body, trace, sizeof(trace));
+	return verdict_set(v, j->tries ? stops[i].again : stops[i].first, BACKEND_OK, stops[i].reason, "%s%s%s", stops[i].message,
+		*trace ? ": " : "", trace);
+}
+
 static int decode_answer(const struct bedrock_config *c, const struct job *j, const cJSON *body, struct verdict *v)
 {
 	const char *stop, *guardrail = json_get_string(body, "amazon-bedrock-guardrailAction");
@@ -249,8 +265,7 @@ static int decode_answer(const struct bedrock_config *c, const struct job *j, co
 	text_safe_copy(v->stop, sizeof(v->stop), stop ? stop : "");
 	for (size_t i = 0; stop && i < ARRAY_SIZE(stops); i++) {
 		if (streq(stop, stops[i].stop))
-			return verdict_set(v, j->tries ? stops[i].again : stops[i].first, BACKEND_OK, stops[i].reason,
-				"%s", stops[i].message);
+			return stopped(j, body, i, v);
 	}
 	if (!stop || !content)
 		return verdict_set(

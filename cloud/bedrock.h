@@ -16,6 +16,8 @@ struct bedrock_config {
 	char endpoint[256];  /* URL, "": https://bedrock-runtime.REGION.amazonaws.com */
 	char guardrail[160], guardrail_version[16]; /* id or ARN, and a number or DRAFT; both or neither is "" */
 	int backlog_tier;    /* enum bedrock_tier: the service tier of pages that nobody waits for; all others have the default */
+	bool guardrail_trace; /* the reply says which of its policies acted */
+	char metadata[1024]; /* "KEY=VALUE ...", for the invocation log */
 	bool stream;         /* the answer comes as it is made */
 	int64_t max_output_tokens;
 	int64_t timeout_ms, connect_timeout_ms;
@@ -25,6 +27,8 @@ struct bedrock_config {
 
 /* Is the form that is named one in which this model can be asked? */
 bool bedrock_api_fits(const struct bedrock_config *c);
+/* Are these at most 16 different KEY=VALUE, of characters that AWS takes? %page and %type are values too. */
+bool bedrock_metadata_ok(const char *text);
 /* Where the question goes, appended. 0 or -EMSGSIZE / -ENOMEM. */
 int bedrock_url(const struct bedrock_config *c, struct buf *out);
 

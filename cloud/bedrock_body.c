@@ -249,10 +249,12 @@ static int add_converse_options(const struct bedrock_config *c, const struct job
 	if (*c->guardrail)
 		e = add_quoted(b, ",\"guardrailConfig\":{\"guardrailIdentifier\":", c->guardrail, "");
 	if (e >= 0 && *c->guardrail)
-		e = add_quoted(b, ",\"guardrailVersion\":", c->guardrail_version, "}");
+		e = add_quoted(b, ",\"guardrailVersion\":", c->guardrail_version, c->guardrail_trace ? ",\"trace\":\"enabled\"}" : "}");
 	if (e >= 0 && bedrock_is_flex(c, j))
 		e = buf_adds(b, ",\"serviceTier\":{\"type\":\"flex\"}");
-	return e;
+	if (e >= 0 && *c->metadata)
+		e = buf_adds(b, ",\"requestMetadata\":");
+	return e < 0 || !*c->metadata ? e : bedrock_add_metadata(c, j, b);
 }
 
 static int add_camel(const struct bedrock_config *c, const struct bedrock_model *m, const struct job *j, int64_t max_tokens,

@@ -4,6 +4,7 @@
  *   bedrock_model.c  which form a model is asked in, what it takes, how many tokens an image may be
  *   bedrock_body.c   the question in each of the three forms
  *   bedrock_stream.c an answer that arrives as a stream
+ *   bedrock_options.c metadata, and what a guardrail traced
  *   bedrock_usage.c  tokens, as each form names them
  */
 #pragma once
@@ -47,5 +48,9 @@ void bedrock_counts_read(const cJSON *usage, struct bedrock_counts *c);
 int bedrock_counts_add(const struct bedrock_counts *c, const char *before, struct buf *out);
 /* Body and headers both count; where they differ the larger is believed, so that no cost is lost. */
 void bedrock_read_usage(const struct reply *r, const cJSON *body, struct usage *u);
+/* Appends RequestMetadata= as an object. 0, -ENOMEM or -EMSGSIZE. */
+int bedrock_add_metadata(const struct bedrock_config *c, const struct job *j, struct buf *out);
+/* What a guardrail did by its trace in a reply, for people; "": nothing is told. */
+void bedrock_trace_text(const cJSON *body, char *out, size_t size);
 /* Does the page go by the flexible tier? */
 bool bedrock_is_flex(const struct bedrock_config *c, const struct job *j);

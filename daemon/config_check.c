@@ -18,6 +18,8 @@ static const struct {
 	{"Api", FOR(KIND_BEDROCK)},
 	{"Guardrail", FOR(KIND_BEDROCK)},
 	{"GuardrailVersion", FOR(KIND_BEDROCK)},
+	{"GuardrailTrace", FOR(KIND_BEDROCK)},
+	{"RequestMetadata", FOR(KIND_BEDROCK)},
 	{"BacklogTier", FOR(KIND_BEDROCK)},
 	{"Stream", FOR(KIND_BEDROCK)},
 	{"PagesPerRequest", AWS | FOR(KIND_OPENAI)},
@@ -203,6 +205,10 @@ static void check_guardrail(struct config_reading *rd, const struct backend_conf
 		config_problem(rd, b, title, x->guardrail[0] ? "Guardrail" : "GuardrailVersion", "Guardrail= and GuardrailVersion= belong together");
 		return;
 	}
+	if (x->guardrail_trace && !x->guardrail[0])
+		config_problem(rd, b, title, "GuardrailTrace", "there is no Guardrail=");
+	if (!bedrock_metadata_ok(x->metadata))
+		config_problem(rd, b, title, "RequestMetadata", "at most 16 KEY=VALUE with blanks between, each key once, of letters, digits and :_@$#=/+,-.");
 	if (!x->guardrail[0])
 		return;
 	if (!guardrail_id_ok(x))

@@ -51,6 +51,7 @@ struct backend {
 	int64_t no_credentials_ms;   /* boottime since when there are none; 0: there are */
 	bool credentials_coming;     /* they are being got */
 	uint64_t refused_generation; /* those that AWS refused; 0: none */
+	bool counts_differ;          /* the last answer told its tokens twice, and not the same */
 	bool unconfirmed;            /* it costs, the ledger was lost, and nobody has said yet that it may go on */
 	uint32_t picks;              /* for the backlog's share */
 	uint32_t picks_now;          /* of them of the lane of now */

@@ -270,6 +270,24 @@ static void judged(struct attempt *a, const struct reply *reply)
 	settle(a);
 }
 
+/* Told when it begins and when it is over, not with each answer. */
+static void look_at_counts(struct attempt *a)
+{
+	struct backend *b = a->backend;
+	const struct usage *u = &a->verdict.usage;
+	const struct log_field fields[] = {{"PAGE_ID", a->row.id}, {"BACKEND", b->config->name}};
+
+	if (!u->reported || u->differs == b->counts_differ)
+		return;
+	b->counts_differ = u->differs;
+	if (u->differs)
+		log_event(LOG_LEVEL_WARNING, NULL, fields, ARRAY_SIZE(fields),
+			"backend %s tells the tokens of a reply twice, and not the same (page %s): the larger count, %" PRIu64 " in and %" PRIu64
+			" out, is what is reckoned with", b->config->name, a->row.id, u->input, u->output);
+	else
+		log_event(LOG_LEVEL_NOTICE, NULL, fields, ARRAY_SIZE(fields), "backend %s tells the tokens of a reply the same twice again", b->config->name);
+}
+
 void attempt_reply(struct attempt *a, const struct reply *reply)
 {
 	struct backend *b = a->backend;
@@ -289,6 +307,7 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 		verdict_set(v, PAGE_RETRY, BACKEND_OK, "local", "the answer could not be taken in: %s", errno_text(r));
 		v->billed = v->billed || reply->sent;
 	}
+	look_at_counts(a);
 	if (v->usage.reported)
 		backend_tokens(b, a->began_ms, a->tokens, (int64_t)MIN(v->usage.input + v->usage.output, (uint64_t)INT32_MAX));
 	if (b->credentials && v->creds_wrong) {

@@ -85,6 +85,23 @@ def test_plain_answers_without_a_tool():
         asked(model, api, form="plain", examples=EXAMPLES[:1])
 
 
+def test_metadata_and_trace():
+    for model in (NOVA, OWN):
+        with Setup(model, route="sydney ocr", Guardrail="gr1abc", GuardrailVersion="2", GuardrailTrace="yes", RequestMetadata="site=perth page=%page") as (aws, s):
+            aws.stops = ["guardrail_intervened"] if model == OWN else []
+            ids = s.submit(sample("receipt-1"), "receipt")
+            s.wait_states(ids, {"done"})
+            want = {"site": "perth", "page": ids[0]}
+            if model == NOVA:
+                asked_for = aws.requests[0]["asked"]
+                assert json.loads(asked_for["request-metadata"]) == want and asked_for["trace"] == "ENABLED", asked_for
+            else:
+                assert aws.metadata == [want], aws.metadata
+                message = s.call("Show", page=ids[0])["attempts"][0]["message"]
+                assert message.endswith(": topicPolicy tax BLOCKED, sensitiveInformationPolicy NAME ANONYMIZED"), message
+                assert "Ann" not in s.read_log() + message
+
+
 def stopped(model, stops, outcomes, reasons, **backend):
     """The model stops with these, then answers; outcome and reason of each attempt at it."""
     with Setup(model, route="sydney ocr", **backend) as (aws, s):

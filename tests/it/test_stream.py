@@ -118,6 +118,17 @@ def test_without_the_cost_the_worst_is_counted():
             assert attempts[0]["settled_pusd"] == attempts[0]["reserved_pusd"] and attempts[0]["billed"] == "possibly", attempts
 
 
+def test_counts_that_differ_are_told_once():
+    with setup(HAIKU) as (aws, s):
+        aws.script = ["ok", "stream-counts-differ", "stream-counts-differ"]
+        for name in ("receipt-1", "receipt-2", "receipt-3"):
+            ids = s.submit(sample(name), "receipt")
+            s.wait_states(ids, {"done"})
+        rows = s.rows("SELECT tokens_output FROM attempts ORDER BY id")
+        assert [r["tokens_output"] - q["usage"]["outputTokens"] for r, q in zip(rows, aws.requests)] == [0, 5, 5], (rows, aws.requests)
+        assert s.read_log().count("tells the tokens of a reply twice, and not the same") == 1, s.read_log()
+
+
 def test_what_is_hopeless_is_left():
     for model, behaviour in ((OWN, "blanks"), (HAIKU, "not-json")):
         attempts, aws = wrong([behaviour], model)

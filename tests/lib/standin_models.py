@@ -136,8 +136,11 @@ def check_converse(model, request, output_max):
         report = botocore.validate.ParamValidator().validate(dict(values, modelId=model), SHAPE)
         if report.has_errors():
             refuse(report.generate_report())
-    only(request, "", system=list, messages=list, inferenceConfig=dict, toolConfig=dict, additionalModelRequestFields=dict, guardrailConfig=dict, serviceTier=dict)
-    only(request.get("guardrailConfig", {}), "/guardrailConfig", guardrailIdentifier=str, guardrailVersion=str)
+    only(request, "", system=list, messages=list, inferenceConfig=dict, toolConfig=dict, additionalModelRequestFields=dict, guardrailConfig=dict, serviceTier=dict,
+         requestMetadata=dict)
+    only(request.get("guardrailConfig", {}), "/guardrailConfig", guardrailIdentifier=str, guardrailVersion=str, trace=str)
+    if request.get("guardrailConfig", {}).get("trace", "enabled") not in ("enabled", "disabled", "enabled_full"):
+        refuse("guardrailConfig.trace is none of its values")
     only(request.get("serviceTier", {}), "/serviceTier", type=str)
     config = request.get("inferenceConfig", {})
     only(config, "/inferenceConfig", maxTokens=int, temperature=(int, float), topP=(int, float), stopSequences=list)
@@ -181,6 +184,7 @@ class ModelsStandin(BedrockStandin):
     def __init__(self, folder, **more):
         super().__init__(folder, **more)
         self.stops = []
+        self.metadata = []  # as the tiers
         self.tiers = []   # of the requests by Converse; None: none was named
 
     def _check_request(self, line, body):
@@ -202,15 +206,17 @@ class ModelsStandin(BedrockStandin):
         if len(images) != 1:
             refuse("one page image was expected, %d came" % len(images))
         guardrail = request.get("guardrailConfig", {})
-        self.check_options(guardrail.get("guardrailIdentifier"), guardrail.get("guardrailVersion"), request.get("serviceTier", {}).get("type"))
+        self.check_options(guardrail.get("guardrailIdentifier"), guardrail.get("guardrailVersion"), request.get("serviceTier", {}).get("type"),
+                           json.dumps(request["requestMetadata"]) if "requestMetadata" in request else None)
         plain = None if schema else plain_properties(request["messages"][-1]["content"][-1]["text"])
         return model, {"form": m[2], "schema": schema, "plain": plain, "text": len(json.dumps(schema)) + 1000,
-                       "tier": request.get("serviceTier", {}).get("type")}, images[0]
+                       "tier": request.get("serviceTier", {}).get("type"), "trace": guardrail.get("trace"), "metadata": request.get("requestMetadata")}, images[0]
 
     def _answer(self, request, jpeg):
         if "form" not in request:
             return super()._answer(request, jpeg)
         self.tiers.append(request["tier"])
+        self.metadata.append(request["metadata"])
         fields = pagereader.read_fields(jpeg, request["plain"] or request["schema"].get("properties", {}))
         width, height = Image.open(io.BytesIO(jpeg)).size
         usage = {"inputTokens": width * height // 750 + request["text"] // 4, "outputTokens": len(json.dumps(fields)) // 3 + 20}
@@ -221,7 +227,12 @@ class ModelsStandin(BedrockStandin):
             content = [{"toolUse": {"toolUseId": "tooluse_" + uuid.uuid4().hex[:22], "name": "record_fields", "input": fields}}]
             if stop != "tool_use":
                 content = [{"text": "```json\n%s\n```" % json.dumps(fields) if request["plain"] and stop == "end_turn" else "I"}]
-            return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop, "usage": usage, "metrics": {"latencyMs": 1234}}, usage
+            reply = {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop, "usage": usage, "metrics": {"latencyMs": 1234}}
+            if stop == "guardrail_intervened" and request["trace"]:
+                reply["trace"] = {"guardrail": {"outputAssessments": {"gr1abc": [{
+                    "topicPolicy": {"topics": [{"name": "tax", "type": "DENY", "action": "BLOCKED"}]},
+                    "sensitiveInformationPolicy": {"piiEntities": [{"match": "Ann Lee", "type": "NAME", "action": "ANONYMIZED"}]}}]}}}
+            return reply, usage
         content = [{"type": "tool_use", "id": "toolu_bdrk_" + uuid.uuid4().hex[:20], "name": "record_fields", "input": fields}]
         if stop != "tool_use":
             content = [{"type": "text", "text": "```json\n%s\n```" % json.dumps(fields) if request["plain"] and stop == "end_turn" else "I"}]

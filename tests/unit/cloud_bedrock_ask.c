@@ -171,3 +171,72 @@ TEST(servers_of_openais_kind_too)
 	CHECK(strstr(vllm, ",\"top_p\":0.5,\"seed\":1,") && !strstr(vllm, "temperature") && !strstr(vllm, "top_k"));
 	request_free(&req);
 }
+
+/* ---- what is asked beside the question ---------------------------------------------------------------------------- */
+
+#define METADATA "site=perth  page=%page type=%type empty="
+#define METADATA_JSON "{\"site\":\"perth\",\"page\":\"p\",\"type\":\"slip\",\"empty\":\"\"}"
+
+TEST(metadata_and_trace)
+{
+	static const char *const models[] = {NOVA, CLAUDE, OTHER};
+
+	for (size_t i = 0; i < ARRAY_SIZE(models); i++) {
+		struct bedrock_config config = {.region = "ap-southeast-2", .guardrail = "gr1abc", .guardrail_version = "2", .guardrail_trace = true,
+			.metadata = METADATA};
+		struct extractor x = {&bedrock_extractor, "sydney", &config};
+		_cleanup_free_ char *text = NULL;
+
+		str_copy(config.model, sizeof(config.model), models[i]);
+		text = body("", &x);
+		if (i == 2) {
+			CHECK(strstr(text, "\"guardrailVersion\":\"2\",\"trace\":\"enabled\"},\"requestMetadata\":" METADATA_JSON "}"));
+			CHECK(!request_header(&req, "x-amzn-bedrock-trace") && !request_header(&req, "x-amzn-bedrock-request-metadata"));
+		} else {
+			CHECK(!strstr(text, "perth") && !strstr(text, "trace"));
+			CHECK_STR(request_header(&req, "x-amzn-bedrock-trace"), "ENABLED");
+			CHECK_STR(request_header(&req, "x-amzn-bedrock-request-metadata"), METADATA_JSON);
+		}
+		request_free(&req); /* it borrows from config */
+	}
+}
+
+TEST(metadata_that_aws_would_refuse)
+{
+	static const char *const good[] = {"", " ", "a=1", METADATA, "a:b/c@d=x=y", "a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8 i=9 j=1 k=2 l=3 m=4 n=5 o=6 p=7"};
+	static const char *const bad[] = {"a", "=1", "a=1 b", "a=1 a=2", "a=\"1\"", "a=%pages", "%page=1", "\xc3\xa4=1", "a=1\tb=2",
+		"a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8 i=9 j=1 k=2 l=3 m=4 n=5 o=6 p=7 q=8"};
+	char long_one[300] = "a=";
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		CHECK(bedrock_metadata_ok(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (bedrock_metadata_ok(bad[i]))
+			test_fail(__FILE__, __LINE__, "%s", bad[i]);
+	memset(long_one + 2, 'x', 256);
+	CHECK(bedrock_metadata_ok(long_one));
+	long_one[258] = 'x';
+	CHECK(!bedrock_metadata_ok(long_one));
+}
+
+/* Of what a guardrail traced the kinds are told, never the words that it found. */
+TEST(a_trace_is_told_without_the_words)
+{
+	static const char reply_text[] =
+		"{\"output\":{\"message\":{\"content\":[{\"text\":\"Sorry\"}]}},\"stopReason\":\"guardrail_intervened\","
+		"\"usage\":{\"inputTokens\":1,\"outputTokens\":1},\"amazon-bedrock-trace\":{\"guardrail\":{\"input\":{\"gr1\":{\"topicPolicy\":{\"topics\":["
+		"{\"name\":\"tax\",\"type\":\"DENY\",\"action\":\"BLOCKED\"},{\"name\":\"sport\",\"type\":\"DENY\",\"action\":\"NONE\"}]}}},"
+		"\"outputs\":[{\"gr1\":{\"sensitiveInformationPolicy\":{\"piiEntities\":[{\"match\":\"Ann Lee\",\"type\":\"NAME\","
+		"\"action\":\"ANONYMIZED\"}],\"regexes\":[{\"match\":\"TFN 1\",\"action\":\"BLOCKED\"}]}}}]}}}";
+	static const struct bedrock_config config = {.model = NOVA, .region = "ap-southeast-2"};
+	static const struct extractor x = {&bedrock_extractor, "sydney", &config};
+	struct reply r = {.status = 200, .body = reply_text, .len = strlen(reply_text), .sent = true, .sent_all = true};
+	struct job j = {.n_images = 1};
+	struct verdict v = {};
+
+	CHECK_INT(x.ops->decode(&x, &j, &r, &v), 0);
+	CHECK_STR(v.reason, "guardrail");
+	CHECK_STR(v.message, "a Bedrock guardrail stopped the answer: topicPolicy tax BLOCKED, sensitiveInformationPolicy NAME ANONYMIZED, "
+			     "sensitiveInformationPolicy BLOCKED");
+	verdict_clear(&v);
+}

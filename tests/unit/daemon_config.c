@@ -274,6 +274,9 @@ TEST(a_guardrail_has_a_version_and_is_here)
 	refused(GUARDED "gr1abc\n", 3, "belong together");
 	refused("[Backend x]\nKind=bedrock\nGuardrailVersion=3\n", 3, "belong together");
 	refused(GUARDED "gr1abc\nGuardrailVersion=0\n", 4, "DRAFT");
+	refused("[Backend x]\nKind=bedrock\nGuardrailTrace=yes\n", 3, "there is no Guardrail=");
+	refused("[Backend x]\nKind=bedrock\nRequestMetadata=site=perth \"a\"=1\n", 3, "KEY=VALUE");
+	refused("[Backend x]\nKind=ocr\nStream=yes\n", 3, "Stream");
 	refused(GUARDED "gr-1\nGuardrailVersion=1\n", 3, "not the id");
 	refused(GUARDED "arn:aws:bedrock:us-east-1:123456789012:guardrail/gr1abc\nGuardrailVersion=1\n", 3, "in ap-southeast-2");
 	refused(GUARDED "arn:aws:bedrock:ap-southeast-2:1234:guardrail/gr1abc\nGuardrailVersion=1\n", 3, "not the id");
