@@ -31,9 +31,10 @@ def test_it_checks_signatures():
             raise AssertionError("a wrong secret was taken")
 
 
-def service(m, folder, secret=None, **more):
+def service(m, folder, secret=None, credentials=None, **more):
     return Service({"Service": {"Lab": "yes"}, "Route": {"Backends": "own"},
-                    "Credentials aws": {"Source": "file", "File": m.credentials_file(folder, secret)},
+                    "Credentials keys": {"Source": "file", "File": m.credentials_file(folder, secret)},
+                    "Credentials aws": credentials or {"Source": "file", "File": m.credentials_file(folder, secret)},
                     "Backend own": dict({"Kind": "sagemaker", "EndpointName": "qwen25vl-syd", "PricePerRequest": "0", "ConnectTo": "127.0.0.1:%d" % m.port,
                                          "CAFile": m.ca_file, "Backoff": "100ms",
                                          "CustomAttributes": "trace=1, page", "TargetVariant": "blue"}, **more)})
@@ -62,6 +63,35 @@ def test_sagemaker_refuses_a_wrong_secret():
         ids = s.submit(sample("receipt-1"), "receipt")
         s.wait(lambda: s.rows("SELECT 1 FROM attempts WHERE http_status = 403"))
         assert s.pages()[ids[0]]["state"] == "queued" and s.pages()[ids[0]]["tries"] == 0
+
+
+def make_role(m):
+    """Its ARN; it may do all, and the user may assume it."""
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:*"}]}
+    all_of_it = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam = m.client("iam")
+    arn = iam.create_role(RoleName="scanner", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName="scanner", PolicyName="all", PolicyDocument=json.dumps(all_of_it))
+    return arn
+
+
+def by_role(m, **more):
+    return dict({"RoleArn": make_role(m), "ConnectTo": "127.0.0.1:%d" % m.port, "CAFile": m.ca_file}, **more)
+
+
+def test_sts_gives_a_role():
+    """What somebody else's STS checks and answers."""
+    with running() as (m, folder), service(m, folder, credentials=by_role(m, Source="assume-role", SourceCredentials="keys")) as s:
+        what = s.wait(lambda: [f["what"] for f in s.call("Doctor", areas=["credentials"])["findings"] if f["level"] == "ok" and f["what"].startswith("aws (")])
+        assert "from role scanner" in what[0] and "until 20" in what[0], what
+
+
+def test_sts_refuses_a_wrong_secret():
+    with running() as (m, folder), service(m, folder, secret="x" * 40, credentials=by_role(m, Source="assume-role", SourceCredentials="keys")) as s:
+        ids = s.submit(sample("receipt-1"), "receipt")
+        # its error is not in the form of STS: that it is one is all that can be told
+        s.wait(lambda: [b for b in s.call("Status")["backends"] if b["name"] == "own" and "STS answers 403" in (b.get("message") or "")])
+        assert s.pages()[ids[0]]["state"] == "queued" and not s.rows("SELECT id FROM attempts")
 
 
 suite.main()
