@@ -56,6 +56,7 @@ def run(build, pages, setting, only):
     with s:
         subprocess.run([os.path.join(build, "pageferryctl"), "--socket", s.socket, "extract", "--type", only or "auto", *sorted(glob.glob(pages + "/*.jpg"))],
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        s.wait(lambda: s.call("Status")["counts"]["undelivered"] == 0)
         for page in s.pages().values():
             with open(os.path.join(pages, os.path.splitext(os.path.basename(page["name"]))[0] + ".json"), encoding="utf-8") as f:
                 truth = json.load(f)
