@@ -359,6 +359,7 @@ static int reserve(struct attempt *a)
 		.body_sha256 = a->body_hex,
 		.body_bytes = (int64_t)request_body_length(&a->req),
 		.reserved_pusd = a->price ? price_cost(a->price, a->req.max_input_tokens, a->req.max_output_tokens, 0) : 0,
+		.priced = a->price && a->price->date[0] ? a->price->date : NULL,
 		.lab = a->courier->service->config.lab,
 		.budget = &a->courier->service->config.budget,
 	};

@@ -32,10 +32,10 @@ static int insert_attempt(
 
 	r = db_exec(s->db,
 		"INSERT INTO attempts (page, backend, model, region, host, opened_ms, opened_trust, "
-		"reserved_pusd, rendering)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		"issssisis", a->page ? a->page->seq : 0, a->backend, a->model, a->region, a->host, now->ms,
-		time_trust_name(now->trust), reserved, a->rendering);
+		"reserved_pusd, rendering, priced)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"issssisiss", a->page ? a->page->seq : 0, a->backend, a->model, a->region, a->host, now->ms,
+		time_trust_name(now->trust), reserved, a->rendering, a->priced);
 	if (r >= 0)
 		*ret = db_last_id(s->db);
 	if (r >= 0 && a->page && a->n_more > 0)

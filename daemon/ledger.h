@@ -19,6 +19,7 @@ struct attempt_open {
 	const char *body_sha256; /* hex */
 	int64_t body_bytes;
 	int64_t reserved_pusd;
+	const char *priced; /* the date of the price; NULL: it has none */
 	const struct budget_limits *budget; /* NULL: none */
 	bool lab;
 };

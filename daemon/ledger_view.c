@@ -93,6 +93,7 @@ enum column {
 	A_STATUS,
 	A_DURATION,
 	A_RENDERING,
+	A_PRICED,
 };
 
 static const struct {
@@ -118,6 +119,7 @@ static const struct {
 	{"httpStatus", A_STATUS, OPTIONAL_INTEGER},
 	{"durationMs", A_DURATION, OPTIONAL_INTEGER},
 	{"rendering", A_RENDERING, OPTIONAL_OBJECT},
+	{"priced", A_PRICED, OPTIONAL_TEXT},
 };
 
 /* Of our own making; one that is damaged is as if it were not there. */
@@ -184,7 +186,7 @@ int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array)
 	r = db_query(s->db, &st,
 		"SELECT id, backend, model, region, host, opened_ms, outcome, reason, message, billed,"
 		" reserved_pusd, settled_pusd, tokens_input, tokens_output, request_id, http_status, "
-		"duration_ms, rendering"
+		"duration_ms, rendering, priced"
 		" FROM attempts WHERE page = ?1 OR id IN (SELECT attempt FROM attempt_pages WHERE page = ?1) ORDER BY id",
 		"i", seq);
 	if (r < 0)

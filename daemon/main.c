@@ -85,13 +85,14 @@ static int read_config(const struct arguments *a, struct config *c, struct buf *
 	return r;
 }
 
-/* Of containers of one's own nobody else knows a price. */
+/* Where an application profile leads, and what that costs, is known once AWS was asked. */
 static void say_unpriced(const struct config *c, const struct prices *prices)
 {
 	for (size_t i = 0; i < c->n_backends; i++) {
 		const struct backend_config *b = &c->backends[i];
 
-		if (b->kind == KIND_SAGEMAKER && b->price_per_request_pusd < 0 && !prices_find(prices, b->model, b->region))
+		if ((b->kind == KIND_SAGEMAKER || b->kind == KIND_BEDROCK) && b->price_per_request_pusd < 0 &&
+			!strstr(b->model, "application-inference-profile/") && !prices_find(prices, b->model, b->region))
 			printf("[Backend %s]: it will not be asked: there is no price for %s in %s; PricePerRequest=, or the file of Prices=, says one\n",
 				b->name, b->model, b->region);
 	}

@@ -3,6 +3,7 @@ ALTER TABLE attempts ADD COLUMN day INTEGER;
 ALTER TABLE attempts ADD COLUMN type TEXT;
 ALTER TABLE attempts ADD COLUMN rendering TEXT;
 ALTER TABLE attempts ADD COLUMN next_step INTEGER;
+ALTER TABLE attempts ADD COLUMN priced TEXT;
 ALTER TABLE pages ADD COLUMN content TEXT;
 ALTER TABLE pages ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX pages_content ON pages (content) WHERE content IS NOT NULL AND version > 0;

@@ -122,13 +122,21 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-const struct price *prices_find(const struct prices *p, const char *model, const char *region)
+static const struct price *find(const struct prices *p, const char *model, const char *region)
 {
 	for (size_t i = 0; p && i < p->n; i++)
 		if (streq(p->entries[i].model, model))
 			return region && has_word(p->entries[i].regions, region) ? &p->entries[i].price
 										 : NULL;
 	return NULL;
+}
+
+const struct price *prices_find(const struct prices *p, const char *model, const char *region)
+{
+	const struct price *own = find(p, model, region);
+	const char *id = starts_with(model, "arn:") ? strrchr(model, '/') : NULL;
+
+	return own || !id ? own : find(p, id + 1, region);
 }
 
 static int64_t add_cost(int64_t sum, int64_t price, uint64_t tokens)

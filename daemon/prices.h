@@ -12,7 +12,7 @@ struct price {
 	int64_t request_pusd; /* a request; 0 unless the backend says so (PricePerRequest=) */
 	char date[16];
 };
-/* NULL if the model has no price in that region, or there are no prices at all (p NULL): then it is not sent to (its cost could
+/* An ARN has the price of the id that it ends with, unless it has one of its own. NULL if the model has no price in that region, or there are no prices at all (p NULL): then it is not sent to (its cost could
  * not be bounded). */
 const struct price *prices_find(const struct prices *p, const char *model, const char *region);
 /* The request and tokens * price, saturating at INT64_MAX. */

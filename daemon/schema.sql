@@ -129,6 +129,7 @@ CREATE TABLE attempts (
 	type		TEXT,		-- of the document, as it counts in usage
 	rendering	TEXT,		-- JSON: what went in the page's place, or why nothing did; NULL: the page, as accepted
 	next_step	INTEGER,	-- it was too large: how small it must be at least (daemon/render.h); NULL: it was not
+	priced		TEXT,		-- Date= of the price that it is reserved and settled by; NULL: none, or not told
 	CHECK ((closed_ms IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX attempts_page ON attempts (page);

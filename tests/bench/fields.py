@@ -60,13 +60,7 @@ def run(build, pages, setting, only):
         for page in s.pages().values():
             with open(os.path.join(pages, os.path.splitext(os.path.basename(page["name"]))[0] + ".json"), encoding="utf-8") as f:
                 truth = json.load(f)
-            t = totals.setdefault(truth["condition"], [0, 0, 0, 0])
-            found = s.result(page["id"])["fields"] if page["state"] == "done" else {}
-            for _, right, proof in score.compare(truth["fields"], found):
-                t[0] += right
-                t[1] += 1
-                t[2] += right and proof == "verified"
-                t[3] += proof == "verified"
+            score.add(totals, truth, s.result(page["id"])["fields"] if page["state"] == "done" else {})
     return totals
 
 

@@ -107,6 +107,7 @@ def test_at_the_limit_pages_wait():
         assert int(said["daySpentPicoUsd"]) == 4 * cost <= limit and said["reservedPicoUsd"] == "0" and said["whenOver"] == "wait", said
         assert "no room: pages wait" in told and "US$" in told, told
         assert len(b.aws.requests) == 4
+        assert b.s.call("Show", page=pages[0])["attempts"][0]["priced"] == "2026-07-01"
         assert b.s.call("Status")["spentPicoUsd"] == said["daySpentPicoUsd"]
         b.s.stop()
         b.s.start()

@@ -41,13 +41,7 @@ def main():
         with open(os.path.join(SAMPLES, os.path.splitext(page["name"])[0] + ".json"), encoding="utf-8") as f:
             truth = json.load(f)
         result = s.result(page["id"])
-        t = totals.setdefault(truth["condition"], [0, 0, 0, 0])
-        for _, right, proof in score.compare(truth["fields"], result["fields"]):
-            t[0] += right
-            t[1] += 1
-            if proof == "verified":
-                t[2] += right
-                t[3] += 1
+        score.add(totals, truth, result["fields"])
     print("\nAgainst the ground truth (a cell of a table is a field):")
     for condition in sorted(totals, key=lambda c: (c != "clean", c)):
         t = totals[condition]

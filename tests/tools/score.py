@@ -76,6 +76,16 @@ def compare(truth_fields, result_fields):
     return out
 
 
+def add(totals, truth, fields):
+    """Adds a page to {condition: [right, fields, verified and right, verified]}."""
+    t = totals.setdefault(truth["condition"], [0, 0, 0, 0])
+    for _, right, proof in compare(truth["fields"], fields):
+        t[0] += right
+        t[1] += 1
+        t[2] += right and proof == "verified"
+        t[3] += proof == "verified"
+
+
 def main():
     if len(sys.argv) < 3 or len(sys.argv) % 2 == 0:
         sys.exit(__doc__)

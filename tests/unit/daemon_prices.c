@@ -34,6 +34,10 @@ TEST(the_shipped_prices)
 	CHECK(p);
 	CHECK_INT(p->input_pusd, 63000);
 	CHECK(prices_find(all, "au.anthropic.claude-sonnet-4-6", "ap-southeast-4"));
+	/* ARNs of a model and of a profile */
+	CHECK(prices_find(all, "arn:aws:bedrock:ap-southeast-2::foundation-model/amazon.nova-lite-v1:0", "ap-southeast-2") == p);
+	CHECK(prices_find(all, "arn:aws:bedrock:ap-southeast-2:1:inference-profile/au.anthropic.claude-sonnet-4-6", "ap-southeast-2"));
+	CHECK(!prices_find(all, "arn:aws:bedrock:ap-southeast-2:1:application-inference-profile/abc", "ap-southeast-2"));
 	/* no price: not sent to */
 	CHECK(!prices_find(all, "amazon.nova-pro-v1:0", "us-east-1"));
 	CHECK(!prices_find(all, "amazon.nova-pro-v1:0", "ap-southeast"));
