@@ -250,6 +250,17 @@ static void ocr_answers(struct reply *r, enum trait trait, char *text, size_t si
 	set_status(r, 0, text);
 }
 
+/* Over a quota. */
+static void day_spoils(struct reply *r)
+{
+	static struct header hint = {(char *)"Retry-After", NULL};
+
+	set_status(r, 429, day_refusal());
+	hint.value = (char *)day_hint();
+	r->headers = &hint;
+	r->n_headers = hint.value ? 1 : 0;
+}
+
 /* What bad weather makes of it; true: it was spoilt. */
 static bool spoilt(const struct http_transfer *t, struct reply *r)
 {
@@ -281,6 +292,8 @@ static bool spoilt(const struct http_transfer *t, struct reply *r)
 		set_status(r, sydney ? 429 : 503, sydney ? "{\"__type\":\"ThrottlingException\"}" : "{}");
 		r->headers = &hint;
 		r->n_headers = world->t / HOUR_MS % 2 ? 1 : 0;
+		if (world->day)
+			day_spoils(r);
 		return true;
 	case DENIED:
 		if (t->backend == OCR)
@@ -314,6 +327,8 @@ static void answer(struct http_transfer *t)
 		else
 			ocr_answers(&r, trait, text, sizeof(text));
 	}
+	if (world->day)
+		day_answered(t->attempt->row.seq, t->weather == THROTTLE ? 0 : TOKENS_IN + TOKENS_OUT);
 	sim_log("%s answers %s: %d %s", t->probed->config->name, t->attempt ? t->attempt->row.id : "the probe", r.status, r.detail);
 	hiccups_arm(true);
 	t->done(t->ud, &r);
@@ -328,6 +343,8 @@ static void arrive(struct http_transfer *t)
 	bool billed = false;
 
 	t->arrived = true;
+	if (world->day && day_refuses(t->attempt->row.seq))
+		t->weather = THROTTLE;
 	t->due_t = world->t + sim_between(fine[t->backend][0], fine[t->backend][1]);
 	if (t->weather == SLOW)
 		t->due_t += sim_between(10000, 60000);

@@ -144,7 +144,7 @@ static void check_rate(int backend)
 	static int64_t sent_t[PER_MINUTE];
 	static size_t n;
 
-	if (backend != SYDNEY)
+	if (backend != SYDNEY || world->day)
 		return;
 	if (n >= PER_MINUTE && world->t - sent_t[n % PER_MINUTE] < 60000)
 		sim_fail("more than RequestsPerMinute= went to sydney in %" PRIi64 " ms", world->t - sent_t[n % PER_MINUTE]);
@@ -187,6 +187,8 @@ void check_send(const struct attempt *a)
 	check_rate(i);
 	if (a->backend->extractor.ops->paid)
 		check_same(a);
+	if (world->day)
+		day_check_send(a);
 	if (untried)
 		check_order(a);
 	check_lanes(a, untried);
@@ -241,7 +243,8 @@ void check_hour(void)
 {
 	for (int b = 0; b < SIM_BACKENDS; b++)
 		check_storm(b);
-	check_progress();
+	if (!world->day)
+		check_progress();
 	memmove(&world->newest_seq[1], &world->newest_seq[0], sizeof(world->newest_seq) - sizeof(world->newest_seq[0]));
 	world->newest_seq[0] = sim_sql("SELECT coalesce(max(seq), 0) FROM pages");
 }

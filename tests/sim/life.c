@@ -52,6 +52,8 @@ static const struct clock_ops clock_ops = {boottime, realtime, synchronised};
 
 void service_event(struct service *s, const struct event *e)
 {
+	if (world->day && e->kind == EVENT_PAGE_DONE)
+		day_done(e->page->seq);
 	if (e->kind == EVENT_DELIVERED && e->page->seq < PAGES_MAX)
 		world->pages[e->page->seq].delivered_t = world->t;
 	courier_kick(s->courier);
@@ -76,18 +78,22 @@ static int write_text(const char *directory, const char *name, const char *text,
 static int read_config(const char *directory)
 {
 	_cleanup_buf_ struct buf errors = {0};
-	char keys[PATH_SIZE], file[PATH_SIZE], text[2048];
+	char keys[PATH_SIZE], file[PATH_SIZE], sydney[256], text[2048];
 	int r;
 
 	r = write_text(directory, "keys", "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=wJalrXUtnFEMI/K7MDENG\n", keys);
 	if (r < 0)
 		return r;
+	if (world->day)
+		day_config(sydney, sizeof(sydney));
+	else
+		str_format(sydney, sizeof(sydney), "Concurrency=4\nRequestsPerMinute=%d\n", PER_MINUTE);
 	str_format(text, sizeof(text),
 		"[Spool]\nDirectory=%s\nFreeFloor=0\nInodeFloor=0\n"
 		"[Route]\nBackends=sydney\n"
-		"[Credentials aws]\nSource=file\nFile=%s\n[Backend sydney]\nKind=bedrock\nConcurrency=4\nRequestsPerMinute=%d\nTries=%lld\n"
+		"[Credentials aws]\nSource=file\nFile=%s\n[Backend sydney]\nKind=bedrock\n%sTries=%lld\n"
 		"%s[Backend ocr]\nTries=3\n",
-		directory, keys, PER_MINUTE, (long long)world->tries,
+		directory, keys, sydney, (long long)world->tries,
 		world->with_jetson ? "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\nConcurrency=2\n" : "");
 	r = write_text(directory, "conf", text, file);
 	if (r >= 0)
@@ -218,7 +224,7 @@ static int end_in_order(void)
 
 int life_run(const char *directory)
 {
-	world->with_jetson = world->final || sim_chance(85);
+	world->with_jetson = !world->day && (world->final || sim_chance(85));
 	world->config_changes += world->lives > 1;
 	world->tries = sim_between(2, 5);
 	world->tries_max = MAX(world->tries_max, world->tries);
@@ -240,9 +246,11 @@ int life_run(const char *directory)
 			check_event();
 			continue;
 		}
-		if (world->final && sim_service.spool_reconciled && nothing_to_do()) {
+		if (world->final && sim_service.spool_reconciled && nothing_to_do() && (!world->day || day_over())) {
 			check_spool();
 			check_end();
+			if (world->day)
+				day_check_end();
 			return LIFE_DONE;
 		}
 		if (world_next_t() <= world->t) {

@@ -1,4 +1,4 @@
-/* sim [SEED...]: each seed is one world. Without one: N= worlds from SEED= on, of the environment, else those of make check. DAYS=
+/* sim day [NAME...]: days of day.c. sim [SEED...]: each seed is one world. Without one: N= worlds from SEED= on, of the environment, else those of make check. DAYS=
  * is how long the bad times last. */
 #include "tests/sim/sim.h"
 
@@ -171,13 +171,17 @@ static long long aged_out(void)
 	return n;
 }
 
-static bool simulate(uint64_t seed, const char *base)
+static bool simulate(uint64_t seed, int day, const char *base)
 {
 	char directory[PATH_SIZE], command[PATH_SIZE + 16];
 
 	memset(world, 0, sizeof(*world));
 	world->seed = world->random = seed;
-	world_begin((int64_t)number(getenv("DAYS"), DAYS_OF_CHECK));
+	world->day = day;
+	if (day)
+		day_begin();
+	else
+		world_begin((int64_t)number(getenv("DAYS"), DAYS_OF_CHECK));
 	if (str_format(directory, sizeof(directory), "%s/sim-XXXXXX", base) < 0 || !mkdtemp(directory))
 		return false;
 	live_on(directory);
@@ -197,6 +201,22 @@ static bool simulate(uint64_t seed, const char *base)
 	return !world->failed;
 }
 
+static bool simulate_days(char **names, const char *base)
+{
+	bool good = true;
+
+	for (int i = 1; !*names && day_name(i); i++)
+		good &= simulate(number(getenv("SEED"), 1), i, base);
+	for (; *names; names++) {
+		int day = day_find(*names);
+
+		if (day < 0)
+			fprintf(stderr, "sim: no such day: %s\n", *names);
+		good &= day > 0 && simulate(number(getenv("SEED"), 1), day, base);
+	}
+	return good;
+}
+
 int main(int argc, char **argv)
 {
 	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -208,9 +228,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sim: no memory\n");
 		return 2;
 	}
+	if (argc > 1 && streq(argv[1], "day"))
+		return simulate_days(argv + 2, base) ? 0 : 1;
 	for (int i = 1; i < argc; i++)
-		good &= simulate(number(argv[i], 0), base);
+		good &= simulate(number(argv[i], 0), 0, base);
 	for (uint64_t i = 0; argc < 2 && i < n; i++)
-		good &= simulate(first + i, base);
+		good &= simulate(first + i, 0, base);
 	return good ? 0 : 1;
 }

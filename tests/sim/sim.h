@@ -40,7 +40,7 @@ enum happening { SCAN, BACKLOG, WEATHER_SYDNEY, WEATHER_JETSON, WEATHER_OCR, CLO
 #define KEEP_PAGES_MS   (2 * DAY_MS)
 #define KEEP_RESULTS_MS (4 * DAY_MS)
 
-#define PAGES_MAX  8192
+#define PAGES_MAX  12288
 #define SERVED_MAX 200000
 #define LOG_LINES  96
 #define LOG_WIDTH  180
@@ -58,6 +58,7 @@ struct world {
 	int64_t boot_t;      /* when this boot was */
 	int64_t end_t;       /* the bad times end */
 	int boots, lives, kills;
+	int day;             /* of day.c: another kind of world; 0: none of them */
 	bool calm;           /* they have ended: no more happenings, everything drains */
 	bool final;          /* the life that drains has begun */
 	/* the clock: realtime is true time plus error */
@@ -146,6 +147,23 @@ void world_begin(int64_t days);
 void world_wait_for_disk(void);
 void world_calm(void);
 void world_person_clears(void);
+
+int world_take_plain_page(enum lane lane); /* for sydney alone */
+
+/* day.c: a day at a server with quotas */
+int day_find(const char *name);    /* its number, or -ENOENT */
+const char *day_name(int day);     /* NULL: there is none */
+void day_begin(void);
+int day_config(char *out, size_t size); /* keys of sydney */
+void day_arrivals(void);
+bool day_over(void);
+void day_done(int64_t seq);
+void day_check_send(const struct attempt *a);
+bool day_refuses(int64_t seq);
+void day_answered(int64_t seq, int64_t tokens);
+const char *day_refusal(void);
+const char *day_hint(void);        /* NULL: none */
+void day_check_end(void);
 
 /* check.c: what must be so */
 void check_event(void);            /* after every event */

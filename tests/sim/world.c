@@ -25,7 +25,7 @@ static const uint8_t some_jpeg[] = {
 
 static int take_page(enum lane lane, size_t route)
 {
-	enum trait trait = some_trait();
+	enum trait trait = world->day ? PLAIN : some_trait();
 	uint32_t side = trait == HUGE ? 9000 : 200;
 	char name[16];
 	struct spool_meta m = {.lane = lane, .source = "file", .name = name, .owner = 1000, .position = 1};
@@ -60,6 +60,11 @@ static int take_page(enum lane lane, size_t route)
 	world->accepted++;
 	service_event(&sim_service, &(struct event){.kind = EVENT_PAGE_ACCEPTED, .page = &p});
 	return 0;
+}
+
+int world_take_plain_page(enum lane lane)
+{
+	return take_page(lane, 2);
 }
 
 static void take_pages(enum lane lane)
@@ -323,7 +328,10 @@ void world_happen(void)
 	world->at[h] = h == HOURLY ? world->t + HOUR_MS : world->t + sim_around(world->mean[h]);
 	switch (h) {
 	case SCAN:
-		take_pages(LANE_NOW);
+		if (world->day)
+			day_arrivals();
+		else
+			take_pages(LANE_NOW);
 		break;
 	case BACKLOG:
 		take_pages(LANE_BACKLOG);
