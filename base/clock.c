@@ -9,6 +9,10 @@
 /* A Date header has whole seconds and travelled a while: nearer than this, it confirms our clock. */
 #define DATE_NOISE_MS  2000
 #define CONFIRM_MAX_MS ((int64_t)60 * 1000)
+#define ROUND_TRIP_MAX ((int64_t)15 * 60 * 1000)
+#define NEWS_MS        240000
+#define FLOOR_LESS_MS  ((int64_t)86400 * 1000)
+#define FLOOR_MAX_MS   ((int64_t)20 * 366 * 86400 * 1000) /* after the build */
 #define STAMP_MAX_MS   INT64_C(253402300799999) /* the end of 9999 */
 
 struct clock {
@@ -99,11 +103,25 @@ void clock_learn_skew(struct clock *c, int64_t skew_ms)
 	c->learned = true;
 }
 
-void clock_learn_date(struct clock *c, int64_t date_ms)
+bool clock_learn_date(struct clock *c, int64_t date_ms, int64_t round_trip_ms)
 {
-	int64_t skew = date_ms - clock_realtime_ms(c);
+	int64_t skew = date_ms - clock_realtime_ms(c), before = clock_skew_ms(c), trip = MAX(round_trip_ms, INT64_C(0));
 
-	clock_learn_skew(c, skew > DATE_NOISE_MS || skew < -DATE_NOISE_MS ? skew : 0);
+	if (trip > ROUND_TRIP_MAX)
+		return false;
+	if (skew <= DATE_NOISE_MS && skew >= -DATE_NOISE_MS - trip)
+		skew = 0;
+	else if (skew < 0)
+		skew += trip / 2;
+	clock_learn_skew(c, skew);
+	return skew - before >= NEWS_MS || before - skew >= NEWS_MS;
+}
+
+int64_t clock_proven_floor_ms(const struct clock *c)
+{
+	int64_t proven = c->server_offset_ms + clock_boottime_ms(c) - FLOOR_LESS_MS;
+
+	return c->learned ? MIN(proven, (int64_t)PAGEFERRY_BUILD_DATE * 1000 + FLOOR_MAX_MS) : 0;
 }
 
 int64_t clock_skew_ms(const struct clock *c)

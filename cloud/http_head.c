@@ -73,5 +73,8 @@ int64_t http_head_date(const struct reply *r)
 	const char *v = reply_header(r, "date");
 	int64_t ms;
 
+	/* With an age it is a cache's, of some time ago. */
+	if (reply_header(r, "age"))
+		return 0;
 	return v && parse_http_date(v, &ms) == 0 ? ms : 0;
 }

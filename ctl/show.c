@@ -68,7 +68,7 @@ static int seconds_cell(struct table *t, const cJSON *a)
 	return table_cell(t, STYLE_PLAIN, buf_str(&text));
 }
 
-/* Settled, or "at most" what is reserved. */
+/* Settled, or "up to" what is reserved; "possibly" where no reply said what it took. */
 static int cost_cell(struct table *t, const cJSON *a)
 {
 	const char *settled = json_get_string(a, "settledPicoUsd");
@@ -77,6 +77,8 @@ static int cost_cell(struct table *t, const cJSON *a)
 
 	if (r >= 0)
 		r = format_money_text(&text, settled ? settled : json_get_string(a, "reservedPicoUsd"));
+	if (r >= 0 && streq(text_of(a, "billed"), "possibly"))
+		r = buf_adds(&text, " possibly");
 	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&text));
 }
 

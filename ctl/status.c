@@ -153,6 +153,7 @@ static int print_scanner(const cJSON *s, const struct look *l, struct buf *out)
 static int print_cost(const cJSON *s, const struct look *l, struct buf *out)
 {
 	const char *possibly = json_get_string(s, "possiblyBilledPicoUsd");
+	bool wrong = streq(text_or(s, "clock", ""), "untrusted");
 	int r = start_line(out, l, "today");
 
 	if (r >= 0)
@@ -165,9 +166,9 @@ static int print_cost(const cJSON *s, const struct look *l, struct buf *out)
 	if (r >= 0)
 		r = buf_adds(out, "; clock ");
 	if (r >= 0)
-		r = format_styled(out, l,
-			streq(text_or(s, "clock", ""), "untrusted") ? STYLE_WARN : STYLE_PLAIN,
-			text_or(s, "clock", "?"));
+		r = format_styled(out, l, wrong ? STYLE_BAD : STYLE_PLAIN, text_or(s, "clock", "?"));
+	if (r >= 0 && wrong)
+		r = format_styled(out, l, STYLE_BAD, ": it is known to be wrong, and nothing is signed until it is set");
 	return r < 0 ? r : buf_addc(out, '\n');
 }
 

@@ -387,7 +387,6 @@ static int row_is_there(struct spool_writer *w)
 
 static int commit_row(struct spool_writer *w, const char *capture_json)
 {
-	const struct stamp stamp = {w->row.accepted_ms, w->row.accepted_trust};
 	struct spool *s = w->s;
 	int r;
 
@@ -398,7 +397,7 @@ static int commit_row(struct spool_writer *w, const char *capture_json)
 	if (r >= 0 && w->taken && !BUG("watch-forget-taken"))
 		r = taken_put(s, w->taken, w->row.id);
 	if (r >= 0)
-		r = spool_stamp_save(s, &stamp);
+		r = spool_stamp_save(s);
 	if (r < 0) {
 		db_rollback(s->db);
 		return r;

@@ -52,7 +52,7 @@ static void on_reply(void *ud, const struct reply *r)
 
 	a->transfer = NULL;
 	if (r->date_ms > 0) /* over verified TLS, and of AWS */
-		clock_learn_date(a->service->clock, r->date_ms);
+		clock_learn_date(a->service->clock, r->date_ms, r->done_ms - r->sent_ms);
 	judge_credentials(a, r);
 	a->done(a->ud, r);
 	ask_free(a);

@@ -460,6 +460,13 @@ void courier_kick(struct courier *c)
 		log_error("courier: out of memory; it looks again with the next event");
 }
 
+void courier_clock_set(struct courier *c)
+{
+	for (size_t i = 0; i < c->n_backends; i++)
+		backend_clock_set(&c->backends[i]);
+	courier_kick(c);
+}
+
 /* ---- deliveries ------------------------------------------------------------------------------------------------------------ */
 
 static void on_delivered(void *ud, const char *page, int64_t version, const char *sink)

@@ -14,6 +14,8 @@ void courier_stop(struct courier *c);
 void courier_free(struct courier *c); /* cancels what is in flight: those attempts are settled as possibly billed */
 /* There may be something due: called after every event that can make it so. Cheap, never recurses. */
 void courier_kick(struct courier *c);
+/* The machine's clock was set: whoever waited for that looks again. */
+void courier_clock_set(struct courier *c);
 /* Begins: nothing is sent before the spool is reconciled, since until then open attempts are a crash's. */
 void courier_start(struct courier *c);
 /* For the watchdog: NULL, or what is past its own deadline. */

@@ -277,7 +277,7 @@ static bool can_sign_now(struct attempt *a, int64_t *ret_seconds)
 		return true;
 	if (clock_signing_time(a->courier->service->clock, ret_seconds) >= 0)
 		return true;
-	backend_trouble(a->backend, "clock", "the clock is known to be wrong: nothing is signed until it is set");
+	backend_trouble(a->backend, "clock", NO_CLOCK);
 	return false;
 }
 

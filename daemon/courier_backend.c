@@ -318,6 +318,14 @@ static enum credentials_state look_at_needs(struct backend *b, const char **reas
 {
 	enum credentials_state s = b->credentials ? credentials_look(b->credentials, reason, message) : CREDENTIALS_READY;
 
+	int64_t signing_s;
+
+	/* Those may teach the time all the same, over TLS that holds. */
+	if (b->extractor.ops->sign && clock_signing_time(b->courier->service->clock, &signing_s) < 0) {
+		*reason = "clock";
+		*message = NO_CLOCK;
+		return CREDENTIALS_FAILED;
+	}
 	if (s != CREDENTIALS_READY)
 		return s;
 	other_credentials(b);
@@ -330,6 +338,15 @@ static enum credentials_state look_at_needs(struct backend *b, const char **reas
 		return CREDENTIALS_FAILED;
 	}
 	return CREDENTIALS_READY;
+}
+
+/* What failed since the clock was wrong need not wait longer. */
+void backend_clock_set(struct backend *b)
+{
+	struct breaker *breaker = &b->health.breaker;
+
+	if (breaker->state == BREAKER_OPEN && (streq(b->reason, "tls") || streq(b->reason, "clock")))
+		breaker->until_ms = MIN(breaker->until_ms, now_ms(b));
 }
 
 bool backend_has_credentials(struct backend *b)

@@ -25,6 +25,7 @@
 #include "daemon/render.h"
 
 #define TRANSFER_GRACE_MS 30000 /* beyond its own deadline, before the watchdog is told */
+#define NO_CLOCK         "the clock is known to be wrong: nothing is signed until it is set (timedatectl)"
 #define BODY_HEX_SIZE    SHA256_HEX_SIZE
 
 /* How much of something a backend takes, while this run of the service lasts; 0: nothing is known. */
@@ -172,6 +173,7 @@ void backend_paced(struct backend *b, int64_t began_ms, const struct verdict *v)
 void backend_confirmed(struct backend *b, bool lost);
 /* Has it credentials, and is it known where its model leads? Until then it waits, and no page is begun. */
 bool backend_has_credentials(struct backend *b);
+void backend_clock_set(struct backend *b);
 /* Starts its own probe when the time has come. */
 void backend_probe_if_due(struct backend *b);
 /* Something is wrong on our side of this backend (credentials, price, guard): down, and said once. */

@@ -13,11 +13,12 @@
 
 /* ---- judging ---------------------------------------------------------------------------------------------------------------- */
 
-static void learn_skew(struct attempt *a, const struct reply *reply)
+/* Is the time that is signed with another one now? */
+static bool learn_skew(struct attempt *a, const struct reply *reply)
 {
 	/* Only AWS teaches the clock that signs for AWS; a server in the house may be as wrong as we are. */
-	if (reply->date_ms > 0 && a->req.region)
-		clock_learn_date(a->courier->service->clock, reply->date_ms);
+	return reply->date_ms > 0 && a->req.region &&
+		clock_learn_date(a->courier->service->clock, reply->date_ms, reply->done_ms - reply->sent_ms);
 }
 
 /* The answer's text to typed and checked fields; what cannot be read as fields changes the verdict. */
@@ -292,9 +293,9 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 {
 	struct backend *b = a->backend;
 	struct verdict *v = &a->verdict;
+	bool news = learn_skew(a, reply);
 	int r;
 
-	learn_skew(a, reply);
 	r = b->extractor.ops->decode(&b->extractor, &a->job, reply, v);
 	if (r >= 0)
 		r = attempt_read_answer(a);
@@ -308,6 +309,9 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 		v->billed = v->billed || reply->sent;
 	}
 	look_at_counts(a);
+	/* Our time was theirs: it was the request that took its time. */
+	if (v->clock_wrong && !news)
+		v->wait = WAIT_TRANSIENT;
 	if (v->usage.reported)
 		backend_tokens(b, a->began_ms, a->tokens, (int64_t)MIN(v->usage.input + v->usage.output, (uint64_t)INT32_MAX));
 	if (b->credentials && v->creds_wrong) {

@@ -236,7 +236,7 @@ static void on_reply(void *ud, const struct reply *reply)
 	p->transfer = NULL;
 	/* Its Date is from over verified TLS, and of AWS. */
 	if (reply->date_ms > 0 && p->step.request.region)
-		clock_learn_date(p->all->service->clock, reply->date_ms);
+		clock_learn_date(p->all->service->clock, reply->date_ms, reply->done_ms - reply->sent_ms);
 	advance(p, reply, NULL);
 }
 
@@ -437,6 +437,14 @@ void credentials_refused(struct provider *p, uint64_t generation)
 		p->refused - 1, random_word(), REFUSED_BACKOFF_MS / 2);
 	arm(p->all);
 	kick(p->all);
+}
+
+void credentials_clock_set(struct credentials *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->providers[i].failures > 0)
+			c->providers[i].again_ms = 0;
+	arm(c);
 }
 
 uint64_t credentials_generation(const struct provider *p)

@@ -24,6 +24,8 @@ struct provider *credentials_find(struct credentials *c, const char *name);
 enum credentials_state credentials_look(struct provider *p, const char **ret_reason, const char **ret_message);
 /* A copy of them, after a look that said READY; *ret_generation names them for credentials_refused(). 0, -ENOKEY or -ENOMEM. */
 int credentials_take(struct provider *p, struct creds *ret, uint64_t *ret_generation);
+/* The machine's clock was set: what failed is asked for again now. */
+void credentials_clock_set(struct credentials *c);
 uint64_t credentials_generation(const struct provider *p);
 /* A service refused those: they are got anew at once, but not again and again while nothing accepts what comes. */
 void credentials_refused(struct provider *p, uint64_t generation);

@@ -125,7 +125,7 @@ static int open_in_transaction(struct spool *s, const struct attempt_open *a, in
 	STEP(SEND_RESERVED);
 	receipt = receipt_of(a, *ret, "sent");
 	r = receipt_store(s, a, &receipt);
-	return r < 0 ? r : spool_stamp_save(s, &now);
+	return r < 0 ? r : spool_stamp_save(s);
 }
 
 int64_t ledger_open(struct spool *s, const struct attempt_open *a)
@@ -449,7 +449,7 @@ static int close_in_transaction(struct spool *s, struct closing *k, enum page_st
 	/* An answer that was delivered as provisional may just have become final. */
 	if (r >= 0 && *ret_after == STATE_DONE)
 		r = keep_note_delivered(s, k->page.seq);
-	return r < 0 ? r : spool_stamp_save(s, &k->now);
+	return r < 0 ? r : spool_stamp_save(s);
 }
 
 int ledger_close(struct spool *s, const struct attempt_close *c, int64_t *ret_version)
@@ -491,7 +491,7 @@ static int close_bare(struct spool *s, struct closing *k)
 		r = usage_add(s, k->attempt, "");
 	if (r >= 0)
 		r = add_receipt(s, k);
-	return r < 0 ? r : spool_stamp_save(s, &k->now);
+	return r < 0 ? r : spool_stamp_save(s);
 }
 
 int ledger_close_bare(struct spool *s, const struct attempt_close *c)

@@ -1,4 +1,5 @@
 /* The service: opening its parts in order, telling them what happened, recovery, and a clean end within a bound. */
+#include "daemon/clockset.h"
 #include "daemon/service.h"
 
 #include <inttypes.h>
@@ -353,6 +354,14 @@ static const char *what_hangs(void *ud)
 	return why ? why : intake_hangs(s->intake);
 }
 
+static void on_clock_set(void *ud)
+{
+	struct service *s = ud;
+
+	credentials_clock_set(s->credentials);
+	courier_clock_set(s->courier);
+}
+
 static int open_parts(struct service *s, char *why, size_t why_size)
 {
 	int r = open_transport(s);
@@ -373,6 +382,8 @@ static int open_parts(struct service *s, char *why, size_t why_size)
 		r = watch_new(s, &s->watch);
 	if (r >= 0)
 		r = upkeep_new(s, &s->upkeep);
+	if (r >= 0)
+		r = clockset_new(s->event, on_clock_set, s, &s->clockset);
 	if (r >= 0)
 		r = loop_watchdog_new(s->event, &s->watchdog);
 	if (r >= 0)
@@ -406,6 +417,7 @@ void service_clear(struct service *s)
 {
 	s->stopping = true;
 	loop_watchdog_free(s->watchdog);
+	clockset_free(s->clockset);
 	watch_free(s->watch);
 	s->watch = NULL;
 	upkeep_free(s->upkeep);

@@ -75,6 +75,7 @@ struct service {
 	int write_error;             /* how the spool did when it was last used: 0 or negative errno */
 	/* service.c's own */
 	struct loop_watchdog *watchdog;
+	struct clockset *clockset;
 	sd_event_source *reconcile, *reconcile_timer, *stop_timer, *stop_check, *status_timer;
 	bool spool_reconciled;
 	int64_t delivery_cursor;

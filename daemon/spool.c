@@ -15,7 +15,7 @@
 #include "daemon/messages.h"
 
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
-#define STAMP_EVERY_MS 60000 /* how often a trusted stamp is worth a write */
+#define STAMP_EVERY_MS 60000 /* how often the time that a server proved is worth a write */
 
 /* ---- stamps and meta ------------------------------------------------------------------------- */
 
@@ -58,15 +58,16 @@ int spool_confirm(struct spool *s)
 	return db_exec(s->db, "DELETE FROM meta WHERE key = 'ledger_lost'", "");
 }
 
-int spool_stamp_save(struct spool *s, const struct stamp *t)
+int spool_stamp_save(struct spool *s)
 {
+	int64_t floor_ms = clock_proven_floor_ms(s->clock);
 	int r;
 
-	if (t->trust != TIME_TRUSTED || t->ms < s->stamp_ms + STAMP_EVERY_MS)
+	if (floor_ms < s->stamp_ms + STAMP_EVERY_MS)
 		return 0;
-	r = spool_meta_set_i64(s, "stamp_ms", t->ms);
+	r = spool_meta_set_i64(s, "stamp_ms", floor_ms);
 	if (r >= 0)
-		s->stamp_ms = t->ms;
+		s->stamp_ms = floor_ms;
 	return r;
 }
 

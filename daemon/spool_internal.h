@@ -94,7 +94,7 @@ void spool_look_folders(struct spool *s);
 /* Opens s->directory and takes the lock. */
 int spool_lock(struct spool *s, char *why, size_t why_size);
 /* Keeps a trusted stamp as the clock's next floor; inside the caller's transaction. */
-int spool_stamp_save(struct spool *s, const struct stamp *t);
+int spool_stamp_save(struct spool *s);
 /* Writes a whole file durably: tmp/NAME, fsync, then over dirfd/NAME. */
 int spool_file_write(struct spool *s, int dirfd, const char *name, const void *data, size_t len);
 /* The first half of it, tmp/NAME only. */

@@ -296,4 +296,28 @@ def test_a_page_file_that_ends_while_it_is_sent():
         assert c.backends()["row0"]["state"] == "ok"
 
 
+def test_what_was_out_in_a_crash_is_possibly_billed():
+    """The service is killed while a request is out: at its next start that counts as spent at its reservation, and people are told so."""
+    with AWS, Chain([OK]) as c:
+        s = c.service
+        AWS.plays[next(reversed(AWS.plays))] = Play("delay")
+        ids = s.submit(sample("receipt-1"), "receipt")
+        assert AWS.delayed.wait(60)
+        reserved = s.rows("SELECT reserved_pusd FROM attempts WHERE closed_ms IS NULL")[0]["reserved_pusd"]
+        s.kill()
+        assert s.start()
+        s.wait(lambda: AWS.wait_requests(0) and c.attempts(0))
+        a = c.attempts(0)[0]
+        assert (a["outcome"], a["billed"], a["charged"], a["settled_pusd"]) == ("crashed", "possibly", 0, reserved) and reserved > 0, a
+        status = s.call("Status")
+        assert int(status["possiblyBilledPicoUsd"]) >= reserved and int(status["spentPicoUsd"]) >= reserved, status
+        shown = next(t for t in s.call("Show", page=ids[0])["attempts"] if t["id"] == a["id"])
+        assert shown["billed"] == "possibly" and int(shown["settledPicoUsd"]) == reserved, shown
+        assert "of it possibly billed US$" in c.ctl("status"), c.ctl("status")
+        line = next(x for x in c.ctl("show", ids[0]).splitlines() if " crashed " in x)
+        assert " possibly " in line, line
+        AWS.release.set()
+        s.wait_states(ids, {"done"})
+
+
 suite.main()

@@ -84,7 +84,7 @@ class Play:
 class ErrorStandin(BedrockStandin):
     """`with ErrorStandin(folder) as aws: port = aws.open(play)`."""
 
-    HOW = {"reply", "ok", "no-connection", "other-name", "silent", "silent-upload", "cut", "cut-upload", "shrink", "huge", "redirect"}
+    HOW = {"reply", "ok", "no-connection", "other-name", "silent", "silent-upload", "cut", "cut-upload", "shrink", "huge", "redirect", "delay"}
 
     def __init__(self, folder):
         super().__init__(folder)

@@ -168,6 +168,7 @@ void check_send(const struct attempt *a)
 	const struct page_row *p = &a->row;
 	bool untried = p->state == STATE_QUEUED && p->tries == 0 && p->rung == 0 && p->tried_ms == 0;
 	int i = index_of(a->backend);
+	int64_t signing_s;
 
 	sim_log("page %" PRIi64 " (lane %d, %s, rung %" PRIi64 ", tries %" PRIi64 ") goes to %s", p->seq, (int)p->lane,
 		page_state_name(p->state), p->rung, p->tries, a->backend->config->name);
@@ -180,6 +181,8 @@ void check_send(const struct attempt *a)
 		sim_fail("more than Concurrency= at %s", a->backend->config->name);
 	if (i == SYDNEY && MAX(a->job.images[0].width, a->job.images[0].height) > 8000)
 		sim_fail("page %" PRIi64 " goes to sydney with %u pixels a side", p->seq, a->job.images[0].width);
+	if (a->backend->extractor.ops->sign && clock_signing_time(sim_service.clock, &signing_s) < 0)
+		sim_fail("page %" PRIi64 " goes to %s, signed by a clock that is known to be wrong", p->seq, a->backend->config->name);
 	if (world->ledger_lost && a->backend->extractor.ops->paid)
 		sim_fail("page %" PRIi64 " goes to %s, which costs, while the ledger is lost", p->seq, a->backend->config->name);
 	if (a->backend->health.breaker.state == BREAKER_PROBING && transfers_out(i, 0) > 0)

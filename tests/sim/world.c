@@ -33,7 +33,7 @@ static int take_page(enum lane lane, size_t route)
 	struct page_row p;
 	uint8_t jpeg[sizeof(some_jpeg)];
 	/* Some are of a content that was handed in a while ago. */
-	uint32_t content = (uint32_t)(world->accepted - (sim_chance(15) ? MIN(world->accepted, sim_between(1, 30)) : 0));
+	uint32_t content = (uint32_t)(world->accepted - (!world->day && sim_chance(15) ? MIN(world->accepted, sim_between(1, 30)) : 0));
 	int r;
 
 	memcpy(jpeg, some_jpeg, sizeof(jpeg));
@@ -105,6 +105,9 @@ static void set_clock(int64_t error_ms, bool sync)
 	world->synchronised = sync;
 	for (int i = 0; i < SIM_BACKENDS; i++)
 		world->backends[i].fair_since_t = world->t;
+	/* As daemon/clockset.c tells it. */
+	if (sim_service.courier)
+		courier_clock_set(sim_service.courier);
 	sim_log("clock is off by %lld s, %ssynchronised", (long long)(error_ms / 1000), sync ? "" : "not ");
 }
 

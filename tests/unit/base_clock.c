@@ -118,6 +118,54 @@ TEST(a_clock_that_is_behind_can_sign_once_taught)
 	CHECK_INT(clock_trust(c), TIME_UNTRUSTED); /* stamps are still wrong */
 }
 
+TEST(a_date_is_as_old_as_its_exchange)
+{
+	struct fake f = {.boot = 1000, .real = BUILD_MS + 1000000};
+	_cleanup_clock_ struct clock *c = NULL;
+
+	CHECK_INT(clock_new(&fake_ops, &f, &c), 0);
+	/* It was made when the exchange of a minute began. */
+	CHECK(!clock_learn_date(c, f.real - 61000, 60000));
+	CHECK_INT(clock_skew_ms(c), 0);
+	CHECK(!clock_learn_date(c, f.real - 61000, 40000));
+	CHECK_INT(clock_skew_ms(c), -41000);
+	CHECK(!clock_learn_date(c, f.real + 3000, 60000));
+	CHECK_INT(clock_skew_ms(c), 3000);
+	/* Who took a quarter of an hour teaches nothing. */
+	CHECK(!clock_learn_date(c, f.real + 3600000, 15 * 60000 + 1));
+	CHECK_INT(clock_skew_ms(c), 3000);
+}
+
+TEST(news_is_what_changes_a_signature)
+{
+	struct fake f = {.boot = 1000, .real = BUILD_MS + 1000000};
+	_cleanup_clock_ struct clock *c = NULL;
+
+	CHECK_INT(clock_new(&fake_ops, &f, &c), 0);
+	CHECK(!clock_learn_date(c, f.real + 239000, 0));
+	CHECK(clock_learn_date(c, f.real - 1000, 0) == false);
+	CHECK(clock_learn_date(c, f.real + 240000, 0));
+	CHECK(!clock_learn_date(c, f.real + 240000, 0));
+	CHECK(clock_learn_date(c, f.real, 0));
+}
+
+TEST(only_a_server_proves_a_floor)
+{
+	struct fake f = {.boot = 1000, .real = BUILD_MS + INT64_C(40) * 365 * 86400000, .synchronised = true};
+	_cleanup_clock_ struct clock *c = NULL;
+
+	CHECK_INT(clock_new(&fake_ops, &f, &c), 0);
+	CHECK_INT(clock_trust(c), TIME_TRUSTED);
+	CHECK_INT(clock_proven_floor_ms(c), 0);
+	clock_learn_date(c, BUILD_MS + INT64_C(10) * 86400000, 0);
+	CHECK_INT(clock_proven_floor_ms(c), BUILD_MS + INT64_C(9) * 86400000);
+	f.boot += 86400000;
+	CHECK_INT(clock_proven_floor_ms(c), BUILD_MS + INT64_C(10) * 86400000);
+	/* And not just anything. */
+	clock_learn_date(c, f.real, 100);
+	CHECK_INT(clock_proven_floor_ms(c), BUILD_MS + INT64_C(20) * 366 * 86400000);
+}
+
 TEST(system_clock_moves)
 {
 	_cleanup_clock_ struct clock *c = NULL;

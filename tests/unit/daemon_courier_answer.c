@@ -83,6 +83,27 @@ TEST(skew_is_learned_from_aws)
 	rig_end();
 }
 
+/* Refused for its time: signed anew at once when that is another one, else tried as what may pass in a moment. */
+TEST(a_clock_that_was_right_is_not_tried_at_once)
+{
+	static const char expired[] = "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired\"}";
+
+	begin_sent(RIG_SYDNEY);
+	reply_at(FIXTURE_NOW + 239000, 403, expired);
+	CHECK(!rig.out);
+	CHECK(!rig_backend("sydney")->health.again);
+	CHECK_INT(backend_state(rig_backend("sydney")), BACKEND_DOWN);
+	rig_end();
+	begin_sent(RIG_SYDNEY);
+	reply_at(FIXTURE_NOW + 240000, 403, expired);
+	CHECK(rig_backend("sydney")->health.again);
+	rig_turn();
+	CHECK(rig.out);
+	reply_at(FIXTURE_NOW + 240000, 200, NOVA_HELLO);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE charged = 1 AND outcome != 'done'"), 0);
+	rig_end();
+}
+
 TEST(skew_is_not_learned_in_the_house)
 {
 	begin_sent("[Backend sydney]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\n");

@@ -380,7 +380,47 @@ TEST(clock_known_to_be_wrong)
 	rig.realtime_ms = 1000;
 	expect_trouble("clock", "nothing is signed");
 	rig.realtime_ms = FIXTURE_NOW;
+	courier_kick(rig.s.courier);
 	expect_sent();
+}
+
+/* Not a minute later: at once, and nothing was tried meanwhile. */
+TEST(a_clock_that_is_set_wakes_the_queue)
+{
+	begin(RIG_SYDNEY "FallbackAfter=1d\n");
+	rig.realtime_ms = 1000;
+	rig_page();
+	kick();
+	for (int i = 0; i < 10; i++)
+		rig_wait(60000);
+	CHECK_INT(rig.sent, 0);
+	CHECK_INT(backend_state(rig_backend("sydney")), BACKEND_DOWN);
+	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 0);
+	rig_page(); /* scanning goes on */
+	rig.realtime_ms = FIXTURE_NOW;
+	courier_clock_set(rig.s.courier);
+	rig_turn();
+	CHECK_INT(rig.sent, 1);
+	CHECK_INT(backend_state(rig_backend("sydney")), BACKEND_OK);
+	rig_end();
+}
+
+TEST(a_clock_that_is_set_is_tried_on_certificates)
+{
+	begin(RIG_SYDNEY "FallbackAfter=1d\n");
+	rig_page();
+	kick();
+	for (int i = 0; i < 8; i++) {
+		if (rig.out)
+			rig_reply(&(struct reply){.error = TRANSPORT_TLS, .detail = "certificate is not yet valid"});
+		rig_wait(i < 7 ? 900000 : 1);
+	}
+	CHECK(!rig.out);
+	CHECK_STR(rig_backend("sydney")->reason, "tls");
+	courier_clock_set(rig.s.courier);
+	rig_turn();
+	CHECK(rig.out);
+	rig_end();
 }
 
 TEST(api_key_gone)
