@@ -26,11 +26,12 @@ NOT_HERE = {"no name", "denied by the guard", "cancelled"}
 
 FOLDER = tempfile.TemporaryDirectory(prefix="pageferry-errors-", dir="/tmp")
 AWS = ErrorStandin(FOLDER.name)
-KEYS, LARGE = (os.path.join(FOLDER.name, n) for n in ("keys", "large.jpg"))
+KEYS, LARGE, LARGE_TOO = (os.path.join(FOLDER.name, n) for n in ("keys", "large.jpg", "large-too.jpg"))
 with open(KEYS, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
     f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (AWS.credentials.access_key, AWS.credentials.secret_key))
 # More than fits in any buffer on the way.
-Image.frombytes("L", (1400, 2000), random.Random(1).randbytes(1400 * 2000)).save(LARGE, quality=80)
+for seed, path in ((1, LARGE), (2, LARGE_TOO)):
+    Image.frombytes("L", (1400, 2000), random.Random(seed).randbytes(1400 * 2000)).save(path, quality=80)
 
 
 def original(status):
@@ -202,10 +203,11 @@ def check_backend(part, said, attempts):
 def play(chain):
     with Chain(chain) as c:
         s = c.service
-        page = LARGE if any(p.play.how.endswith("-upload") for p in chain) else sample("receipt-1")
-        ids = s.submit(page, "receipt")
+        large = any(p.play.how.endswith("-upload") for p in chain)
+        pages = (LARGE, LARGE_TOO) if large else (sample("receipt-1"), sample("receipt-2"))
+        ids = s.submit(pages[0], "receipt")
         if any(p.is_ambiguous() and p.row.backend == "down" for p in chain):
-            ids += s.submit(page, "receipt")
+            ids += s.submit(pages[1], "receipt")
         said = s.wait(c.settled, timeout=60)
         for i, part in enumerate(chain):
             try:
