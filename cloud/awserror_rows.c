@@ -29,7 +29,7 @@
 #define BY_STATUS(status)         TRANSPORT_OK, SENT_ANY, status, 0, NULL, NULL
 #define BY_RANGE(from, to)        TRANSPORT_OK, SENT_ANY, from, to, NULL, NULL
 
-#define SLOW_DOWN "AWS asks to slow down; Concurrency= says how much is sent at once"
+#define SLOW_DOWN "AWS asks to slow down, which happens by itself; for more: Service Quotas > Amazon Bedrock in the console"
 #define FEWER_TOKENS \
 	"the quota of tokens a minute is used up; ask for more in Service Quotas > Amazon Bedrock, or lower " \
 	"MaxOutputTokens= and Concurrency="

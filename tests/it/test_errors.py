@@ -3,6 +3,7 @@
 how long it waits, what may have been billed, and what the operator is told. A page goes down a route of seven backends, each of which plays a row."""
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import traceback
 from PIL import Image
 
 import suite
-from service import Service, sample
+from service import ROOT, Service, sample
 from standin_errors import ErrorStandin, Play, Row, play_of, rows
 
 BACKENDS = 7       # of one service, beside its own OCR
@@ -118,6 +119,14 @@ def test_each_row_is_met():
         if not row.is_transport():
             first = next(r for r in table if r.takes(play.status, play.kind, play.message))
             assert first is row or first.name == row.name, "%s is taken by %s" % (row.name, first.name)
+
+
+def test_each_reason_is_explained():
+    with open(os.path.join(ROOT, "docs/operating.md"), encoding="utf-8") as f:
+        section = f.read().split("## Why a backend waits")[1].split("\n## ")[0]
+    explained = {r for line in section.splitlines() if line.startswith("| `") for r in re.findall(r"`([^`]+)`", line.split("|")[1])}
+    missing = {r.reason for r in rows() if r.backend != "ok"} - explained
+    assert not missing, missing
 
 
 class Chain:
