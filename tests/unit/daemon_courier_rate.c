@@ -104,3 +104,30 @@ TEST(a_restart_does_not_forget_what_was_sent)
 	one_more_waits();
 	sent_after(31000);
 }
+
+/* A quota that nobody has told us: what was answered in the last minute says how fast it goes on, and people see it. */
+TEST(a_throttle_teaches_a_pace)
+{
+	cJSON *j = NULL;
+	int64_t slowed = 0;
+	int sent;
+
+	begin(RIG_SYDNEY);
+	for (int i = 0; i < 8; i++)
+		one_page();
+	rig_page();
+	courier_kick(rig.s.courier);
+	rig_turn();
+	rig_reply_with(429, "{\"__type\":\"ThrottlingException\"}");
+	sent = rig.sent;
+	CHECK_INT(courier_backend_json(rig.s.courier, "sydney", &j), 0);
+	CHECK_INT(json_get_i64(j, "slowedTo", &slowed), 0);
+	cJSON_Delete(j);
+	CHECK_INT(slowed, 6); /* 0.7 of 8 */
+	rig_wait(60000 * 10 / 56 - 500);
+	CHECK_INT(rig.sent, sent);
+	rig_wait(1000);
+	CHECK_INT(rig.sent, sent + 1);
+	rig_reply_with(200, NOVA_HELLO);
+	rig_end();
+}
