@@ -86,10 +86,10 @@ enum time_trust clock_trust(const struct clock *c)
 
 	if (clock_realtime_ms(c) < c->floor_ms)
 		return TIME_UNTRUSTED;
-	if (c->ops->synchronised(c->ud))
-		return TIME_TRUSTED;
-	return c->learned && skew <= CONFIRM_MAX_MS && skew >= -CONFIRM_MAX_MS ? TIME_TRUSTED
-									       : TIME_PLAUSIBLE;
+	/* Whom a proved server contradicts is synchronised with a wrong one. */
+	if (c->learned)
+		return skew <= CONFIRM_MAX_MS && skew >= -CONFIRM_MAX_MS ? TIME_TRUSTED : TIME_PLAUSIBLE;
+	return c->ops->synchronised(c->ud) ? TIME_TRUSTED : TIME_PLAUSIBLE;
 }
 
 void clock_raise_floor(struct clock *c, int64_t realtime_ms)

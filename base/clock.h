@@ -11,7 +11,7 @@
 enum time_trust {
 	TIME_UNTRUSTED, /* below the floor */
 	TIME_PLAUSIBLE, /* at or above the floor, not known to be synchronised */
-	TIME_TRUSTED,   /* synchronised (adjtimex) or confirmed by Date over verified TLS */
+	TIME_TRUSTED,   /* confirmed by Date over verified TLS, or synchronised (adjtimex) and not contradicted by one */
 };
 
 struct clock;

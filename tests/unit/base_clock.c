@@ -82,6 +82,9 @@ TEST(skew_is_for_signing_only)
 	CHECK_INT(clock_signing_time(c, &t), 0);
 	CHECK_INT(t, PAGEFERRY_BUILD_DATE + 1600);
 	CHECK_INT(clock_trust(c), TIME_PLAUSIBLE); /* ten minutes off is not confirmed */
+	f.synchronised = true;
+	CHECK_INT(clock_trust(c), TIME_PLAUSIBLE); /* whatever its time server says */
+	f.synchronised = false;
 	clock_learn_skew(c, -2000);
 	CHECK_INT(clock_trust(c), TIME_TRUSTED);
 	f.boot += 86400000;
