@@ -317,7 +317,6 @@ static void other_credentials(struct backend *b)
 static enum credentials_state look_at_needs(struct backend *b, const char **reason, const char **message)
 {
 	enum credentials_state s = b->credentials ? credentials_look(b->credentials, reason, message) : CREDENTIALS_READY;
-
 	int64_t signing_s;
 
 	/* Those may teach the time all the same, over TLS that holds. */
