@@ -143,7 +143,7 @@ def test_check_config():
     assert check_config(start + "EndpointName=qwen\nPricePerRequest=0\n") == (0, "configuration is right\n")
     code, text = check_config(start + "EndpointName=qwen\n")
     assert code == 0 and "[Backend own]: it will not be asked: there is no price for qwen in ap-southeast-2" in text, text
-    code, text = check_config("[Backend a]\nKind=bedrock\n[Backend b]\nKind=bedrock\nModel=au.anthropic.claude-opus-4-6\n")
+    code, text = check_config("[Backend a]\nKind=bedrock\n[Backend b]\nKind=bedrock\nModel=anthropic.claude-3-haiku-20240307-v1:0\n")
     assert code == 0 and "[Backend b]: it will not be asked: there is no price" in text and "[Backend a]" not in text, text
     for keys, word in (("", "EndpointName= is missing"), ("EndpointName=-a\n", "EndpointName"), ("EndpointName=a\nRegion=us-east-1\n", "us-east-1"),
                        ("EndpointName=a\nEndpoint=https://runtime.sagemaker.us-east-1.amazonaws.com\n", "Endpoint="),
