@@ -211,10 +211,10 @@ def test_a_type_has_its_pages_evened_out():
         assert sizes[0] == sizes[1], sizes
         # OCR on the device gets the same.
         aws.default = "access-denied"
-        ids = s.submit(sample("invoice-3"), "invoice")
+        ids = s.submit(sample("invoice-1"), "invoice")
         s.wait_states(ids, {"provisional"})
-        last = s.call("Show", page=ids[0])["attempts"][-1]
-        assert last["backend"] == "ocr" and last["rendering"]["sha256"] == shown["sha256"], last
+        first, last = (s.call("Show", page=ids[0])["attempts"][i] for i in (0, -1))
+        assert (first["backend"], last["backend"]) == ("own", "ocr") and first["rendering"]["sha256"] == last["rendering"]["sha256"], (first, last)
         # Other types go as they are.
         aws.default = "ok"
         ids = s.submit(sample("receipt-1"), "receipt")
