@@ -82,15 +82,13 @@ check: all tests sim-program
 		$(CRASH_SUITES) $(SIM) $(SIM_SUITES) $(SIGNER_SUITES) $(GUARD_SUITES) tests/torture/test_volatile.py tests/tools/layering.py
 
 # The unit tests and the corpora as compiled for another architecture, under emulation of its processor alone (cross/cross.mk).
-# Loops over very many cases take steps there (test_stride()); what would still take minutes is left to FULL=1.
-EMULATED_LONG := daemon_damage daemon_damage_database
+# Loops over very many cases take steps there: test_stride().
 .PHONY: check-arm64 check-armhf check-emulated sysroots
 check-arm64 check-armhf:
 	$(Q)$(MAKE) --no-print-directory ARCH=$(@:check-%=%) check-emulated
 check-emulated: all tests
-	$(Q)$(if $(FULL),,echo "left out, for it takes minutes under emulation (FULL=1 runs it): $(EMULATED_LONG)")
 	$(Q)tests/run --build $(O) --fault build/$(ARCH)-fault --under '$(EMULATOR)' \
-		$(if $(FULL),$(UNIT_TESTS),$(filter-out $(EMULATED_LONG:%=$(O)/tests/%),$(UNIT_TESTS))) $(FUZZ_REPLAY)
+		$(UNIT_TESTS) $(FUZZ_REPLAY)
 	$(Q)test $(ARCH) != arm64 || tests/tools/neon.py $(TRIPLET)-objdump $(O)/obj
 # On a Debian 13 machine of arm64 with a live systemd and a virtual camera, in QEMU (cross/image.sh).
 VM_SUITES := $(sort $(wildcard tests/vm/test_*.py))
