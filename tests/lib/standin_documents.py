@@ -32,7 +32,7 @@ class DocumentsStandin(ModelsStandin):
         self.asked.append([hashlib.sha256(i).hexdigest() for i in images])
         if len(images) > self.most:
             refuse("too many images: Input is too long for requested model.")
-        return model, {"form": "invoke", "schema": schema, "plain": None, "tier": None, "text": 1000, "images": images}, images[0]
+        return model, {"form": "invoke", "schema": schema, "plain": None, "tier": None, "metadata": None, "text": 1000, "images": images}, images[0]
 
     def _answer(self, request, jpeg):
         fields, pixels = {}, 0
