@@ -177,6 +177,20 @@ static int add_page(struct row *row, const char *page)
 	return 0;
 }
 
+/* A request about several pages names them all. */
+static int add_pages(struct row *row, const cJSON *body)
+{
+	const cJSON *pages = json_get_array(body, "pages"), *page;
+	int r = 0;
+
+	if (!pages)
+		return add_page(row, text_of(body, "page"));
+	cJSON_ArrayForEach(page, pages)
+		if (r >= 0)
+			r = add_page(row, text_of(page, "page"));
+	return r;
+}
+
 static void add_number(struct row *row, size_t which, const cJSON *body, const char *member)
 {
 	int64_t v;
@@ -207,7 +221,7 @@ int audit_report_add(struct audit_report *r, const cJSON *body)
 	if (streq(kind, "sent")) {
 		row->n[REQUESTS]++;
 		add_number(row, BYTES, body, "bytes");
-		return add_page(row, text_of(body, "page"));
+		return add_pages(row, body);
 	}
 	row->n[CUT_OFF] += streq(kind, "crashed");
 	row->n[REFUSED] += streq(text_of(body, "reason"), "residency");

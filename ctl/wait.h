@@ -26,6 +26,7 @@ struct wait {
 	size_t n_done, n_provisional, n_held, n_rejected;
 	int code;
 	bool stop;
+	char leader[40]; /* of the document whose answer was printed last at another of its pages */
 	bool progress; /* a line on a terminal that is written over */
 };
 

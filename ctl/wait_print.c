@@ -75,6 +75,18 @@ static int answer_head(
 	return r < 0 ? r : buf_addc(out, ')');
 }
 
+/* Is the answer of the document that this page leads printed elsewhere? Not when the page was handed in before us. */
+static bool told_elsewhere(struct wait *w, const char *leader)
+{
+	if (streq(w->leader, leader))
+		return true;
+	for (size_t i = 0; i < w->n_pages; i++)
+		if (streq(w->pages[i].id, leader))
+			return true;
+	str_copy(w->leader, sizeof(w->leader), leader);
+	return false;
+}
+
 int wait_print_answer(
 	struct wait *w, const struct waited_page *p, const cJSON *page, const cJSON *result, bool provisional)
 {
@@ -87,13 +99,15 @@ int wait_print_answer(
 		return answer_json(p, page, result, provisional, ms);
 	r = start(l, p, &out);
 	if (r >= 0 && *text_of(page, "leader")) {
-		/* The answer is that one's too, and is printed there. */
 		r = buf_adds(&out, "is of one document with ");
 		if (r >= 0)
 			r = format_text(&out, l, text_of(page, "leader"), 40);
-		if (r >= 0)
+		if (r >= 0 && told_elsewhere(w, text_of(page, "leader"))) {
 			r = buf_addc(&out, '\n');
-		return r < 0 ? r : put(w, &out);
+			return r < 0 ? r : put(w, &out);
+		}
+		if (r >= 0)
+			r = buf_adds(&out, ": ");
 	}
 	if (r >= 0)
 		r = answer_head(l, page, result, ms, &out);

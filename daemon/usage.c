@@ -14,8 +14,11 @@ int usage_add(struct spool *s, int64_t attempt, const char *type)
 		return r;
 	return db_exec(s->db,
 		"INSERT INTO usage SELECT day, backend, coalesce(model, ''), type, 1, outcome = 'done', billed = 'possibly',"
-		" a.page <> 0 AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.page = a.page AND b.id <> a.id AND b.day = a.day"
-		" AND b.backend = a.backend AND b.model IS a.model AND b.type = a.type),"
+		/* Its pages that no other attempt of the day's row was about. */
+		" (SELECT count(*) FROM (SELECT a.page AS page WHERE a.page <> 0 UNION SELECT page FROM attempt_pages WHERE attempt = a.id) m"
+		" WHERE NOT EXISTS (SELECT 1 FROM attempts b WHERE b.id IN (SELECT id FROM attempts WHERE page = m.page"
+		" UNION SELECT attempt FROM attempt_pages WHERE page = m.page)"
+		" AND b.id <> a.id AND b.day = a.day AND b.backend = a.backend AND b.model IS a.model AND b.type = a.type)),"
 		" outcome = 'done' AND reason = '" REASON_SAME "',"
 		" coalesce(tokens_input, 0), coalesce(tokens_output, 0), coalesce(tokens_cached, 0), settled_pusd,"
 		" settled_pusd * (billed = 'possibly') FROM attempts a WHERE id = ?"

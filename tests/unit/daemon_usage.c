@@ -93,6 +93,31 @@ TEST(a_page_that_is_asked_twice_is_one)
 	fixture_end(&f);
 }
 
+TEST(pages_that_are_asked_together_all_count)
+{
+	struct attempt_open open = {.backend = "sydney", .model = "m", .body_sha256 = HASH, .reserved_pusd = 5000};
+	struct attempt_close close = {.open = &open, .settled_pusd = 5000, .state = STATE_QUEUED};
+	struct verdict verdict = {};
+	struct fixture f;
+	struct page_row p[3];
+
+	fixture_begin(&f);
+	verdict_set(&verdict, PAGE_RETRY, BACKEND_OK, "silent", "%s", "");
+	close.verdict = &verdict;
+	for (int i = 0; i < 3; i++)
+		fixture_page(&f, &p[i]);
+	/* All three, then two of them, then the second alone. */
+	for (int i = 0; i < 3; i++) {
+		open.page = close.page = i < 2 ? &p[0] : &p[1];
+		open.more = &p[1];
+		open.n_more = (size_t)(2 - i);
+		close.attempt = ledger_open(f.spool, &open);
+		CHECK_INT(ledger_close(f.spool, &close, NULL), 0);
+	}
+	CHECK_INT(fixture_sql(&f, "SELECT pages * 10 + attempts FROM usage WHERE model = 'm'"), 33);
+	fixture_end(&f);
+}
+
 TEST(what_a_crash_cut_off_counts_at_its_reservation)
 {
 	struct attempt_open open = {.backend = "sydney", .model = "m", .body_sha256 = HASH, .reserved_pusd = 5000};
