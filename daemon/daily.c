@@ -394,6 +394,11 @@ static int step(struct daily *d)
 	return nothing_more(d);
 }
 
+int daily_trouble(const struct daily *d)
+{
+	return d->said;
+}
+
 int daily_step(struct daily *d)
 {
 	int r;

@@ -55,6 +55,7 @@ void doctor_configuration(struct doctor *d, struct service *s);
 void doctor_prices(struct doctor *d, struct service *s);
 void doctor_helpers(struct doctor *d, struct service *s);
 void doctor_backends(struct doctor *d, struct service *s);
+void doctor_receipts(struct doctor *d, struct service *s);
 /* daemon/doctor_credentials.c */
 void doctor_credentials(struct doctor *d, struct service *s);
 /* daemon/doctor_residency.c */

@@ -9,5 +9,6 @@ const struct doctor_section doctor_sections[] = {
 	{"backends", doctor_backends},
 	{"credentials", doctor_credentials},
 	{"residency", doctor_residency},
+	{"receipts", doctor_receipts},
 	{},
 };

@@ -1,10 +1,11 @@
-/* The service's own areas: clock, spool, configuration, prices, helpers, backends. */
+/* The service's own areas: clock, spool, configuration, prices, helpers, backends, receipts. */
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/courier.h"
 #include "daemon/doctor.h"
+#include "daemon/upkeep.h"
 
 void doctor_clock(struct doctor *d, struct service *s)
 {
@@ -123,4 +124,21 @@ void doctor_backends(struct doctor *d, struct service *s)
 			doctor_add(d, "backends", state && streq(state, "busy") ? FINDING_WARNING : FINDING_PROBLEM, NULL,
 				"%s: %s, %s: %s", name ? name : "?", state ? state : "unknown", reason ? reason : "no reason", message ? message : "");
 	}
+}
+
+void doctor_receipts(struct doctor *d, struct service *s)
+{
+	struct upkeep_receipts r = upkeep_receipts(s->upkeep);
+
+	if (r.trouble[0])
+		doctor_add(d, "receipts", FINDING_PROBLEM,
+			"put the key back that signed last (from its copy), or where the chain does not hold: pageferryctl audit verify",
+			"receipts cannot be signed: %s", r.trouble);
+	else if (r.signed_seq > 0)
+		doctor_add(d, "receipts", FINDING_OK, NULL, "receipts are signed up to number %lld", (long long)r.signed_seq);
+	else
+		doctor_add(d, "receipts", FINDING_NOTE, NULL, "no receipt is signed yet");
+	if (r.daily < 0)
+		doctor_add(d, "receipts", FINDING_PROBLEM, "look at the folder, Directory= in [Receipts]", "the daily files are not written: %s",
+			r.daily == -EUCLEAN ? "the chain of receipts does not hold" : errno_text(r.daily));
 }

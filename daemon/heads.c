@@ -23,6 +23,7 @@ struct heads {
 	int64_t day;         /* of the last receipt whose time is trusted; -1: none yet */
 	int64_t signed_ms;   /* boottime of the last head, or of the start */
 	int said;            /* the trouble that was told of last; 0: none */
+	char trouble[200];   /* its sentence */
 };
 
 int heads_new(struct spool *s, const struct receipts_config *c, struct heads **ret)
@@ -246,12 +247,20 @@ static void say(struct heads *h, int error, const char *why)
 	if (error == h->said)
 		return;
 	h->said = error;
+	h->trouble[0] = '\0';
 	if (error == -EUCLEAN)
-		log_event(LOG_LEVEL_ERROR, MESSAGE_RECEIPTS_UNSIGNED, NULL, 0,
-			"receipts are no longer signed: their chain does not hold after receipt %lld", (long long)h->at.seq);
+		str_format(h->trouble, sizeof(h->trouble), "their chain does not hold after receipt %lld", (long long)h->at.seq);
 	else if (error < 0)
-		log_event(LOG_LEVEL_ERROR, MESSAGE_RECEIPTS_UNSIGNED, NULL, 0, "receipts cannot be signed: %s%s",
-			why[0] ? why : errno_text(error), why[0] ? "" : "; tried again");
+		str_format(h->trouble, sizeof(h->trouble), "%s%s", why[0] ? why : errno_text(error), why[0] ? "" : "; tried again");
+	if (error < 0)
+		log_event(LOG_LEVEL_ERROR, MESSAGE_RECEIPTS_UNSIGNED, NULL, 0, "receipts %s signed: %s",
+			error == -EUCLEAN ? "are no longer" : "cannot be", h->trouble);
+}
+
+const char *heads_trouble(const struct heads *h, int64_t *ret_signed)
+{
+	*ret_signed = h->known ? h->at.signed_seq : -1;
+	return h->trouble;
 }
 
 /* 1: it is time, 0: not yet, or there is nothing. */

@@ -28,6 +28,8 @@ void heads_free(struct heads *h); /* NULL is fine */
 /* A slice: signs when it is time, or (`now`) whatever is not signed. 1: call again, 0: nothing is left to do, negative errno:
  * it cannot be signed, which was said. */
 int heads_step(struct heads *h, bool now);
+/* What is signed: up to this receipt; -1: not looked at yet. Why no more of it can be signed; "": nothing is in the way. */
+const char *heads_trouble(const struct heads *h, int64_t *ret_signed);
 /* From now on another key signs, which is made here: what it is is signed by both. 0 when that is on disk, or negative errno with a
  * sentence. */
 int heads_change_key(struct heads *h, char *why, size_t why_size);

@@ -193,6 +193,14 @@ int upkeep_change_key(struct upkeep *u, char *why, size_t why_size)
 	return r;
 }
 
+struct upkeep_receipts upkeep_receipts(const struct upkeep *u)
+{
+	struct upkeep_receipts x = {.daily = daily_trouble(u->daily)};
+
+	x.trouble = heads_trouble(u->heads, &x.signed_seq);
+	return x;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 void upkeep_recovered(struct upkeep *u)

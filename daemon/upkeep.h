@@ -14,5 +14,12 @@ void upkeep_recovered(struct upkeep *u);
 void upkeep_stopped(struct upkeep *u);
 /* The receipts are signed by a new key from now on (daemon/heads.h). 0, or negative errno with a sentence. */
 int upkeep_change_key(struct upkeep *u, char *why, size_t why_size);
+/* Whether the receipts are signed and exported, for the doctor. */
+struct upkeep_receipts {
+	int64_t signed_seq;  /* as heads_trouble() says it */
+	const char *trouble; /* borrowed; "": none */
+	int daily;           /* daily_trouble() */
+};
+struct upkeep_receipts upkeep_receipts(const struct upkeep *u);
 /* How the look for room went, 0 or negative errno with `why`: while it is refused, service_lights() is called again soon. */
 void upkeep_room(struct upkeep *u, int room, const char *why);

@@ -37,7 +37,7 @@ def findings(s, *args):
 def test_areas():
     with Service() as s:
         areas = [f["area"] for f in findings(s)]
-        for area in ("clock", "spool", "configuration", "prices", "helpers", "backends", "credentials", "residency"):
+        for area in ("clock", "spool", "configuration", "prices", "helpers", "backends", "credentials", "residency", "receipts"):
             assert area in areas, areas
         assert {f["area"] for f in findings(s, "residency", "spool")} == {"residency", "spool"}
         r = doctor(s, "spool")

@@ -129,11 +129,14 @@ TEST(a_key_that_is_none_is_not_written_over)
 	_cleanup_buf_ struct buf text = {};
 	struct fixture f;
 	struct heads *h;
+	int64_t seq;
 
 	begin(&f, &h);
 	fixture_put("", HEAD_KEY_FILE, "not a key", 9);
 	send_pages(&f, 1);
+	CHECK_STR(heads_trouble(h, &seq), "");
 	CHECK_INT(heads_step(h, true), -EBADMSG);
+	CHECK(strstr(heads_trouble(h, &seq), HEAD_KEY_FILE));
 	CHECK_INT(heads_step(h, true), -EBADMSG);
 	CHECK_INT(told(&f).heads, 0);
 	CHECK_INT(file_read(f.spool->dirfd, HEAD_KEY_FILE, 100, &text), 0);
@@ -142,6 +145,8 @@ TEST(a_key_that_is_none_is_not_written_over)
 	CHECK_INT(unlinkat(f.spool->dirfd, HEAD_KEY_FILE, 0), 0);
 	CHECK_INT(heads_step(h, true), 0);
 	CHECK_INT(told(&f).heads, 1);
+	CHECK_STR(heads_trouble(h, &seq), "");
+	CHECK_INT(seq, 1);
 	end(&f, h);
 }
 
