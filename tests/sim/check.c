@@ -154,7 +154,8 @@ static void check_rate(int backend)
 /* The same content is not paid for twice, nor is it out twice. */
 static void check_same(const struct attempt *a)
 {
-	if (number("SELECT count(*) FROM pages p JOIN jobs k ON k.id = p.job JOIN pages t ON t.content = p.content AND t.seq != p.seq"
+	if (number("SELECT count(*) FROM pages p JOIN jobs k ON k.id = p.job JOIN pages t INDEXED BY pages_content ON t.content = p.content AND t.version > 0"
+		   " AND t.seq != p.seq"
 		   " JOIN jobs j ON j.id = t.job AND j.typeset = k.typeset JOIN results r ON r.page = t.seq JOIN attempts x ON x.id = r.attempt"
 		   " WHERE p.seq = ? AND x.backend = ?", a->row.seq, a->backend->config->name) > 0)
 		sim_fail("page %" PRIi64 " is paid for, and its content was before", a->row.seq);
