@@ -352,8 +352,8 @@ static bool chosen(size_t i, int64_t number)
 	/* Thousands where SQL is read, and for our code all are one failed call. */
 	if (p->can == FAULT_CAN_ENOMEM && p->inner && number % INNER_EVERY != 0 && !full())
 		return false;
-	/* Of an allocation what matters is that it fails. */
-	if (p->can == FAULT_CAN_ENOMEM && faults[i].kind != FAULT_FAIL && !full())
+	/* Of an allocation what matters is that it fails: a kill there leaves what a kill at the next call to storage leaves. */
+	if (p->can == FAULT_CAN_ENOMEM && faults[i].kind != FAULT_FAIL && (!full() || faults[i].kind != FAULT_FAIL_ON))
 		return false;
 	return faults[i].when == ALWAYS || (faults[i].when == FULL) == full();
 }
