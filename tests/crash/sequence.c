@@ -5,8 +5,9 @@
  * killed as soon as it has been told of the failure: what was taken back must stay so. In any case another process then opens
  * the spool, recovers it, and looks at what must always hold (invariants.c).
  *
- *   FULL=1   everything; otherwise kills where something changes, EIO, ENOSPC, ENOMEM, errors of what was done, a disk that
- *            fills halfway, no memory from some call on; and of the allocations where SQLite reads SQL every 16th
+ *   FULL=1   everything, but for kills at an allocation: they leave what a kill at the next call to storage leaves. Otherwise
+ *            kills where something changes, EIO, ENOSPC, ENOMEM, errors of what was done, a disk that fills halfway, no memory
+ *            from some call on; and of the allocations where SQLite reads SQL every 16th
  */
 #include "tests/crash/sequence.h"
 
