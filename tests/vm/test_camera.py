@@ -40,11 +40,21 @@ def frames():
 
 # ---- the camera ---------------------------------------------------------------------------------------------------------
 
+def let_go():
+    """
+    The feeder ends, and nobody has a node open: the service's helper has when it looks at the camera at its start. A driver that is in use
+    is not unloaded, and a node's timings cannot be set while anybody has buffers of it.
+    """
+    machine.run("systemctl stop feeder 2>/dev/null; systemctl reset-failed feeder 2>/dev/null; rm -f /run/feeder")
+    machine.wait("! ls -l /proc/[0-9]*/fd 2>/dev/null | grep /dev/video")
+
+
 def plug(multiplanar=1):
     """The camera appears, with its cable on the output node."""
     global before_camera
     before_camera = None
-    machine.run("""systemctl stop feeder 2>/dev/null; modprobe -r vivid
+    let_go()
+    machine.run("""modprobe -r vivid
         modprobe vivid n_devs=1 node_types=0x101 num_inputs=2 input_types=0xc num_outputs=1 output_types=1 ccs_cap_mode=0 ccs_out_mode=0 multiplanar=%d
         udevadm settle""" % multiplanar)
     connect()
@@ -52,7 +62,8 @@ def plug(multiplanar=1):
 
 def unplug():
     """The camera's nodes go. (vivid's control "disconnect" lasts only until the last who had one of them open lets go.)"""
-    machine.run("systemctl stop feeder; modprobe -r vivid && udevadm settle")
+    let_go()
+    machine.run("modprobe -r vivid && udevadm settle")
 
 
 def connect():
@@ -66,8 +77,8 @@ def feed(size, fmt, sample):
         return
     width, height, fps = SIZES[size]
     timings = "cvt,width=%d,height=%d,fps=%d" % (width, height, fps)
-    machine.run("""systemctl stop feeder 2>/dev/null; systemctl reset-failed feeder 2>/dev/null; rm -f /run/feeder
-        set -e
+    let_go()
+    machine.run("""set -e
         v4l2-ctl -d /dev/video1 --set-dv-bt-timings %(timings)s
         v4l2-ctl -d /dev/video0 --set-dv-bt-timings %(timings)s
         v4l2-ctl -d /dev/video1 --set-fmt-video-out width=%(width)d,height=%(height)d,pixelformat=%(fourcc)s,colorspace=smpte170m
