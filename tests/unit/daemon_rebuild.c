@@ -40,6 +40,14 @@ static void start_with(struct fixture *f, struct page_row *p)
 	f->spool = NULL;
 }
 
+static void ends_rebuilt(struct fixture *f, struct page_row *p)
+{
+	fixture_freeze(f);
+	p->job = f->job;
+	check_rebuilt(f, p);
+	fixture_end(f);
+}
+
 TEST(damage_garbage_is_set_aside)
 {
 	char garbage[5000];
@@ -52,10 +60,7 @@ TEST(damage_garbage_is_set_aside)
 	p.job = NULL;
 	CHECK_INT(fixture_open_spool(&f, 0), 0);
 	CHECK(fixture_files("quarantine") >= 2); /* it and its reason */
-	fixture_freeze(&f);
-	p.job = f.job;
-	check_rebuilt(&f, &p);
-	fixture_end(&f);
+	ends_rebuilt(&f, &p);
 }
 
 TEST(what_seemed_damaged_and_is_sound_stays)
@@ -142,10 +147,7 @@ TEST(damage_a_missing_database_is_rebuilt)
 	CHECK_INT(unlink(path), 0);
 	fixture_put("results", "x.json", "{}", 2);
 	CHECK_INT(fixture_open_spool(&f, 0), 0);
-	fixture_freeze(&f);
-	p.job = f.job;
-	check_rebuilt(&f, &p);
-	fixture_end(&f);
+	ends_rebuilt(&f, &p);
 }
 
 TEST(damage_an_empty_database_and_a_stray_wal)
@@ -158,10 +160,7 @@ TEST(damage_an_empty_database_and_a_stray_wal)
 	fixture_put("", "spool.db-wal", "stray", 5);
 	CHECK_INT(fixture_open_spool(&f, 0), 0);
 	CHECK(fixture_files("quarantine") >= 2);
-	fixture_freeze(&f);
-	p.job = f.job;
-	check_rebuilt(&f, &p);
-	fixture_end(&f);
+	ends_rebuilt(&f, &p);
 }
 
 TEST(damage_a_database_of_another_program_is_set_aside)

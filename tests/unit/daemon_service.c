@@ -63,19 +63,40 @@ static int on_idle(sd_event_source *source, void *ud)
 	return 0;
 }
 
+/* fn comes once, when nothing else is left to do. */
+static void when_idle(struct service *s, sd_event_handler_t fn)
+{
+	sd_event_source *idle;
+
+	CHECK(sd_event_add_defer(s->event, &idle, fn, s) >= 0);
+	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
+	CHECK(sd_event_source_set_floating(idle, true) >= 0);
+	sd_event_source_unref(idle);
+}
+
 /* Runs it until it is idle, and then stops it: the exit status and how long the end took at most. */
 static int run_until_idle(struct service *s, int64_t *ret_ms)
 {
 	int64_t started = clock_boottime_ms(s->clock);
-	sd_event_source *idle = NULL;
 	int r;
 
-	CHECK(sd_event_add_defer(s->event, &idle, on_idle, s) >= 0);
-	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
+	when_idle(s, on_idle);
 	r = service_run(s);
 	*ret_ms = clock_boottime_ms(s->clock) - started;
-	sd_event_source_disable_unref(idle);
 	return r;
+}
+
+/* Runs it until it is idle, then calls fn, which gives it a clock of its own, and goes on until it is idle again. */
+static void run_with_clock(struct service *s, sd_event_handler_t fn)
+{
+	struct clock *clock = s->clock, *fake;
+
+	when_idle(s, fn);
+	CHECK_INT(service_run(s), 0);
+	fake = s->clock;
+	s->clock = s->spool->clock = clock;
+	CHECK(fake != clock);
+	clock_free(fake);
 }
 
 TEST(idle_service_stops_at_once)
@@ -184,33 +205,20 @@ static int on_recovered(sd_event_source *source, void *ud)
 	static const struct clock_ops ops = {hours_pass, any_time, never};
 	static int64_t now;
 	struct service *s = ud;
-	sd_event_source *idle;
 
 	CHECK_INT(spool_meta_set(s->spool, "keep_ms", "99999999999999999"), 0);
 	CHECK_INT(clock_new(&ops, &now, &s->clock), 0);
 	s->spool->pages_bytes = 77;
 	upkeep_recovered(s->upkeep);
-	CHECK(sd_event_add_defer(s->event, &idle, on_idle, s) >= 0);
-	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
-	CHECK(sd_event_source_set_floating(idle, true) >= 0);
-	sd_event_source_unref(idle);
+	when_idle(s, on_idle);
 	return 0;
 }
 
 TEST(a_keep_clock_out_of_range_does_not_stop_the_count)
 {
 	struct service *s = service_new();
-	struct clock *clock = s->clock, *fake;
-	sd_event_source *idle = NULL;
 
-	CHECK(sd_event_add_defer(s->event, &idle, on_recovered, s) >= 0);
-	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
-	CHECK_INT(service_run(s), 0);
-	sd_event_source_disable_unref(idle);
-	fake = s->clock;
-	s->clock = clock;
-	CHECK(fake != clock);
-	clock_free(fake);
+	run_with_clock(s, on_recovered);
 	CHECK_INT(s->spool->pages_bytes, 0);
 	service_end(s);
 }
@@ -241,7 +249,6 @@ static int on_day(sd_event_source *source, void *ud)
 	struct fixture f = {.spool = s->spool, .types = s->types};
 	struct page_row page;
 	const struct attempt_open a = {.page = &page, .backend = "ocr", .body_sha256 = "00"};
-	sd_event_source *idle;
 
 	CHECK_INT(clock_new(&ops, &past, &s->clock), 0);
 	s->spool->clock = s->clock;
@@ -251,28 +258,16 @@ static int on_day(sd_event_source *source, void *ud)
 	CHECK_INT(db_exec(s->spool->db, "UPDATE pages SET state = 'held', reason = 'a test'", ""), 0);
 	past = 86400000;
 	upkeep_recovered(s->upkeep);
-	CHECK(sd_event_add_defer(s->event, &idle, on_idle, s) >= 0);
-	CHECK(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
-	CHECK(sd_event_source_set_floating(idle, true) >= 0);
-	sd_event_source_unref(idle);
+	when_idle(s, on_idle);
 	return 0;
 }
 
 TEST(a_day_that_has_ended_is_signed_and_exported)
 {
 	struct service *s = service_new();
-	struct clock *clock = s->clock, *fake;
-	sd_event_source *day = NULL;
 
-	CHECK(sd_event_add_defer(s->event, &day, on_day, s) >= 0);
-	CHECK(sd_event_source_set_priority(day, SD_EVENT_PRIORITY_IDLE + 1) >= 0);
-	CHECK_INT(service_run(s), 0);
-	sd_event_source_disable_unref(day);
+	run_with_clock(s, on_day);
 	CHECK_INT(fixture_files("receipts"), 1);
 	CHECK_INT(fixture_files("tmp"), 0);
-	fake = s->clock;
-	s->clock = s->spool->clock = clock;
-	CHECK(fake != clock);
-	clock_free(fake);
 	service_end(s);
 }
