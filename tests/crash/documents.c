@@ -1,12 +1,9 @@
 /* Documents of several pages: ended, split, answered by one request. All of their pages, or none, take each step. */
 #include "daemon/document.h"
 
-#include "daemon/ledger.h"
 #include "tests/crash/sequence.h"
 
-#define HASH    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define PAGES   3
-#define RESERVE 5000
+#define PAGES 3
 
 static void prepare_open(struct fixture *f, struct report *r)
 {
@@ -94,43 +91,10 @@ const struct sequence document_is_split = {
 
 /* ---- one request for all of it --------------------------------------------------------------- */
 
-static struct {
-	struct page_row page, more[PAGES];
-	struct attempt_open open;
-	struct verdict verdict;
-	struct answer *answer;
-	struct attempt_close close;
-} x;
-
-static void exchange_of(struct fixture *f)
-{
-	CHECK_INT(spool_page_get(f->spool, 2, &x.page), 0);
-	CHECK_INT(group_rows(f->spool, 2, x.more, PAGES), PAGES - 1);
-	x.open = (struct attempt_open){.page = &x.page, .more = x.more, .n_more = PAGES - 1, .backend = "sydney", .model = "m",
-		.region = "ap-southeast-2", .host = "h", .body_sha256 = HASH, .reserved_pusd = RESERVE};
-}
-
 static void prepare_sent(struct fixture *f, struct report *r)
 {
 	prepare_ended(f, r);
-	exchange_of(f);
-	CHECK(ledger_open(f->spool, &x.open) > 0);
-}
-
-static void send_ready(struct fixture *f, struct report *r)
-{
-	exchange_of(f);
-}
-
-static int send_run(struct fixture *f, struct report *r)
-{
-	int64_t id = ledger_open(f->spool, &x.open);
-
-	if (id < 0)
-		return (int)id;
-	r->number = id;
-	r->acknowledged = true;
-	return 0;
+	base_attempt(f, 2);
 }
 
 static void send_verify(struct fixture *f, struct report *r)
@@ -153,29 +117,6 @@ const struct sequence document_is_sent = {
 	.verify = send_verify,
 };
 
-static void answer_ready(struct fixture *f, struct report *r)
-{
-	static const char raw[] = "{\"word\": \"hello\"}";
-
-	exchange_of(f);
-	CHECK_INT(answer_parse(f->job->types->types[0], raw, strlen(raw), &x.answer), 0);
-	verdict_set(&x.verdict, PAGE_DONE, BACKEND_OK, "", "%s", "");
-	x.verdict.billed = true;
-	x.close = (struct attempt_close){.attempt = count_rows(f, "SELECT max(id) FROM attempts"), .page = &x.page, .open = &x.open,
-		.verdict = &x.verdict, .settled_pusd = RESERVE, .state = STATE_DONE, .authoritative = true, .answer = x.answer, .raw = raw};
-}
-
-static int answer_run(struct fixture *f, struct report *r)
-{
-	int res = ledger_close(f->spool, &x.close, &r->number);
-
-	if (res < 0 && res != -EALREADY)
-		return res;
-	r->acknowledged = true;
-	answer_free(take_ptr(x.answer));
-	return 0;
-}
-
 static void answer_verify(struct fixture *f, struct report *r)
 {
 	int64_t done = count_rows(f, "SELECT count(*) FROM pages WHERE seq > 1 AND state = 'done'");
@@ -193,7 +134,7 @@ const struct sequence document_is_answered = {
 	.name = "answer a document",
 	.bugs = {"answer-two-commits"},
 	.prepare = prepare_sent,
-	.ready = answer_ready,
-	.run = answer_run,
+	.ready = close_ready,
+	.run = close_run,
 	.verify = answer_verify,
 };

@@ -61,10 +61,16 @@ extern const struct sequence daily;
 /* documents.c */
 extern const struct sequence document_is_ended, document_is_split, document_is_sent, document_is_answered;
 
-/* sequences.c: what bases are made of, and the service's start until nothing is left to set right. */
-int64_t base_page(struct fixture *f, struct report *r);
+/* exchange.c: an exchange with a backend in a base; and, as steps of a sequence, page 2 or its document sent, and its answer recorded. */
 void base_answer(struct fixture *f, int64_t seq, bool authoritative);
 void base_attempt(struct fixture *f, int64_t seq);
+void send_ready(struct fixture *f, struct report *r);
+int send_run(struct fixture *f, struct report *r);
+void close_ready(struct fixture *f, struct report *r);
+int close_run(struct fixture *f, struct report *r);
+
+/* sequences.c: what bases are made of, and the service's start until nothing is left to set right. */
+int64_t base_page(struct fixture *f, struct report *r);
 void base_done(struct fixture *f, struct report *r); /* a page that is done and delivered: nothing may touch it */
 int start_run(struct fixture *f, struct report *r);
 

@@ -6,54 +6,7 @@
 #include "daemon/taken.h"
 #include "tests/crash/sequence.h"
 
-#define HASH    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
 /* ---- what the bases are made of -------------------------------------------------------------- */
-
-/* One exchange with a backend; the process has one at a time. */
-static struct {
-	struct page_row page;
-	struct attempt_open open;
-	struct verdict verdict;
-	struct attempt_close close;
-	struct answer *answer;
-} x;
-
-static void exchange_of(struct fixture *f, int64_t seq, const char *backend)
-{
-	CHECK_INT(spool_page_get(f->spool, seq, &x.page), 0);
-	x.open = (struct attempt_open){
-		.page = &x.page,
-		.backend = backend,
-		.model = "amazon.nova-pro-v1:0",
-		.region = "ap-southeast-2",
-		.host = "bedrock-runtime.ap-southeast-2.amazonaws.com",
-		.body_sha256 = HASH,
-		.reserved_pusd = RESERVE,
-	};
-}
-
-/* The answer to the attempt, as the courier has it when it closes. */
-static void answer_ready(struct fixture *f, int64_t attempt, bool authoritative)
-{
-	static const char raw[] = "{\"word\": \"hello\"}";
-
-	CHECK_INT(answer_parse(f->job->types->types[0], raw, strlen(raw), &x.answer), 0);
-	verdict_set(&x.verdict, PAGE_DONE, BACKEND_OK, "", "%s", "");
-	x.verdict.billed = true;
-	x.verdict.usage = (struct usage){.input = 1500, .output = 90, .reported = true};
-	x.close = (struct attempt_close){
-		.attempt = attempt,
-		.page = &x.page,
-		.open = &x.open,
-		.verdict = &x.verdict,
-		.settled_pusd = RESERVE / 2,
-		.state = authoritative ? STATE_DONE : STATE_PROVISIONAL,
-		.authoritative = authoritative,
-		.answer = x.answer,
-		.raw = raw,
-	};
-}
 
 int64_t base_page(struct fixture *f, struct report *r)
 {
@@ -63,20 +16,6 @@ int64_t base_page(struct fixture *f, struct report *r)
 	CHECK(r->n_base < BASE_MAX);
 	str_copy(r->base[r->n_base++], PAGE_ID_SIZE, p.id);
 	return p.seq;
-}
-
-void base_answer(struct fixture *f, int64_t seq, bool authoritative)
-{
-	exchange_of(f, seq, authoritative ? "sydney" : "ocr");
-	answer_ready(f, ledger_open(f->spool, &x.open), authoritative);
-	CHECK_INT(ledger_close(f->spool, &x.close, NULL), 0);
-	answer_free(take_ptr(x.answer));
-}
-
-void base_attempt(struct fixture *f, int64_t seq)
-{
-	exchange_of(f, seq, "sydney");
-	CHECK(ledger_open(f->spool, &x.open) > 0);
 }
 
 static void base_deliver(struct fixture *f)
@@ -161,22 +100,6 @@ static void send_prepare(struct fixture *f, struct report *r)
 	base_page(f, r);
 }
 
-static void send_ready(struct fixture *f, struct report *r)
-{
-	exchange_of(f, 2, "sydney");
-}
-
-static int send_run(struct fixture *f, struct report *r)
-{
-	int64_t id = ledger_open(f->spool, &x.open);
-
-	if (id < 0)
-		return (int)id;
-	r->number = id;
-	r->acknowledged = true;
-	return 0;
-}
-
 static void send_verify(struct fixture *f, struct report *r)
 {
 	int64_t n;
@@ -209,24 +132,6 @@ static void supersede_prepare(struct fixture *f, struct report *r)
 	base_answer(f, base_page(f, r), false);
 	base_deliver(f);
 	base_attempt(f, 2);
-}
-
-static void close_ready(struct fixture *f, struct report *r)
-{
-	exchange_of(f, 2, "sydney");
-	answer_ready(f, count_rows(f, "SELECT max(id) FROM attempts"), true);
-}
-
-static int close_run(struct fixture *f, struct report *r)
-{
-	int res = ledger_close(f->spool, &x.close, &r->number);
-
-	/* Told of a failure, the courier comes again, and hears that it had succeeded. */
-	if (res < 0 && res != -EALREADY)
-		return res;
-	r->acknowledged = true;
-	answer_free(take_ptr(x.answer));
-	return 0;
 }
 
 static void close_verify(struct fixture *f, struct report *r, int64_t version)
