@@ -12,30 +12,27 @@
 #define SYSTEM_TOOL  "You read scanned pages and record what is printed on them with the tool."
 #define SYSTEM_PLAIN "You read scanned pages and answer with one JSON object."
 #define DESCRIPTION  "Records the fields of the page."
+#define USE_INPUT    "\",\"name\":\"" BEDROCK_TOOL "\",\"input\":"
 
 /* The blocks of a message; an image's data and the texts stand between. */
 static const struct spelling {
-	const char *text, *text_end;
+	const char *text;
 	const char *image, *image_end;
-	const char *use, *use_input, *use_end;          /* its id after the first, the input after the second */
-	const char *result, *result_end;                /* of a tool: its id between */
+	const char *use, *use_end;       /* of a tool: its id after the first, then USE_INPUT and the input */
+	const char *result, *result_end; /* of a tool: its id between */
 } camel = {
 	.text = "{\"text\":",
-	.text_end = "}",
 	.image = "{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"",
 	.image_end = "\"}}}",
 	.use = "{\"toolUse\":{\"toolUseId\":\"example",
-	.use_input = "\",\"name\":\"" BEDROCK_TOOL "\",\"input\":",
 	.use_end = "}}",
 	.result = "{\"toolResult\":{\"toolUseId\":\"example",
 	.result_end = "\",\"content\":[{\"text\":\"Recorded.\"}],\"status\":\"success\"}},",
 }, messages = {
 	.text = "{\"type\":\"text\",\"text\":",
-	.text_end = "}",
 	.image = "{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"image/jpeg\",\"data\":\"",
 	.image_end = "\"}}",
 	.use = "{\"type\":\"tool_use\",\"id\":\"example",
-	.use_input = "\",\"name\":\"" BEDROCK_TOOL "\",\"input\":",
 	.use_end = "}",
 	.result = "{\"type\":\"tool_result\",\"tool_use_id\":\"example",
 	.result_end = "\",\"content\":\"Recorded.\"},",
@@ -46,13 +43,18 @@ static const struct spelling *spelling_of(const struct bedrock_model *m)
 	return m->api == BEDROCK_CLAUDE ? &messages : &camel;
 }
 
-static int add_quoted(struct buf *b, const char *before, const char *text, const char *after)
+int bedrock_add_quoted(struct buf *b, const char *before, const char *text, const char *after)
 {
 	int e = buf_adds(b, before);
 
 	if (e >= 0)
 		e = json_quote(b, text, strlen(text));
 	return e < 0 ? e : buf_adds(b, after);
+}
+
+static int add_text(const struct spelling *w, const char *text, struct buf *b)
+{
+	return bedrock_add_quoted(b, w->text, text, "}");
 }
 
 static const char *system_of(const struct doctype *t)
@@ -74,13 +76,13 @@ static int add_example_answer(const struct spelling *w, const struct doctype *t,
 	int e;
 
 	if (!t->ask.plain) {
-		e = buf_addf(b, "%s%zu%s", w->use, n, w->use_input);
+		e = buf_addf(b, "%s%zu%s", w->use, n, USE_INPUT);
 		if (e >= 0)
 			e = json_print(answer, false, b);
 		return e < 0 ? e : buf_adds(b, w->use_end);
 	}
 	e = json_print(answer, false, &text);
-	return e < 0 ? e : add_quoted(b, w->text, buf_str(&text), w->text_end);
+	return e < 0 ? e : add_text(w, buf_str(&text), b);
 }
 
 /* Two turns for each: a page's text from the user, and what the model is to make of it. */
@@ -99,7 +101,7 @@ static int add_examples(const struct spelling *w, const struct doctype *t, struc
 		if (e >= 0)
 			e = add_result(w, t, n, b);
 		if (e >= 0)
-			e = add_quoted(b, w->text, buf_str(&page), w->text_end);
+			e = add_text(w, buf_str(&page), b);
 		if (e >= 0)
 			e = buf_adds(b, "]},{\"role\":\"assistant\",\"content\":[");
 		if (e >= 0)
@@ -121,7 +123,7 @@ static int add_page_name(const struct spelling *w, const struct job *j, size_t i
 	if (j->n_images < 2)
 		return 0;
 	snprintf(text, sizeof(text), "Page %zu of %zu:", i + 1, j->n_images);
-	e = add_quoted(b, w->text, text, w->text_end);
+	e = add_text(w, text, b);
 	return e < 0 ? e : buf_adds(b, ",");
 }
 
@@ -159,7 +161,7 @@ static int add_messages(const struct bedrock_model *m, const struct job *j, stru
 	if (e >= 0)
 		e = add_images(w, j, r, b);
 	if (e >= 0)
-		e = add_quoted(b, w->text, t->prompt, w->text_end);
+		e = add_text(w, t->prompt, b);
 	return e < 0 ? e : buf_adds(b, "]}]");
 }
 
@@ -247,9 +249,9 @@ static int add_converse_options(const struct bedrock_config *c, const struct job
 	int e = 0;
 
 	if (*c->guardrail)
-		e = add_quoted(b, ",\"guardrailConfig\":{\"guardrailIdentifier\":", c->guardrail, "");
+		e = bedrock_add_quoted(b, ",\"guardrailConfig\":{\"guardrailIdentifier\":", c->guardrail, "");
 	if (e >= 0 && *c->guardrail)
-		e = add_quoted(b, ",\"guardrailVersion\":", c->guardrail_version, c->guardrail_trace ? ",\"trace\":\"enabled\"}" : "}");
+		e = bedrock_add_quoted(b, ",\"guardrailVersion\":", c->guardrail_version, c->guardrail_trace ? ",\"trace\":\"enabled\"}" : "}");
 	if (e >= 0 && bedrock_is_flex(c, j))
 		e = buf_adds(b, ",\"serviceTier\":{\"type\":\"flex\"}");
 	if (e >= 0 && *c->metadata)
@@ -262,7 +264,7 @@ static int add_camel(const struct bedrock_config *c, const struct bedrock_model 
 {
 	const struct doctype *t = j->types->types[0];
 	bool nova = m->api == BEDROCK_NOVA;
-	int e = add_quoted(b, nova ? "{\"schemaVersion\":\"messages-v1\",\"system\":[{\"text\":" : "{\"system\":[{\"text\":",
+	int e = bedrock_add_quoted(b, nova ? "{\"schemaVersion\":\"messages-v1\",\"system\":[{\"text\":" : "{\"system\":[{\"text\":",
 		system_of(t), "}],");
 
 	if (e >= 0)
@@ -287,7 +289,7 @@ static int add_claude(const struct bedrock_model *m, const struct job *j, int64_
 	if (e >= 0 && k)
 		e = buf_addf(b, ",\"top_k\":%lld", k);
 	if (e >= 0)
-		e = add_quoted(b, ",\"system\":", system_of(t), ",");
+		e = bedrock_add_quoted(b, ",\"system\":", system_of(t), ",");
 	if (e >= 0)
 		e = add_messages(m, j, r, b);
 	if (e >= 0 && !t->ask.plain)

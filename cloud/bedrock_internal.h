@@ -36,6 +36,8 @@ uint64_t bedrock_image_tokens(enum bedrock_family f, const struct job_image *i);
 /* The whole body as segments. 0, -ENOMEM, -EMSGSIZE or -E2BIG. */
 int bedrock_add_body(
 	const struct bedrock_config *c, const struct bedrock_model *m, const struct job *j, int64_t max_tokens, struct request *r);
+/* Appends the text as a JSON string with what stands around it. */
+int bedrock_add_quoted(struct buf *b, const char *before, const char *text, const char *after);
 /* Tokens that are told of; -1: not this one. */
 struct bedrock_counts {
 	int64_t input, output, cached, written;

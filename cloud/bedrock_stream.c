@@ -361,15 +361,6 @@ const char *bedrock_stream_exception(const struct stream *stream, const struct b
 	return of(stream)->exception;
 }
 
-static int add_quoted(struct buf *out, const char *before, const char *text, const char *after)
-{
-	int r = buf_adds(out, before);
-
-	if (r >= 0)
-		r = json_quote(out, text, strlen(text));
-	return r < 0 ? r : buf_adds(out, after);
-}
-
 /* The input of a tool that is no JSON stands as text: so all else of the reply can still be read. */
 static int add_block(const struct answer_stream *s, const struct block *b, struct buf *out)
 {
@@ -378,7 +369,7 @@ static int add_block(const struct answer_stream *s, const struct block *b, struc
 	int r = b->kind == BLOCK_TOOL ? json_parse(buf_str(&b->text), b->text.len, &input, NULL) : -EBADMSG;
 
 	if (r == -EBADMSG)
-		return add_quoted(out, claude ? "{\"type\":\"text\",\"text\":" : "{\"text\":", buf_str(&b->text), "}");
+		return bedrock_add_quoted(out, claude ? "{\"type\":\"text\",\"text\":" : "{\"text\":", buf_str(&b->text), "}");
 	if (r < 0)
 		return r;
 	r = buf_adds(out, claude ? "{\"type\":\"tool_use\",\"input\":" : "{\"toolUse\":{\"input\":");
@@ -408,14 +399,14 @@ static int add_rest(const struct answer_stream *s, struct buf *out)
 {
 	bool claude = s->api == BEDROCK_CLAUDE;
 	const char *stop = *s->stop ? s->stop : s->plain ? "end_turn" : "tool_use";
-	int r = add_quoted(out, claude ? "],\"stop_reason\":" : "]}},\"stopReason\":", stop, "");
+	int r = bedrock_add_quoted(out, claude ? "],\"stop_reason\":" : "]}},\"stopReason\":", stop, "");
 
 	if (r >= 0 && s->told_all)
 		r = bedrock_counts_add(&s->told, ",\"usage\":", out);
 	if (r >= 0)
 		r = bedrock_counts_add(&s->metrics, ",\"amazon-bedrock-invocationMetrics\":", out);
 	if (r >= 0 && *s->action)
-		r = add_quoted(out, ",\"amazon-bedrock-guardrailAction\":", s->action, "");
+		r = bedrock_add_quoted(out, ",\"amazon-bedrock-guardrailAction\":", s->action, "");
 	if (r >= 0 && s->trace)
 		r = buf_adds(out, s->api == BEDROCK_CONVERSE ? ",\"trace\":" : ",\"amazon-bedrock-trace\":");
 	if (r >= 0 && s->trace)
