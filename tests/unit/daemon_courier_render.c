@@ -23,6 +23,29 @@ static void kick(void)
 	rig_turn();
 }
 
+/* A page of that width, due to be sent to Sydney. */
+static int64_t begin_with_page(uint32_t width)
+{
+	int64_t seq;
+
+	begin(RIG_SYDNEY, width);
+	seq = rig_page();
+	kick();
+	return seq;
+}
+
+static void refused(void)
+{
+	rig_reply_with(413, TOO_LARGE413);
+	rig_turn();
+}
+
+static void rendered(uint32_t width, uint32_t height, size_t bytes)
+{
+	rig_rendered(width, height, bytes);
+	rig_turn();
+}
+
 static bool image_is(const struct request *q, uint64_t bytes)
 {
 	for (size_t i = 0; i < q->n_segments; i++)
@@ -78,11 +101,8 @@ TEST(quality_is_never_raised)
 TEST(page_over_the_limit_is_made_smaller_and_goes)
 {
 	char sum[SHA256_HEX_SIZE], content[160];
-	int64_t seq;
+	int64_t seq = begin_with_page(4500);
 
-	begin(RIG_SYDNEY, 4500);
-	seq = rig_page();
-	kick();
 	CHECK_INT(rig.sent, 0);
 	CHECK_INT(rig.events[EVENT_ATTEMPT_STARTED], 0);
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 0);
@@ -91,12 +111,10 @@ TEST(page_over_the_limit_is_made_smaller_and_goes)
 	CHECK_INT(rig_asked("quality"), 70);
 	CHECK_INT(rig_asked("flatten"), 0);
 	CHECK_INT((int64_t)rig.out->req->segments[1].len, rig_row(seq).bytes);
-	rig_rendered(4500, 9000, 2000);
-	rig_turn();
+	rendered(4500, 9000, 2000);
 	CHECK_INT(rig.sent, 0);
 	CHECK_INT(rig_asked("max_side"), 6300);
-	rig_rendered(3150, 6300, 1000);
-	rig_turn();
+	rendered(3150, 6300, 1000);
 	CHECK_INT(rig.sent, 1);
 	CHECK(image_is(rig.out->req, 1000));
 	/* What left is written down before it does. */
@@ -117,9 +135,7 @@ TEST(page_over_the_limit_is_made_smaller_and_goes)
 
 TEST(a_page_that_fits_goes_as_it_is)
 {
-	begin(RIG_SYDNEY, 1000);
-	rig_page();
-	kick();
+	begin_with_page(1000);
 	CHECK_INT(rig.renders, 0);
 	CHECK_INT(rig.sent, 1);
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE rendering IS NULL"), 1);
@@ -133,26 +149,19 @@ TEST(a_page_that_fits_goes_as_it_is)
 /* Every attempt that was too large is paid for perhaps: the next one is smaller, at once, and counts as no try. */
 TEST(refused_as_too_large_it_goes_again_smaller)
 {
-	int64_t seq;
+	int64_t seq = begin_with_page(1024);
 
-	begin(RIG_SYDNEY, 1024);
-	seq = rig_page();
-	kick();
 	CHECK(image_is(rig.out->req, (uint64_t)rig_row(seq).bytes));
-	rig_reply_with(413, TOO_LARGE413);
-	rig_turn();
+	refused();
 	CHECK_INT(rig_row(seq).rung, 0);
 	CHECK_INT(rig_row(seq).tries, 0);
 	CHECK_INT(rig_asked("max_side"), 2048);
 	CHECK_INT(rig_asked("quality"), 70);
-	rig_rendered(1024, 2048, 1500);
-	rig_turn();
+	rendered(1024, 2048, 1500);
 	CHECK_INT(rig.sent, 2);
-	rig_reply_with(413, TOO_LARGE413);
-	rig_turn();
+	refused();
 	CHECK_INT(rig_asked("max_side"), 1428);
-	rig_rendered(714, 1428, 700);
-	rig_turn();
+	rendered(714, 1428, 700);
 	CHECK_INT(rig.sent, 3);
 	rig_reply_with(200, NOVA_HELLO);
 	CHECK(rig_row(seq).state == STATE_DONE);
@@ -163,18 +172,12 @@ TEST(refused_as_too_large_it_goes_again_smaller)
 /* There is an end to it: the smallest was refused too. */
 TEST(no_more_is_paid_than_there_are_steps)
 {
-	int64_t seq;
+	int64_t seq = begin_with_page(100);
 
-	begin(RIG_SYDNEY, 100);
-	seq = rig_page();
-	kick();
-	rig_reply_with(413, TOO_LARGE413);
-	rig_turn();
-	rig_rendered(100, 200, 1500);
-	rig_turn();
+	refused();
+	rendered(100, 200, 1500);
 	CHECK_INT(rig.sent, 2);
-	rig_reply_with(413, TOO_LARGE413);
-	rig_turn();
+	refused();
 	CHECK_INT(rig_row(seq).rung, 1);
 	CHECK_INT(rig.sent, 3);
 	CHECK(rig.out->helper && !rig.out->frame); /* OCR */
@@ -185,11 +188,8 @@ TEST(no_more_is_paid_than_there_are_steps)
 /* After a restart too. */
 TEST(what_was_refused_is_not_sent_again)
 {
-	int64_t seq;
+	int64_t seq = begin_with_page(1024);
 
-	begin(RIG_SYDNEY, 1024);
-	seq = rig_page();
-	kick();
 	rig_reply_with(413, TOO_LARGE413);
 	rig_stop();
 	CHECK_INT(courier_new(&rig.s, &rig.s.courier), 0);
@@ -197,8 +197,7 @@ TEST(what_was_refused_is_not_sent_again)
 	rig_turn();
 	CHECK_INT(rig.sent, 1);
 	CHECK_INT(rig_asked("quality"), 70);
-	rig_rendered(1024, 2048, 1500);
-	rig_turn();
+	rendered(1024, 2048, 1500);
 	CHECK_INT(rig.sent, 2);
 	rig_reply_with(200, NOVA_HELLO);
 	CHECK(rig_row(seq).state == STATE_DONE);
@@ -208,20 +207,15 @@ TEST(what_was_refused_is_not_sent_again)
 /* The next page is made smaller before anything is paid for it; one that is small enough goes as it is. */
 TEST(the_limit_is_kept_for_the_backend)
 {
-	begin(RIG_SYDNEY, 1024);
-	rig_page();
-	kick();
-	rig_reply_with(413, TOO_LARGE413);
-	rig_turn();
-	rig_rendered(1024, 2048, 1500);
-	rig_turn();
+	begin_with_page(1024);
+	refused();
+	rendered(1024, 2048, 1500);
 	rig_reply_with(200, NOVA_HELLO);
 	rig_page();
 	kick();
 	CHECK_INT(rig.sent, 2);
 	CHECK_INT(rig_asked("quality"), 70);
-	rig_rendered(1024, 2048, 1400);
-	rig_turn();
+	rendered(1024, 2048, 1400);
 	CHECK_INT(rig.sent, 3);
 	rig_reply_with(200, NOVA_HELLO);
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts WHERE reason = 'too-large'"), 1);
@@ -245,8 +239,7 @@ TEST(a_small_context_needs_fewer_pixels)
 	rig_reply_with(400, body);
 	rig_turn();
 	CHECK_INT(rig_asked("max_side"), 1428);
-	rig_rendered(714, 1428, 900);
-	rig_turn();
+	rendered(714, 1428, 900);
 	rig_reply_with(200, CHAT_HELLO);
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'done'"), 1);
 	end();
@@ -280,8 +273,7 @@ TEST(a_type_wants_its_pages_flattened)
 	CHECK_INT(rig_asked("contrast"), 0);
 	CHECK_INT(rig_asked("max_side"), 2000);
 	CHECK_INT(rig_asked("quality"), 85);
-	rig_rendered(1000, 2000, 1200);
-	rig_turn();
+	rendered(1000, 2000, 1200);
 	CHECK_INT(rig.sent, 1);
 	CHECK(image_is(rig.out->req, 1200));
 	rig_reply_with(400, "{\"__type\":\"ValidationException\",\"message\":\"image cannot be read\"}");
@@ -289,8 +281,7 @@ TEST(a_type_wants_its_pages_flattened)
 	CHECK_INT(rig_row(seq).rung, 1);
 	/* OCR gets the same. */
 	CHECK_INT(rig_asked("flatten"), 1);
-	rig_rendered(1000, 2000, 1200);
-	rig_turn();
+	rendered(1000, 2000, 1200);
 	CHECK(rig.out->helper && rig.out->req->segments[1].len == 1200);
 	rig_reply_words(WORDS_HELLO);
 	CHECK(rig_row(seq).state == STATE_DONE);
@@ -322,11 +313,8 @@ TEST(without_a_rendering_it_goes_as_it_was_accepted)
 /* It counts as a try, so that it ends; and the page's file was looked at before its rendering was blamed. */
 TEST(a_rendering_that_fails_counts_as_a_try)
 {
-	int64_t seq;
+	int64_t seq = begin_with_page(4500);
 
-	begin(RIG_SYDNEY, 4500);
-	seq = rig_page();
-	kick();
 	rig_rendered_with("", 0, -ETIMEDOUT, "capture took too long and was ended");
 	rig_turn();
 	CHECK_INT(rig_row(seq).tries, 1);
@@ -360,9 +348,7 @@ TEST(a_damaged_page_is_held_not_its_rendering_blamed)
 	int64_t seq;
 	struct page_row p;
 
-	begin(RIG_SYDNEY, 4500);
-	seq = rig_page();
-	kick();
+	seq = begin_with_page(4500);
 	p = rig_row(seq);
 	fixture_path(path, "pages", p.id, ".jpg");
 	CHECK_INT(truncate(path, 100), 0);
@@ -412,13 +398,11 @@ TEST(a_rendering_over_its_bound_is_made_smaller)
 	begin_flat();
 	rig_page();
 	kick();
-	rig_rendered(1000, 2000, RENDERING_MAX + 1);
-	rig_turn();
+	rendered(1000, 2000, RENDERING_MAX + 1);
 	CHECK_INT(rig.sent, 0);
 	CHECK_INT(rig_asked("quality"), 70);
 	CHECK_INT(rig_asked("flatten"), 1);
-	rig_rendered(1000, 2000, 1000);
-	rig_turn();
+	rendered(1000, 2000, 1000);
 	CHECK_INT(rig.sent, 1);
 	end();
 }
@@ -426,24 +410,17 @@ TEST(a_rendering_over_its_bound_is_made_smaller)
 /* A person held it, or the backend went, meanwhile. */
 TEST(what_happened_meanwhile_goes_first)
 {
-	int64_t seq;
+	int64_t seq = begin_with_page(4500);
 
-	begin(RIG_SYDNEY, 4500);
-	seq = rig_page();
-	kick();
 	CHECK_INT(spool_page_hold(rig.f.spool, seq, "by hand"), 0);
-	rig_rendered(4500, 9000, 100);
-	rig_turn();
+	rendered(4500, 9000, 100);
 	CHECK_INT(rig.renders, 1);
 	CHECK_INT(courier_in_flight(rig.s.courier), 0);
 	end();
 
-	begin(RIG_SYDNEY, 4500);
-	rig_page();
-	kick();
+	begin_with_page(4500);
 	backend_trouble(rig_backend("sydney"), "local", "gone");
-	rig_rendered(4500, 9000, 100);
-	rig_turn();
+	rendered(4500, 9000, 100);
 	CHECK_INT(rig.renders, 1);
 	CHECK_INT(courier_in_flight(rig.s.courier), 0);
 	end();
@@ -475,16 +452,12 @@ TEST(few_at_once)
 /* Nothing was begun, so nothing is written. */
 TEST(a_service_that_stops_leaves_nothing_of_it)
 {
-	begin(RIG_SYDNEY, 4500);
-	rig_page();
-	kick();
+	begin_with_page(4500);
 	rig_stop();
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 0);
 	end();
 
-	begin(RIG_SYDNEY, 4500);
-	rig_page();
-	kick();
+	begin_with_page(4500);
 	courier_stop(rig.s.courier);
 	rig_rendered(4500, 9000, 100);
 	CHECK_INT(courier_in_flight(rig.s.courier), 0);
@@ -497,8 +470,7 @@ TEST(a_crashed_attempts_receipt_says_what_left)
 	begin_flat();
 	rig_page();
 	kick();
-	rig_rendered(1000, 2000, 500);
-	rig_turn();
+	rendered(1000, 2000, 500);
 	CHECK_INT(rig.sent, 1);
 	http_cancel(take_ptr(rig.s.courier->attempts->transfer));
 	attempt_free(take_ptr(rig.s.courier->attempts));

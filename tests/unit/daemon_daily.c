@@ -61,6 +61,13 @@ static void pass(struct fixture *f, int64_t ms)
 	f->boot += ms;
 }
 
+/* So many receipts, and the same time on the next day. */
+static void a_day_of(struct fixture *f, int n)
+{
+	send_pages(f, n);
+	pass(f, DAY);
+}
+
 /* As upkeep does it, until nothing is left. */
 static int work(void)
 {
@@ -112,6 +119,15 @@ static void follow_file(const char *day, const char *tail, struct chain *c)
 		cJSON_Delete(body);
 	}
 	CHECK_INT(c->signed_seq, c->seq); /* it ends with a head */
+}
+
+/* The file alone takes a chain from its beginning to there. */
+static void file_reaches(const char *day, const char *tail, int64_t seq)
+{
+	struct chain c = CHAIN_BEGIN;
+
+	follow_file(day, tail, &c);
+	CHECK_INT(c.seq, seq);
 }
 
 TEST(a_day_is_written_when_it_has_ended)
@@ -169,7 +185,6 @@ TEST(days_that_were_missed_are_made_up_for)
 
 TEST(nothing_is_written_while_the_time_is_not_trusted)
 {
-	struct chain c = CHAIN_BEGIN;
 	struct fixture f;
 
 	begin(&f);
@@ -185,15 +200,13 @@ TEST(nothing_is_written_while_the_time_is_not_trusted)
 	send_pages(&f, 1);
 	CHECK_INT(work(), 0);
 	CHECK_INT(fixture_files("receipts"), 1);
-	follow_file("20300102", "", &c);
-	CHECK_INT(c.seq, 2);
+	file_reaches("20300102", "", 2);
 	end(&f);
 }
 
 /* A boot in 1970: what it did has no day until a receipt has one. */
 TEST(receipts_of_no_day_go_with_the_next)
 {
-	struct chain c = CHAIN_BEGIN;
 	struct fixture f;
 
 	begin(&f);
@@ -204,11 +217,9 @@ TEST(receipts_of_no_day_go_with_the_next)
 	pass(&f, DAY);
 	CHECK_INT(work(), 0);
 	CHECK_INT(fixture_files("receipts"), 0);
-	send_pages(&f, 1);
-	pass(&f, DAY);
+	a_day_of(&f, 1);
 	CHECK_INT(work(), 0);
-	follow_file("20300103", "", &c);
-	CHECK_INT(c.seq, 3);
+	file_reaches("20300103", "", 3);
 	end(&f);
 }
 
@@ -219,8 +230,7 @@ TEST(a_day_that_comes_again_gets_a_later_name)
 	struct fixture f;
 
 	begin(&f);
-	send_pages(&f, 1);
-	pass(&f, DAY);
+	a_day_of(&f, 1);
 	CHECK_INT(work(), 0);
 	f.now -= DAY;
 	send_pages(&f, 1);
@@ -236,7 +246,6 @@ TEST(a_day_that_comes_again_gets_a_later_name)
 
 TEST(what_has_the_name_stays)
 {
-	struct chain c = CHAIN_BEGIN;
 	_cleanup_buf_ struct buf text = {};
 	char path[300];
 	struct fixture f;
@@ -250,27 +259,23 @@ TEST(what_has_the_name_stays)
 	CHECK_INT(work(), 0);
 	CHECK_INT(file_read(AT_FDCWD, path, 100, &text), 0);
 	CHECK_STR(buf_str(&text), "else");
-	follow_file("20300102", ".2", &c);
-	CHECK_INT(c.seq, 1);
+	file_reaches("20300102", ".2", 1);
 	end(&f);
 }
 
 TEST(a_folder_that_is_not_there_is_waited_for)
 {
-	struct chain c = CHAIN_BEGIN;
 	struct fixture f;
 
 	begin(&f);
 	str_format(config.directory, sizeof(config.directory), "%s/stick", test_tmpdir());
-	send_pages(&f, 1);
-	pass(&f, DAY);
+	a_day_of(&f, 1);
 	CHECK_INT(work(), -ENOENT);
 	CHECK_INT(work(), -ENOENT);
 	CHECK(daily_is_due(daily));
 	CHECK_INT(mkdir(config.directory, 0750), 0);
 	CHECK_INT(work(), 0);
-	follow_file("20300102", "", &c);
-	CHECK_INT(c.seq, 1);
+	file_reaches("20300102", "", 1);
 	end(&f);
 }
 
@@ -297,10 +302,8 @@ TEST(files_age_out_when_they_are_told_to)
 
 	begin(&f);
 	config.keep_files_ms = 2 * DAY;
-	for (int i = 0; i < 3; i++) {
-		send_pages(&f, 1);
-		pass(&f, DAY);
-	}
+	for (int i = 0; i < 3; i++)
+		a_day_of(&f, 1);
 	CHECK_INT(work(), 0); /* of 2, 3 and 4 January, on the 5th */
 	CHECK(!exists("20300102") && exists("20300103") && exists("20300104"));
 	fixture_put("receipts", "receipts-20200101-00000000.jsonl", "x", 1); /* of a database that was lost */
