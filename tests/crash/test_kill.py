@@ -13,7 +13,7 @@ from PIL import Image
 
 import suite
 from service import ROOT, Service, sample
-from standin_aws import BedrockStandin
+from standin_aws import BedrockStandin, write_keys
 from steps import owners, steps_of
 from varlink import VarlinkError
 
@@ -27,10 +27,7 @@ class World:
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-crash-", dir="/tmp")
         self.aws = BedrockStandin(self.folder.name)
         self.aws.start()
-        self.secrets = os.path.join(self.folder.name, "credentials")
-        with open(self.secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-        os.chmod(self.secrets, 0o600)
+        self.secrets = write_keys(self.folder.name, self.aws.credentials)
         self.page = os.path.join(self.folder.name, "page.jpg")
         Image.open(sample("receipt-1")).crop((500, 250, 1950, 1150)).save(self.page, quality=80)
 

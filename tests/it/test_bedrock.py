@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 """Pages through the strict stand-in for AWS: signatures, fields, tokens and cost; outages, fallbacks and the queue that drains by itself."""
-import os
 import tempfile
 from decimal import Decimal
 
 import suite
 from service import Service, sample, truth
-from standin_aws import BedrockStandin
+from standin_aws import BedrockStandin, write_keys
 from standin_llama import LlamaStandin
 
 
@@ -17,12 +16,7 @@ class Setup:
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-aws-", dir="/tmp")
         self.aws = aws or BedrockStandin(self.folder.name)
         self.aws.start()
-        secrets = os.path.join(self.folder.name, "credentials")
-        with open(secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-            if self.aws.credentials.token:
-                f.write("aws_session_token = %s\n" % self.aws.credentials.token)
-        os.chmod(secrets, 0o600)
+        secrets = write_keys(self.folder.name, self.aws.credentials)
         sections = {
             "Service": {"Lab": "yes"}, "Route": {"Backends": route}, "Credentials aws": {"Source": "file", "File": secrets},
             "Backend sydney": dict({"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,

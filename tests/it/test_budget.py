@@ -10,7 +10,7 @@ from PIL import Image
 
 import suite
 from service import Service
-from standin_aws import BedrockStandin
+from standin_aws import BedrockStandin, write_keys
 
 DAY_MS = 86400000
 FORGOTTEN = "a page was sent beside one that is out, and together they may cost too much"
@@ -23,17 +23,15 @@ class Budgeted:
         self.dir = tempfile.TemporaryDirectory(prefix="pageferry-budget-", dir="/tmp")
         self.folder = self.dir.name
         self.aws = BedrockStandin(self.folder)
-        self.s = None
+        self.s = self.keys = None
         self.fault = fault
         self.n = 0
 
     def __enter__(self):
         self.aws.__enter__()
-        for name, text in (("prices", PRICES), ("credentials", "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (
-                self.aws.credentials.access_key, self.aws.credentials.secret_key))):
-            with open(os.path.join(self.folder, name), "w", encoding="ascii") as f:
-                f.write(text)
-        os.chmod(self.folder + "/credentials", 0o600)
+        with open(self.folder + "/prices", "w", encoding="ascii") as f:
+            f.write(PRICES)
+        self.keys = write_keys(self.folder, self.aws.credentials)
         self.s = Service(self.sections({}), fault=self.fault)
         self.s.poll = 0.2
         return self
@@ -47,7 +45,7 @@ class Budgeted:
 
     def sections(self, budget, route="sydney"):
         return {"Service": {"Lab": "yes", "Prices": self.folder + "/prices"}, "Route": {"Backends": route}, "Budget": budget,
-                "Credentials aws": {"Source": "file", "File": self.folder + "/credentials"},
+                "Credentials aws": {"Source": "file", "File": self.keys},
                 "Backend sydney": {"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
                                    "CAFile": self.aws.ca_file, "Concurrency": "4", "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "60s"}}
 

@@ -8,7 +8,7 @@ import time
 
 import suite
 from service import Service, sample
-from standin_aws import BedrockStandin
+from standin_aws import BedrockStandin, write_keys
 
 DAY_MS = 86_400_000
 
@@ -27,9 +27,7 @@ class Setup:
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-clock-", dir="/tmp")
         self.aws = AgedStandin(self.folder.name)
         self.aws.start()
-        keys = os.path.join(self.folder.name, "keys")
-        with open(keys, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
+        keys = write_keys(self.folder.name, self.aws.credentials)
         self.service = Service({
             "Service": {"Lab": "yes"}, "Route": {"Backends": route}, "Credentials aws": {"Source": "file", "File": keys},
             "Backend sydney": {"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,

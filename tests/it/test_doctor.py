@@ -1,23 +1,16 @@
 #!/usr/bin/python3
 """pageferryctl doctor: what the service finds of itself, in words and as JSON, and the exit status."""
-import http.server
 import json
 import os
-import ssl
 import subprocess
 import tempfile
-import threading
-import urllib.parse
 
 import suite
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from service import Service
-from standin_aws import make_ca
+from standin_aws import BedrockStandin, write_keys
+from standin_control import ControlPlane
 
-KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-HOST = "bedrock.ap-southeast-2.amazonaws.com"
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 PRO = "amazon.nova-pro-v1:0"
 
 
@@ -101,81 +94,31 @@ def test_credentials():
         assert [f["what"] for f in findings(s, "credentials")] == ["no backend needs any"]
 
 
-class Control(http.server.BaseHTTPRequestHandler):
-    """Bedrock's control plane: checks the signature with botocore's signer and answers what `said` has for the model."""
-    said, asked, wrong = {}, [], []
-
-    def signature(self):
-        class At(SigV4Auth):
-            def _inject_signature_to_request(self, request, signature):
-                request.signature = signature
-                return request
-        sent = dict(part.split("=", 1) for part in self.headers["Authorization"].split(" ", 1)[1].split(", "))
-        signed = sent["SignedHeaders"].split(";")
-        request = AWSRequest("GET", "https://%s%s" % (self.headers["Host"], self.path), headers={k: self.headers[k] for k in signed})
-        request.context["timestamp"] = self.headers["X-Amz-Date"]
-        signer = At(Credentials(KEY, SECRET), "bedrock", "ap-southeast-2")
-        text = signer.string_to_sign(request, signer.canonical_request(request))
-        return signer.signature(text, request) == sent["Signature"] and "host" in signed and "x-amz-date" in signed
-
-    def do_GET(self):
-        model = urllib.parse.unquote(self.path.rsplit("/", 1)[1])
-        self.asked.append(self.path)
-        if self.headers["Host"] != HOST or not self.signature():
-            self.wrong.append(str(self.headers))
-        status, body = self.said[model]
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *args):
-        pass
-
-
-def control_plane(folder):
-    ca, cert, key = make_ca(folder, ("DNS:" + HOST,))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(cert, key)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Control)
-    server.daemon_threads = True
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, ca
-
-
 def details(types):
     return {"modelDetails": {"modelId": PRO, "inferenceTypesSupported": types, "inputModalities": ["TEXT", "IMAGE"], "modelLifecycle": {"status": "ACTIVE"}}}
 
 
 def test_live():
-    with tempfile.TemporaryDirectory() as folder:
-        server, ca = control_plane(folder)
-        keys = os.path.join(folder, "keys")
-        with open(keys, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (KEY, SECRET))
-        os.chmod(keys, 0o600)
-        backend = {"Kind": "bedrock", "Model": PRO, "ConnectTo": "127.0.0.1:%d" % server.server_port, "CAFile": ca, "Credentials": "keys"}
+    with tempfile.TemporaryDirectory() as folder, BedrockStandin(folder) as aws:
+        control = aws.control = ControlPlane()
+        backend = {"Kind": "bedrock", "Model": PRO, "ConnectTo": "127.0.0.1:%d" % aws.port, "CAFile": aws.ca_file, "Credentials": "keys"}
         with Service({"Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"}, "Backend sydney": backend,
-                      "Credentials keys": {"Source": "file", "File": keys}}) as s:
+                      "Credentials keys": {"Source": "file", "File": write_keys(folder, aws.credentials)}}) as s:
             told = {}
-            for name, said in (("well", (200, details(["ON_DEMAND"]))), ("profile-only", (200, details(["INFERENCE_PROFILE"]))),
-                               ("denied", (403, {"message": "no"})), ("unknown", (404, {"message": "no"})), ("garbage", (200, []))):
-                Control.said[PRO] = said
+            for name, status, said in (("well", 200, details(["ON_DEMAND"])), ("profile-only", 200, details(["INFERENCE_PROFILE"])), ("denied", 403, None),
+                                       ("unknown", 404, None), ("garbage", 200, [])):
+                control.status = status if status != 200 else None
+                control.models[PRO] = said
                 told[name] = [f for f in findings(s, "--residency") if "sydney" in f["what"]][1:]
-            assert not Control.wrong, Control.wrong
-            assert Control.asked == ["/foundation-models/amazon.nova-pro-v1%3A0"] * 5, Control.asked
+            assert control.asked == ["/foundation-models/amazon.nova-pro-v1%3A0"] * 5, control.asked
             assert [f["level"] for f in told["well"]] == ["note", "ok"] and "answers at 127.0.0.1" in told["well"][0]["what"], told
             assert "is served on demand here" in told["well"][1]["what"], told
             assert told["profile-only"][-1]["level"] == "problem" and "not served on demand" in told["profile-only"][-1]["what"], told
             assert told["denied"][-1]["level"] == "warning" and "configs/iam" in told["denied"][-1]["advice"], told
             assert told["unknown"][-1]["level"] == "problem" and told["garbage"][-1]["level"] == "problem", told
-            asked = len(Control.asked)
             findings(s, "residency")
-            assert len(Control.asked) == asked, "without --residency nobody is asked"
-            server.shutdown()
-            server.server_close()
+            assert len(control.asked) == 5, "without --residency nobody is asked"
+            aws.stop()
             assert any("cannot be asked" in f["what"] for f in findings(s, "--residency"))
 
 

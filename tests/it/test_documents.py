@@ -4,10 +4,10 @@ takes; a restart in between; a fallback that reads them one by one."""
 import json
 import os
 import subprocess
-import tempfile
 
+import models_setup
 import suite
-from service import Service, build_folder, sample
+from service import build_folder, sample
 from standin_documents import DocumentsStandin
 from varlink import VarlinkError
 
@@ -15,32 +15,8 @@ HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
 PAGES = ("statement-1", "statement-2", "statement-3")
 
 
-class Setup:
-    def __init__(self, route="sydney", most=20, **backend):
-        self.folder = tempfile.TemporaryDirectory(prefix="pageferry-documents-", dir="/tmp")
-        self.aws = DocumentsStandin(self.folder.name, most)
-        self.aws.start()
-        secrets, prices = (os.path.join(self.folder.name, n) for n in ("credentials", "prices.conf"))
-        with open(secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-        os.chmod(secrets, 0o600)
-        with open(prices, "w", encoding="ascii") as f:
-            f.write("[Model %s]\nRegion=ap-southeast-2\nInput=1.10\nOutput=5.50\nDate=2026-07-01\n" % HAIKU)
-        self.service = Service({
-            "Service": {"Lab": "yes", "Prices": prices}, "Route": {"Backends": route},
-            "Credentials aws": {"Source": "file", "File": secrets},
-            "Backend sydney": dict({"Kind": "bedrock", "Model": HAIKU, "ConnectTo": "127.0.0.1:%d" % self.aws.port, "CAFile": self.aws.ca_file,
-                                    "Backoff": "100ms", "BackoffMax": "400ms", "FallbackAfter": "0s", "Timeout": "20s"}, **backend)})
-
-    def __enter__(self):
-        self.service.start()
-        return self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
+def Setup(route="sydney", most=20, **backend):
+    return models_setup.Setup(HAIKU, route, standin=lambda folder: DocumentsStandin(folder, most), **backend)
 
 
 def ctl(s, *words):

@@ -15,6 +15,7 @@ from PIL import Image
 
 import suite
 from service import ROOT, Service, sample
+from standin_aws import write_keys
 from standin_errors import ErrorStandin, Play, Row, play_of, rows
 
 BACKENDS = 7       # of one service, beside its own OCR
@@ -27,9 +28,8 @@ NOT_HERE = {"no name", "denied by the guard", "cancelled"}
 
 FOLDER = tempfile.TemporaryDirectory(prefix="pageferry-errors-", dir="/tmp")
 AWS = ErrorStandin(FOLDER.name)
-KEYS, LARGE, LARGE_TOO = (os.path.join(FOLDER.name, n) for n in ("keys", "large.jpg", "large-too.jpg"))
-with open(KEYS, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
-    f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (AWS.credentials.access_key, AWS.credentials.secret_key))
+KEYS = write_keys(FOLDER.name, AWS.credentials)
+LARGE, LARGE_TOO = (os.path.join(FOLDER.name, n) for n in ("large.jpg", "large-too.jpg"))
 # More than fits in any buffer on the way.
 for seed, path in ((1, LARGE), (2, LARGE_TOO)):
     Image.frombytes("L", (1400, 2000), random.Random(seed).randbytes(1400 * 2000)).save(path, quality=80)

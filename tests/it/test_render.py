@@ -14,7 +14,7 @@ import standin_sagemaker
 import suite
 from PIL import Image, ImageChops
 from service import ROOT, Service, sample, truth
-from standin_aws import Refused
+from standin_aws import Refused, write_keys
 from standin_llama import LlamaStandin
 from standin_models import ModelsStandin
 
@@ -72,10 +72,7 @@ class Setup:
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-render-", dir="/tmp")
         self.there = kind(self.folder.name)
         self.there.start()
-        secrets = os.path.join(self.folder.name, "credentials")
-        with open(secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.there.credentials.access_key, self.there.credentials.secret_key))
-        os.chmod(secrets, 0o600)
+        secrets = write_keys(self.folder.name, self.there.credentials)
         service = {"Lab": "yes"}
         if "Model" in backend:
             service["Prices"] = os.path.join(self.folder.name, "prices.conf")

@@ -9,7 +9,7 @@ import threading
 
 import suite
 from service import Service, sample
-from standin_aws import BedrockStandin
+from standin_aws import BedrockStandin, write_keys
 from standin_control import ControlPlane, Words
 
 LITE = "amazon.nova-lite-v1:0"
@@ -25,10 +25,7 @@ class Setup:
         self.control.status = status
         model = model or self.control.add_profile("abc123def456", LITE, regions)
         self.aws.start()
-        keys = os.path.join(self.folder.name, "keys")
-        with open(keys, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-        os.chmod(keys, 0o600)
+        keys = write_keys(self.folder.name, self.aws.credentials)
         self.service = Service(dict({"Service": {"Lab": "yes"}, "Route": {"Backends": "sydney"}, "Credentials aws": {"Source": "file", "File": keys},
                                 "Backend sydney": dict({"Kind": "bedrock", "Model": model, "Api": "nova", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
                                                         "CAFile": self.aws.ca_file, "Backoff": "100ms", "BackoffMax": "400ms", "Timeout": "20s"}, **backend)},

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Pages through the strict stand-in for SageMaker: both forms of container, headers, cost by request and by token, cold starts, errors."""
-import os
 import subprocess
 import tempfile
 
 import suite
 from service import ROOT, Service, build_folder, sample, truth
+from standin_aws import write_keys
 from standin_sagemaker import SagemakerStandin
 
 
@@ -14,10 +14,7 @@ class Setup:
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-sm-", dir="/tmp")
         self.aws = SagemakerStandin(self.folder.name, components=components)
         self.aws.start()
-        secrets = os.path.join(self.folder.name, "credentials")
-        with open(secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-        os.chmod(secrets, 0o600)
+        secrets = write_keys(self.folder.name, self.aws.credentials)
         keys = {"Kind": "sagemaker", "EndpointName": "qwen", "Form": "openai", "PricePerRequest": "0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
                 "CAFile": self.aws.ca_file, "Backoff": "100ms", "BackoffMax": "400ms", "FallbackAfter": "0s", "Timeout": "20s"}
         keys.update(backend)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import suite
 from service import Service, sample
-from standin_aws import BedrockStandin
+from standin_aws import BedrockStandin, write_keys
 from varlink import VarlinkError
 
 MANY = 300
@@ -36,10 +36,7 @@ def counts(s):
 
 
 def sections(folder, aws, source):
-    secrets = os.path.join(folder, "credentials")
-    with open(secrets, "w", encoding="ascii") as f:
-        f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (aws.credentials.access_key, aws.credentials.secret_key))
-    os.chmod(secrets, 0o600)
+    secrets = write_keys(folder, aws.credentials)
     return {"Service": {"Lab": "yes", "GroupLook": grp.getgrgid(100).gr_name}, "Route": {"Backends": "sydney"}, "Capture": {"Source": "replay:" + source},
             "Credentials aws": {"Source": "file", "File": secrets},
             "Backend sydney": {"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % aws.port, "CAFile": aws.ca_file,

@@ -3,6 +3,7 @@ import os
 import tempfile
 
 from service import Service
+from standin_aws import write_keys
 from standin_control import ControlPlane
 from standin_models import ModelsStandin
 
@@ -20,10 +21,7 @@ class Setup:
         self.aws.control = ControlPlane()
         self.aws.control.add_guardrail(backend.get("Guardrail"), backend.get("GuardrailVersion"))
         self.aws.start()
-        secrets, prices = (os.path.join(self.folder.name, n) for n in ("credentials", "prices.conf"))
-        with open(secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-        os.chmod(secrets, 0o600)
+        secrets, prices = write_keys(self.folder.name, self.aws.credentials), os.path.join(self.folder.name, "prices.conf")
         with open(prices, "w", encoding="ascii") as f:
             f.write("[Model %s]\nRegion=ap-southeast-2\nInput=1.10\nOutput=5.50\nDate=2026-07-01\n" % model)
         self.service = Service({

@@ -72,6 +72,16 @@ def make_ca(folder, names=("DNS:" + HOST,)):
     return os.path.join(folder, "ca.pem"), os.path.join(folder, "server.pem"), os.path.join(folder, "server.key")
 
 
+def write_keys(folder, credentials):
+    """The AWS command line's file of credentials, for a service; returns its path."""
+    path = os.path.join(folder, "keys")
+    with open(path, "w", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as f:
+        f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (credentials.access_key, credentials.secret_key))
+        if credentials.token:
+            f.write("aws_session_token = %s\n" % credentials.token)
+    return path
+
+
 class BedrockStandin:
     """`with BedrockStandin(folder) as aws:` listens on aws.port; aws.ca_file is its CA. stop() refuses connections, start() takes them again."""
 

@@ -79,7 +79,7 @@ class ControlPlane:
             found = self.guardrails.get((name.rsplit("/", 1)[-1], query.get("guardrailVersion", ["DRAFT"])[0]))
         else:
             found = self.models.get(name)
-        return (200, found) if found else (404, {"message": "The requested resource was not found."})
+        return (200, found) if found is not None else (404, {"message": "The requested resource was not found."})
 
     def reply(self, standin, s, stream, line, headers):
         """One request at the host of the control plane; `standin` checks the signature and writes the reply to `s`. True: more may come."""
