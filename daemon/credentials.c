@@ -172,9 +172,9 @@ static void failed(struct provider *p, const char *reason, const char *message)
 	/* A file that is gone was taken away: its keys are not used on. */
 	if (p->have_local)
 		drop(p);
-	else if (usable(p) && !same)
+	else if (usable(p) && !p->bad && !same)
 		log_event(LOG_LEVEL_WARNING, NULL, fields, ARRAY_SIZE(fields),
-			"credentials %s cannot be renewed; the old ones serve until they expire: %s: %s", p->config->name, reason,
+			"credentials %s cannot be renewed; the old ones serve until they expire: %s: %s", p->config->name, p->reason,
 			p->message);
 	arm(p->all);
 	tell_waiting(p);

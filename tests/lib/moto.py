@@ -55,7 +55,7 @@ class Moto:
                                             env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._wait()
         self._make_user()
-        self.post("/moto-api/reset-auth", b"0", "text/plain")  # from here on every signature is checked
+        self.checks()
         return self
 
     def __exit__(self, *_):
@@ -71,6 +71,17 @@ class Moto:
             except OSError:
                 time.sleep(0.1)  # polling a foreign server's port: there is nothing to wait on
         raise AssertionError("moto did not come up: " + self.log()[-1500:])
+
+    def checks(self, after=0):
+        """From here on every signature is checked, but for those of so many calls."""
+        self.post("/moto-api/reset-auth", b"%d" % after, "text/plain")
+
+    def forget(self):
+        """All that it had is gone, users and roles with their keys; there is a user as before, with new keys."""
+        self.checks(1000000)
+        self.post("/moto-api/reset", b"")
+        self._make_user()
+        self.checks()
 
     def _make_user(self):
         iam = self.client("iam")

@@ -53,6 +53,14 @@ static bool page_goes_with(const char *key)
 	return a && strstr(a, key);
 }
 
+static char warned[400]; /* the first warning since it was emptied */
+
+static void keep_warning(enum log_level level, const char *message_id, const struct log_field *fields, size_t n, const char *text)
+{
+	if (level == LOG_LEVEL_WARNING && !warned[0])
+		str_copy(warned, sizeof(warned), text);
+}
+
 static void expect_untouched(void)
 {
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM attempts"), 0);
@@ -146,7 +154,10 @@ TEST(renewed_before_the_end)
 	CHECK_INT(rig.sent, 1);
 	rig_wait(INT64_C(60000) * 7); /* 14 min are left */
 	CHECK_INT(rig.sent, 2);
+	log_set_sink(keep_warning);
 	sts_refuses(500, "x");
+	log_set_sink(NULL);
+	CHECK_STR(warned, "credentials role cannot be renewed; the old ones serve until they expire: server-error: role scanner: STS answers 500 x");
 	CHECK(backend_state(rig_backend("sydney")) == BACKEND_OK);
 	rig_page();
 	kick();
@@ -189,6 +200,25 @@ TEST(refused_by_aws)
 	CHECK(page_goes_with("ASIATHIRD"));
 	rig_reply_with(200, NOVA_HELLO);
 	CHECK_INT(fixture_sql(&rig.f, "SELECT count(*) FROM pages WHERE state = 'done'"), 1);
+	rig_end();
+}
+
+/* Neither does it take others, nor give any: the old ones do not serve, and nobody says so. */
+TEST(refused_and_not_renewed)
+{
+	begin();
+	rig_page();
+	kick();
+	sts_answers("ASIAFIRST", 60);
+	rig_reply_with(403, "{\"__type\":\"ExpiredTokenException\",\"message\":\"no\"}");
+	rig_turn();
+	warned[0] = '\0';
+	log_set_sink(keep_warning);
+	sts_refuses(403, "AccessDenied");
+	log_set_sink(NULL);
+	CHECK(!strstr(warned, "old ones"));
+	CHECK(backend_state(rig_backend("sydney")) == BACKEND_DOWN);
+	CHECK_STR(rig_backend("sydney")->reason, "access-denied");
 	rig_end();
 }
 
