@@ -16,11 +16,24 @@ int chain_hash(const char *previous, const char *body, size_t len, char out[stat
 /* Appends {"receipt":BODY,"hash":"HASH"}, without a newline. */
 int chain_line(struct buf *out, const char *body, const char *hash);
 
+#define CHAIN_WHY_MAX 160 /* what a person said, with its NUL */
+#define CHAIN_BY_MAX  32
+
+/* A key was lost, and another one goes on without its signature: a head by the new one alone says so. */
+struct chain_loss {
+	int64_t head, seq, t;                 /* of that head */
+	int64_t signed_seq, signed_head;      /* the last one by the key that was lost; 0: it is not among what was followed */
+	char trust[16], why[CHAIN_WHY_MAX], by[CHAIN_BY_MAX];
+	uint8_t lost[PUBLIC_KEY_SIZE], key[PUBLIC_KEY_SIZE];
+	bool key_seen;                        /* one of `keys` vouched for what was followed up to there, or there was nothing to vouch for */
+};
+
 /* How far it was followed; CHAIN_BEGIN at first. */
 struct chain {
 	int64_t seq;
 	char hash[SHA256_HEX_SIZE];
-	const uint8_t *only_key;         /* whose signature is looked for: see key_seen. NULL: none */
+	const uint8_t (*keys)[PUBLIC_KEY_SIZE]; /* whose signatures are looked for: see key_seen */
+	size_t n_keys;
 	/* Files of days: it may begin with a signed head instead of the first receipt, and where two files meet the head of the one's
 	 * end stands at the beginning of the next once more. */
 	bool in_parts;
@@ -30,8 +43,10 @@ struct chain {
 	char head_hash[SHA256_HEX_SIZE]; /* of the last head */
 	char id[CHAIN_ID_SIZE];
 	uint8_t key[PUBLIC_KEY_SIZE];    /* that signs what comes */
-	bool key_seen;                   /* `only_key` signed a head, and so vouches for what is before it, or for the key after it */
+	bool key_seen;                   /* one of `keys` signed a head since the last loss, and so vouches for what is before it, or for the key after it */
 	int64_t key_changes;             /* heads that hand over to another key */
+	int64_t key_losses;              /* heads by a key that no other one handed over to; the last of them: */
+	struct chain_loss loss;
 	int64_t from_seq, from_head;     /* after which it was begun; 0: it is whole */
 	/* Head 1 may say which chain was there before the database was lost: its last head. "": none was known */
 	char after[CHAIN_ID_SIZE], after_hash[SHA256_HEX_SIZE];
@@ -46,6 +61,8 @@ int chain_follow(struct chain *c, const char *line, size_t len, cJSON **ret_body
 int chain_head_line(struct buf *out, const char *body, const char *signature);
 struct chain_signing {
 	struct signing_key *key, *next; /* next: the key from here on, which signs too; NULL: the same */
+	const char *why, *by;           /* the key that signed before is lost: why `key` goes on without it (shorter than CHAIN_WHY_MAX), and who
+					 * said so; NULL: it is not */
 	const struct chain *after;      /* for head 1: where the chain before it ended; NULL: not known */
 	int64_t t;
 	const char *trust;

@@ -11,8 +11,9 @@
 struct head {
 	int64_t number, seq, t, after_head;
 	char chain[CHAIN_ID_SIZE], hash[SHA256_HEX_SIZE], prev[SHA256_HEX_SIZE], trust[16], after[CHAIN_ID_SIZE];
-	uint8_t key[PUBLIC_KEY_SIZE], next[PUBLIC_KEY_SIZE];
-	bool changes_key;
+	char why[CHAIN_WHY_MAX], by[CHAIN_BY_MAX];
+	uint8_t key[PUBLIC_KEY_SIZE], next[PUBLIC_KEY_SIZE], lost[PUBLIC_KEY_SIZE];
+	bool changes_key, loses_key;
 };
 
 /* A line in its parts; the body as it stands, and as it is understood. */
@@ -46,6 +47,20 @@ static void key_text(const uint8_t key[static PUBLIC_KEY_SIZE], char text[static
 	text[base64_encode(key, PUBLIC_KEY_SIZE, text)] = 0;
 }
 
+static int loss_print(const struct head *h, struct buf *out)
+{
+	char text[KEY_TEXT_SIZE];
+	int r;
+
+	key_text(h->lost, text);
+	r = buf_addf(out, ",\"lost\":\"%s\",\"why\":", text);
+	if (r >= 0)
+		r = json_quote(out, h->why, strlen(h->why));
+	if (r >= 0)
+		r = buf_adds(out, ",\"by\":");
+	return r < 0 ? r : json_quote(out, h->by, strlen(h->by));
+}
+
 static int head_print(const struct head *h, struct buf *out)
 {
 	char text[KEY_TEXT_SIZE], print[SHA256_HEX_SIZE];
@@ -61,6 +76,8 @@ static int head_print(const struct head *h, struct buf *out)
 		key_text(h->next, text);
 		r = buf_addf(out, ",\"next\":\"%s\"", text);
 	}
+	if (r >= 0 && h->loses_key)
+		r = loss_print(h, out);
 	if (r >= 0 && h->after[0])
 		r = buf_addf(out, ",\"after\":\"%s\",\"after_head\":%lld", h->after, (long long)h->after_head);
 	return r < 0 ? r : buf_addc(out, '}');
@@ -98,6 +115,11 @@ static int head_read(const cJSON *j, struct head *h)
 	h->changes_key = json_get(j, "next");
 	if (r >= 0 && h->changes_key)
 		r = read_key(j, "next", h->next);
+	h->loses_key = json_get(j, "lost");
+	if (r >= 0 && h->loses_key)
+		r = read_key(j, "lost", h->lost);
+	if (r >= 0 && h->loses_key && (read_text(j, "why", h->why, sizeof(h->why)) < 0 || read_text(j, "by", h->by, sizeof(h->by)) < 0))
+		r = -EBADMSG;
 	if (r >= 0 && json_get(j, "after") &&
 		(read_text(j, "after", h->after, sizeof(h->after)) < 0 || json_get_i64(j, "after_head", &h->after_head) < 0))
 		r = -EBADMSG;
@@ -205,7 +227,7 @@ int chain_head_sign(const struct chain *c, const struct chain_signing *s, struct
 {
 	struct head h = {.number = c->heads + 1, .seq = c->seq, .t = s->t, .changes_key = s->next};
 	const struct chain *after = c->heads == 0 ? s->after : NULL;
-	int r;
+	int r = 0;
 
 	str_copy(h.chain, sizeof(h.chain), c->id);
 	str_copy(h.hash, sizeof(h.hash), c->hash);
@@ -215,7 +237,15 @@ int chain_head_sign(const struct chain *c, const struct chain_signing *s, struct
 		str_copy(h.after, sizeof(h.after), after->id);
 		h.after_head = after->heads;
 	}
-	r = signing_key_public(s->key, h.key);
+	if (s->why) {
+		h.loses_key = true;
+		memcpy(h.lost, c->key, sizeof(h.lost));
+		r = str_copy(h.why, sizeof(h.why), s->why);
+		if (r >= 0)
+			r = str_copy(h.by, sizeof(h.by), s->by);
+	}
+	if (r >= 0)
+		r = signing_key_public(s->key, h.key);
 	if (r >= 0 && s->next)
 		r = signing_key_public(s->next, h.next);
 	if (r >= 0)
@@ -239,7 +269,7 @@ static void begin_at(struct chain *c, const struct head *h)
 	c->heads = h->number - 1;
 	str_copy(c->hash, sizeof(c->hash), h->hash);
 	str_copy(c->head_hash, sizeof(c->head_hash), h->prev);
-	memcpy(c->key, h->key, sizeof(c->key));
+	memcpy(c->key, h->loses_key ? h->lost : h->key, sizeof(c->key));
 	str_copy(c->id, sizeof(c->id), h->chain);
 }
 
@@ -257,15 +287,47 @@ static const char *out_of_place(const struct chain *c, const struct head *h)
 		prev = h->prev; /* of that chain: whoever has both can tell */
 	if (h->number != c->heads + 1 || h->seq != c->seq || !streq(h->hash, c->hash) || !streq(h->prev, prev))
 		return "is a head that does not fit: it, or what it signs, was changed, removed or added";
-	if (c->heads > 0 && memcmp(c->key, h->key, sizeof(c->key)) != 0)
+	if (h->loses_key && (h->number == 1 || h->changes_key || memcmp(c->key, h->lost, sizeof(c->key)) != 0 ||
+				    memcmp(h->key, h->lost, sizeof(h->key)) == 0))
+		return "is a head that says of a key that it was lost, which was not the one before";
+	if (c->heads > 0 && !h->loses_key && memcmp(c->key, h->key, sizeof(c->key)) != 0)
 		return "is a head that another key has signed than the one before";
 	return NULL;
+}
+
+static bool is_given(const struct chain *c, const uint8_t key[static PUBLIC_KEY_SIZE])
+{
+	for (size_t i = 0; i < c->n_keys; i++)
+		if (memcmp(c->keys[i], key, PUBLIC_KEY_SIZE) == 0)
+			return true;
+	return false;
+}
+
+/* What the new key says of the time before it, it has found so: only the one that was lost vouches for that. */
+static void lose_key(struct chain *c, const struct head *h)
+{
+	struct chain_loss *l = &c->loss;
+
+	*l = (struct chain_loss){.head = h->number, .seq = h->seq, .t = h->t, .key_seen = c->key_seen || c->signed_seq == 0};
+	if (c->signed_seq > 0) {
+		l->signed_seq = c->signed_seq;
+		l->signed_head = c->heads;
+	}
+	str_copy(l->trust, sizeof(l->trust), h->trust);
+	str_copy(l->why, sizeof(l->why), h->why);
+	str_copy(l->by, sizeof(l->by), h->by);
+	memcpy(l->lost, h->lost, sizeof(l->lost));
+	memcpy(l->key, h->key, sizeof(l->key));
+	c->key_losses++;
+	c->key_seen = false;
 }
 
 static void move_on(struct chain *c, const struct head_line *l)
 {
 	const struct head *h = &l->said;
 
+	if (h->loses_key)
+		lose_key(c, h);
 	c->heads++;
 	c->signed_seq = c->seq;
 	c->signed_ms = h->t;
@@ -273,7 +335,7 @@ static void move_on(struct chain *c, const struct head_line *l)
 	str_copy(c->id, sizeof(c->id), h->chain);
 	memcpy(c->key, h->changes_key ? h->next : h->key, sizeof(c->key));
 	c->key_changes += h->changes_key;
-	c->key_seen |= c->only_key && (memcmp(c->only_key, h->key, PUBLIC_KEY_SIZE) == 0 || memcmp(c->only_key, c->key, PUBLIC_KEY_SIZE) == 0);
+	c->key_seen |= is_given(c, h->key) || is_given(c, c->key);
 	if (h->after[0]) {
 		str_copy(c->after, sizeof(c->after), h->after);
 		str_copy(c->after_hash, sizeof(c->after_hash), h->prev);

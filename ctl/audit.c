@@ -26,8 +26,10 @@ struct audit {
 	size_t n_chains;
 	struct audit_report *report; /* NULL: none is wanted */
 	bool print;
-	bool has_key;
-	uint8_t key[PUBLIC_KEY_SIZE]; /* of --key */
+	uint8_t keys[AUDIT_KEYS_MAX][PUBLIC_KEY_SIZE]; /* of --key */
+	size_t n_keys;
+	struct audit_loss *losses;          /* owned */
+	size_t n_losses;
 	struct audit_kept *kept;            /* owned */
 	size_t n_kept;
 	int64_t since_ms, until_ms;  /* of a receipt's time; INT64_MIN, INT64_MAX: any */
@@ -51,10 +53,21 @@ static void find_kept(struct audit *a)
 		a->kept[i].found |= a->kept[i].number == a->chain.heads && streq(a->kept[i].hash, a->chain.head_hash);
 }
 
+static int add_loss(struct audit *a)
+{
+	struct audit_loss *all = reallocarray(a->losses, a->n_losses + 1, sizeof(*all));
+
+	if (!all)
+		return EXIT_PAGE_FAILED;
+	a->losses = all;
+	a->losses[a->n_losses++] = (struct audit_loss){a->n_chains, a->chain.loss};
+	return EXIT_WELL;
+}
+
 static int take_line(struct audit *a, const char *line, size_t len)
 {
 	const char *why = "there is no memory";
-	int64_t heads = a->chain.heads;
+	int64_t heads = a->chain.heads, losses = a->chain.key_losses;
 	cJSON *body = NULL;
 	int r = chain_follow(&a->chain, line, len, &body, &why);
 
@@ -64,7 +77,7 @@ static int take_line(struct audit *a, const char *line, size_t len)
 	}
 	if (!body)
 		find_kept(a);
-	r = body ? take_body(a, body) : EXIT_WELL;
+	r = body ? take_body(a, body) : a->chain.key_losses > losses ? add_loss(a) : EXIT_WELL;
 	/* Where two files meet a head stands twice. */
 	if (!body && heads == a->chain.heads)
 		return r;
@@ -138,7 +151,8 @@ static void begin_chain(struct audit *a, bool in_parts)
 {
 	a->chain = CHAIN_BEGIN;
 	a->chain.in_parts = in_parts;
-	a->chain.only_key = a->has_key ? a->key : NULL;
+	a->chain.keys = a->keys;
+	a->chain.n_keys = a->n_keys;
 }
 
 /* ---- files of days, joined ----------------------------------------------------------------------------- */
@@ -307,18 +321,30 @@ static int read_text(const char *path, struct buf *out)
 	return r;
 }
 
-static int read_key(struct audit *a, const char *path)
+/* One key after another: of a chain whose key was lost, all that signed it. */
+static int read_keys(struct audit *a, const char *path)
 {
+	static const char end[] = "-----END PUBLIC KEY-----";
 	_cleanup_buf_ struct buf pem = {};
 	int r = read_text(path, &pem);
+	const char *at, *after;
 
 	if (r < 0)
 		return r;
-	r = public_key_parse(buf_str(&pem), pem.len, a->key);
-	if (r < 0)
-		ctl_say("that is no public EC key on P-256 in PEM");
-	a->has_key = r >= 0;
-	return r;
+	for (at = buf_str(&pem); r >= 0 && a->n_keys < AUDIT_KEYS_MAX && (after = strstr(at, end)); at = after + strlen(end)) {
+		_cleanup_buf_ struct buf one = {};
+
+		r = buf_add(&one, at, (size_t)(after - at) + strlen(end));
+		if (r >= 0)
+			r = buf_addc(&one, '\n');
+		if (r >= 0)
+			r = public_key_parse(buf_str(&one), one.len, a->keys[a->n_keys++]);
+	}
+	if (r < 0 || a->n_keys == 0 || at[strspn(at, " \t\r\n")]) {
+		ctl_say("that is no public EC key on P-256 in PEM, nor %d of them at most", AUDIT_KEYS_MAX);
+		return r < 0 ? r : -EBADMSG;
+	}
+	return 0;
 }
 
 static int add_kept(struct audit *a, const char *line, size_t len)
@@ -385,7 +411,7 @@ static int follow_all(struct audit *a)
 
 static int conclude(struct audit *a, const char *word)
 {
-	const struct audit_found found = {a->chains, a->n_chains, a->kept, a->n_kept, a->has_key};
+	const struct audit_found found = {a->chains, a->n_chains, a->kept, a->n_kept, a->losses, a->n_losses, a->n_keys > 0};
 	int r = audit_judge(&found);
 
 	if (r == EXIT_WELL && streq(word, "key"))
@@ -403,11 +429,15 @@ static int run(struct audit *a, const char *word)
 
 	a->print = streq(word, "export");
 	if (!report && !a->print && !streq(word, "verify") && !streq(word, "key")) {
-		ctl_say("audit is followed by verify, report, export, key or rotate");
+		ctl_say("audit is followed by verify, report, export, key, rotate or replace");
 		return EXIT_USAGE;
 	}
 	if (o->directory && o->n_args > 1) {
 		ctl_say("--directory takes the place of files");
+		return EXIT_USAGE;
+	}
+	if (o->why || o->yes) {
+		ctl_say("--why and --yes belong to audit replace");
 		return EXIT_USAGE;
 	}
 	if ((o->csv && (!report || o->json)) || (!report && (o->since || o->until))) {
@@ -416,7 +446,7 @@ static int run(struct audit *a, const char *word)
 	}
 	if (parse_time(o->since, &a->since_ms) < 0 || parse_time(o->until, &a->until_ms) < 0)
 		return EXIT_USAGE;
-	if ((o->key && read_key(a, o->key) < 0) || (o->heads && read_kept(a, o->heads) < 0))
+	if ((o->key && read_keys(a, o->key) < 0) || (o->heads && read_kept(a, o->heads) < 0))
 		return EXIT_USAGE;
 	if (report && audit_report_new(&a->report) < 0)
 		return EXIT_PAGE_FAILED;
@@ -424,36 +454,15 @@ static int run(struct audit *a, const char *word)
 	return r == EXIT_WELL && a->print && fflush(stdout) != 0 ? EXIT_PAGE_FAILED : r == EXIT_WELL ? conclude(a, word) : r;
 }
 
-/* The service makes a new key, and signs with both. */
-static int rotate(struct ctl *c)
-{
-	struct client_reply reply = {};
-	_cleanup_buf_ struct buf out = {};
-	cJSON *parameters = NULL;
-	int r = EXIT_WELL;
-
-	if (c->options.n_args > 1 || c->options.directory) {
-		ctl_say("audit rotate is asked of the service");
-		return EXIT_USAGE;
-	}
-	parameters = cJSON_CreateObject();
-	if (parameters)
-		r = ctl_call_take(c, "io.pageferry.ChangeKey", parameters, &reply);
-	if (!parameters || r != EXIT_WELL)
-		return parameters ? r : EXIT_PAGE_FAILED;
-	client_reply_clear(&reply);
-	if (buf_adds(&out, "a new key is made; it signs from the next head on, which the old one signs too: see pageferryctl audit key\n") < 0)
-		return EXIT_PAGE_FAILED;
-	return ctl_put(&out);
-}
-
 int verb_audit(struct ctl *c)
 {
 	struct audit a = {.c = c, .since_ms = INT64_MIN, .until_ms = INT64_MAX};
-	int r = streq(c->options.args[0], "rotate") ? rotate(c) : run(&a, c->options.args[0]);
+	const char *word = c->options.args[0];
+	int r = streq(word, "rotate") ? audit_rotate(c) : streq(word, "replace") ? audit_replace(c) : run(&a, word);
 
 	audit_report_free(a.report);
 	free(a.chains);
 	free(a.kept);
+	free(a.losses);
 	return r;
 }

@@ -13,18 +13,30 @@ struct audit_kept {
 	char hash[SHA256_HEX_SIZE], chain[CHAIN_ID_SIZE];
 	bool found;
 };
+#define AUDIT_KEYS_MAX 16
+/* A key that another one replaced without its signature. */
+struct audit_loss {
+	size_t chain; /* which of the chains */
+	struct chain_loss said;
+};
 /* Chains that were followed to their ends, and what they are held against; borrowed. */
 struct audit_found {
 	const struct chain *chains;
 	size_t n_chains;
 	const struct audit_kept *kept;
 	size_t n_kept;
+	const struct audit_loss *losses;
+	size_t n_losses;
 	bool key_given;
 };
 /* audit_proof.c: is something missing, or signed by somebody else? EXIT_WELL, or the code after a message. */
 int audit_judge(const struct audit_found *f);
 /* What they prove, and what not: an exit code. */
 int audit_put_proof(const struct ctl *c, const struct audit_found *f);
+
+/* audit_key.c: the service goes on with another key: both sign that, or the new one alone says that the other is lost. Exit codes. */
+int audit_rotate(struct ctl *c);
+int audit_replace(struct ctl *c);
 
 /* spool.c: the receipts of a stopped service's spool, as lines; by pageferryd, which alone knows what a spool is. 0, or negative
  * errno, said. */

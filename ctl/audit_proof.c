@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "ctl/audit.h"
 
 /* ---- what is missing --------------------------------------------------------------------------------------- */
@@ -29,6 +30,24 @@ static int judge_kept(const struct audit_found *f)
 	return EXIT_WELL;
 }
 
+/* Whoever was root could have said that the key is lost: what is before and what is after are vouched for each by their own. */
+static int judge_losses(const struct audit_found *f)
+{
+	for (size_t i = 0; f->key_given && i < f->n_losses; i++) {
+		const struct chain_loss *l = &f->losses[i].said;
+		char print[SHA256_HEX_SIZE];
+
+		if (l->key_seen)
+			continue;
+		sha256_hex_of(l->lost, sizeof(l->lost), print);
+		ctl_say("up to receipt %lld the heads are signed by a key that is not among those that were given, %s; it was lost, and replaced without "
+			"its signature: give both",
+			(long long)l->signed_seq, print);
+		return EXIT_PAGE_FAILED;
+	}
+	return EXIT_WELL;
+}
+
 static int judge_keys(const struct audit_found *f)
 {
 	for (size_t i = 0; f->key_given && i < f->n_chains; i++) {
@@ -36,7 +55,12 @@ static int judge_keys(const struct audit_found *f)
 
 		if (c->heads == 0 || c->key_seen)
 			continue;
-		ctl_say("chain %.8s: its heads are signed by another key than the one that was given", c->id);
+		if (c->key_losses > 0)
+			ctl_say("chain %.8s: from head %lld on it is signed by another key than those that were given, which replaced the one before "
+				"without its signature: nobody but who said so vouches for that",
+				c->id, (long long)c->loss.head);
+		else
+			ctl_say("chain %.8s: its heads are signed by another key than the one that was given", c->id);
 		return EXIT_PAGE_FAILED;
 	}
 	return EXIT_WELL;
@@ -62,14 +86,41 @@ static int judge_links(const struct audit_found *f)
 
 int audit_judge(const struct audit_found *f)
 {
-	int r = judge_keys(f);
+	int r = judge_losses(f);
 
+	if (r == EXIT_WELL)
+		r = judge_keys(f);
 	if (r == EXIT_WELL)
 		r = judge_links(f);
 	return r == EXIT_WELL ? judge_kept(f) : r;
 }
 
 /* ---- in JSON ------------------------------------------------------------------------------------------------ */
+
+static int add_losses_json(const struct audit_found *f, const struct chain *c, cJSON *obj)
+{
+	cJSON *array = cJSON_AddArrayToObject(obj, "keysLost");
+	int r = array ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r >= 0 && i < f->n_losses; i++) {
+		const struct chain_loss *l = &f->losses[i].said;
+		char lost[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE], time[TIMESTAMP_SIZE];
+		cJSON *j;
+
+		if (&f->chains[f->losses[i].chain] != c)
+			continue;
+		sha256_hex_of(l->lost, sizeof(l->lost), lost);
+		sha256_hex_of(l->key, sizeof(l->key), key);
+		timestamp_format(l->t, false, time);
+		j = cJSON_CreateObject();
+		if (!cJSON_AddItemToArray(array, j) || json_add_i64(j, "head", l->head) < 0 || json_add_i64(j, "seq", l->seq) < 0 ||
+			json_add_i64(j, "signed", l->signed_seq) < 0 || json_add_string(j, "time", time) < 0 || json_add_string(j, "trust", l->trust) < 0 ||
+			json_add_string(j, "by", l->by) < 0 || json_add_string(j, "why", l->why) < 0 || json_add_string(j, "lost", lost) < 0 ||
+			json_add_string(j, "key", key) < 0)
+			r = -ENOMEM;
+	}
+	return r;
+}
 
 static int put_json(const struct audit_found *f, const struct chain *c)
 {
@@ -81,7 +132,7 @@ static int put_json(const struct audit_found *f, const struct chain *c)
 		json_add_i64(j, "receipts", c->seq - c->from_seq) < 0 || json_add_i64(j, "first", c->from_seq + 1) < 0 ||
 		json_add_i64(j, "last", c->seq) < 0 || json_add_string(j, "hash", c->hash) < 0 || json_add_i64(j, "signed", c->signed_seq) < 0 ||
 		json_add_i64(j, "heads", c->heads) < 0 || json_add_string(j, "key", c->heads ? print : NULL) < 0 ||
-		json_add_i64(j, "keyChanges", c->key_changes) < 0 || json_add_bool(j, "keyGiven", f->key_given) < 0 ||
+		json_add_i64(j, "keyChanges", c->key_changes) < 0 || add_losses_json(f, c, j) < 0 || json_add_bool(j, "keyGiven", f->key_given) < 0 ||
 		json_add_i64(j, "headsKept", (int64_t)f->n_kept) < 0 || json_add_string(j, "after", c->after[0] ? c->after : NULL) < 0 ||
 		json_add_i64(j, "afterHead", c->after_head) < 0)
 		return EXIT_PAGE_FAILED;
@@ -112,6 +163,37 @@ static int add_before(const struct audit_found *f, const struct chain *c, struct
 		chain_by_id(f, c->after) ? "" : "; that chain is not here");
 }
 
+static int add_loss(const struct chain_loss *l, struct buf *out)
+{
+	char lost[SHA256_HEX_SIZE], time[TIMESTAMP_SIZE], why[CHAIN_WHY_MAX], by[CHAIN_BY_MAX];
+	int r;
+
+	sha256_hex_of(l->lost, sizeof(l->lost), lost);
+	timestamp_format(l->t, false, time);
+	r = buf_addf(out,
+		"At head %lld, after receipt %lld, the key was replaced without the old one's signature: %s (time %s), by %s, who said: %s\n",
+		(long long)l->head, (long long)l->seq, time, l->trust, text_safe_copy(by, sizeof(by), l->by), text_safe_copy(why, sizeof(why), l->why));
+	if (r >= 0 && l->signed_seq > 0)
+		r = buf_addf(out, "Up to receipt %lld (head %lld) the old key proves it, from there on the new one alone. The old one is\n%s\n",
+			(long long)l->signed_seq, (long long)l->signed_head, lost);
+	else if (r >= 0)
+		r = buf_addf(out, "What the old key proves is not here: it is before this part. The old one is\n%s\n", lost);
+	return r < 0 ? r
+		     : buf_adds(out, "For the change itself nobody vouches but that person: who was root on the device could have made it, and changed or cut off\n"
+				     "all that the old key had not signed, or heads of it that were not kept elsewhere.\n");
+}
+
+/* Each time. */
+static int add_losses(const struct audit_found *f, const struct chain *c, struct buf *out)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < f->n_losses; i++)
+		if (&f->chains[f->losses[i].chain] == c)
+			r = add_loss(&f->losses[i].said, out);
+	return r;
+}
+
 static int add_proof(const struct chain *c, struct buf *out)
 {
 	char print[SHA256_HEX_SIZE], time[TIMESTAMP_SIZE];
@@ -135,7 +217,8 @@ static int add_limits(const struct audit_found *f, struct buf *out)
 	int r = 0;
 
 	if (!f->key_given)
-		r = buf_adds(out, "That key is what the heads themselves say: give the one that you know with --key.\n");
+		r = buf_addf(out, "That key is what the heads themselves say: give the one that you know with --key%s.\n",
+			f->n_losses > 0 ? ", and those before it that were lost" : "");
 	if (r >= 0 && f->n_kept == 0)
 		r = buf_adds(out, "The key lies on the device: who is root there can sign another history, or put an older one back. Heads that were kept\n"
 				  "elsewhere show that: --heads.\n");
@@ -154,6 +237,8 @@ static int put_text(const struct audit_found *f)
 			r = add_extent(&f->chains[i], &out);
 		if (r >= 0)
 			r = add_proof(&f->chains[i], &out);
+		if (r >= 0)
+			r = add_losses(f, &f->chains[i], &out);
 		if (r >= 0)
 			r = add_before(f, &f->chains[i], &out);
 		heads += f->chains[i].heads;

@@ -49,12 +49,13 @@ const struct verb verbs[] = {
 	{VERB_DOCTOR, "doctor", "[AREA...]", "what is well, what is not, and what to do",
 		"Tells what the service finds of itself, its settings and those it speaks to; of the named areas, or of all.",
 		0, WORDS_MAX},
-	{VERB_AUDIT, "audit", "verify|report|export|key|rotate [FILE...]", "receipts: does the chain hold, and what went where",
+	{VERB_AUDIT, "audit", "verify|report|export|key|rotate|replace [FILE...]", "receipts: does the chain hold, and what went where",
 		"verify: follows the chain of receipts from the first one, and says where it breaks.\n"
 		"report: the same, and what went where: requests, pages, bytes, tokens and cost.\n"
 		"export: prints the receipts, for a copy that is kept elsewhere.\n"
 		"key: prints the public key that signs them.\n"
 		"rotate: the service makes a new key, and both keys sign that; needs root or the group of those who manage.\n"
+		"replace: the key is lost for good: another one goes on, after asking, and the receipts say so for ever; needs the same.\n"
 		"With FILEs (- is standard input): of such copies, or of the service's daily files, which are joined; without the service.",
 		1, WORDS_MAX},
 	{VERB_USAGE, "usage", "", "what was asked and what it cost, by day, model or type",
@@ -109,7 +110,7 @@ static const struct option {
 	{"by", "WHAT", VERB_USAGE, OPTION_TEXT, offsetof(struct options, by), "day (the default), month, backend, model or type",
 		{"day", "month", "backend", "model", "type"}},
 	{"key", "FILE", VERB_AUDIT, OPTION_TEXT, offsetof(struct options, key),
-		"signed heads must be of this public key (PEM)", {}},
+		"signed heads must be of these public keys (PEM, one or several)", {}},
 	{"heads", "FILE", VERB_AUDIT, OPTION_TEXT, offsetof(struct options, heads),
 		"these signed heads, kept elsewhere, must be in the chain", {}},
 	{"directory", "DIR", VERB_AUDIT, OPTION_TEXT, offsetof(struct options, directory),
@@ -118,13 +119,13 @@ static const struct option {
 	{"limit", "N", VERB_LIST, OPTION_COUNT, offsetof(struct options, limit), "at most N pages (20)", {}},
 	{"all", NULL, CHANGING, OPTION_FLAG, offsetof(struct options, all),
 		"every page that waits (hold), is held (release, retry), or is there (drop)", {}},
-	{"why", "TEXT", VERB_HOLD | VERB_DROP, OPTION_TEXT, offsetof(struct options, why),
-		"the reason, which is kept; drop must have one", {}},
+	{"why", "TEXT", VERB_HOLD | VERB_DROP | VERB_AUDIT, OPTION_TEXT, offsetof(struct options, why),
+		"the reason, which is kept; drop and audit replace must have one", {}},
 	{"residency", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, residency),
 		"where pages would go, asked of AWS as it is now", {}},
 	{"ask", NULL, VERB_DOCTOR, OPTION_FLAG, offsetof(struct options, ask),
 		"with --residency: ask each Bedrock model one small question, without any page, which is paid for", {}},
-	{"yes", NULL, VERB_DROP, OPTION_FLAG, offsetof(struct options, yes), "do not ask", {}},
+	{"yes", NULL, VERB_DROP | VERB_AUDIT, OPTION_FLAG, offsetof(struct options, yes), "do not ask", {}},
 	{"timeout", "TIME", SPEAKING & ~VERB_HELP, OPTION_DURATION, offsetof(struct options, timeout_ms),
 		"give up waiting after TIME (90, 30s, 5min); what was handed in goes on", {}},
 	{"json", NULL, SPEAKING & ~VERB_HELP, OPTION_FLAG, offsetof(struct options, json),

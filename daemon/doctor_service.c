@@ -132,7 +132,8 @@ void doctor_receipts(struct doctor *d, struct service *s)
 
 	if (r.trouble[0])
 		doctor_add(d, "receipts", FINDING_PROBLEM,
-			"put the key back that signed last (from its copy), or where the chain does not hold: pageferryctl audit verify",
+			"put the key back that signed last (from its copy; if it is lost for good: pageferryctl audit replace), or where the chain does "
+			"not hold: pageferryctl audit verify",
 			"receipts cannot be signed: %s", r.trouble);
 	else if (r.signed_seq > 0)
 		doctor_add(d, "receipts", FINDING_OK, NULL, "receipts are signed up to number %lld", (long long)r.signed_seq);

@@ -18,6 +18,7 @@ struct heads {
 	const struct receipts_config *config; /* borrowed */
 	struct head_keys keys;
 	bool change;         /* of keys, wanted */
+	char why[CHAIN_WHY_MAX], by[CHAIN_BY_MAX]; /* that the key is replaced (keys.replaces) */
 	bool known;          /* the last head was read */
 	struct chain at;     /* followed so far */
 	int64_t day;         /* of the last receipt whose time is trusted; -1: none yet */
@@ -149,6 +150,21 @@ static int read_last(struct heads *h)
 	return r;
 }
 
+int heads_replace_key(struct heads *h, const struct head_loss *loss, char *why, size_t why_size)
+{
+	int r = h->known ? 0 : read_last(h);
+
+	if (r < 0)
+		str_format(why, why_size, "%s", r == -EUCLEAN ? "the chain does not hold (pageferryctl audit verify)" : errno_text(r));
+	else
+		r = head_keys_replace(&h->keys, &h->at, why, why_size);
+	if (r < 0)
+		return r;
+	str_copy(h->why, sizeof(h->why), loss->why);
+	str_copy(h->by, sizeof(h->by), loss->by);
+	return 0;
+}
+
 /* ---- following ----------------------------------------------------------------------------------------- */
 
 /* The next receipt. 1: a day ends before it, which is signed first; 0, or -EUCLEAN. */
@@ -208,10 +224,20 @@ static void note(struct heads *h, struct buf *line)
 		log_debug("%s was not written: %s", HEAD_LAST_FILE, errno_text(r));
 }
 
+static void replaced(struct heads *h)
+{
+	h->keys.replaces = false;
+	head_keys_forget(&h->keys); /* another one may be there that takes its place */
+	log_event(LOG_LEVEL_WARNING, MESSAGE_RECEIPTS_KEY_LOST, NULL, 0,
+		"the key of the receipts was replaced without its signature, at head %lld: by %s, who said: %s", (long long)h->at.heads, h->by, h->why);
+}
+
 static int sign(struct heads *h)
 {
 	struct stamp now = spool_stamp(h->spool);
-	struct chain_signing s = {.key = h->keys.key, .next = h->keys.next, .t = now.ms, .trust = time_trust_name(now.trust)};
+	bool lost = h->keys.replaces;
+	struct chain_signing s = {.key = h->keys.key, .next = h->keys.next, .t = now.ms, .trust = time_trust_name(now.trust),
+		.why = lost ? h->why : NULL, .by = h->by};
 	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
 	struct chain before;
 	int r;
@@ -234,7 +260,9 @@ static int sign(struct heads *h)
 	r = chain_head_read(buf_str(&line), line.len, &h->at);
 	if (r >= 0 && s.next)
 		r = head_keys_changed(&h->keys);
-	h->change &= r < 0;
+	h->change &= r < 0 || lost;
+	if (r >= 0 && lost)
+		replaced(h);
 	h->known = r >= 0;
 	h->signed_ms = clock_boottime_ms(h->spool->clock);
 	log_event(LOG_LEVEL_INFO, MESSAGE_RECEIPTS_SIGNED, NULL, 0, "receipts are signed: %s", buf_str(&line));
@@ -270,7 +298,7 @@ static int is_due(struct heads *h, bool now)
 	int64_t last = 0;
 	int r = db_get_i64(h->spool->db, &last, "SELECT seq FROM receipts ORDER BY seq DESC LIMIT 1", "");
 
-	if (r < 0 || (h->change && last > 0))
+	if (r < 0 || ((h->change || h->keys.replaces) && last > 0))
 		return r < 0 ? r : 1;
 	if (last <= h->at.signed_seq)
 		return 0;

@@ -33,3 +33,11 @@ const char *heads_trouble(const struct heads *h, int64_t *ret_signed);
 /* From now on another key signs, which is made here: what it is is signed by both. 0 when that is on disk, or negative errno with a
  * sentence. */
 int heads_change_key(struct heads *h, char *why, size_t why_size);
+/* The key that signed is lost for good: from now on the one that is in its place signs, or one that is made here, and the next head says
+ * that, why and by whom. 0, or negative errno with a sentence; it lasts as long as the service runs, and so is asked for again after
+ * a crash. */
+struct head_loss {
+	const char *why; /* shorter than CHAIN_WHY_MAX */
+	const char *by;  /* shorter than CHAIN_BY_MAX */
+};
+int heads_replace_key(struct heads *h, const struct head_loss *loss, char *why, size_t why_size);

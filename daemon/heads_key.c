@@ -139,14 +139,70 @@ int head_keys_changed(struct head_keys *k)
 	return r;
 }
 
+/* What is found in the key's place is a key that never signed, or nothing, or not a key. */
+static int make_instead(struct head_keys *k, int found, char *why, size_t why_size)
+{
+	struct spool *s = k->spool;
+	int r = found;
+
+	if (!is_ours(k->config->key_credential, k->config->key)) {
+		if (found < 0)
+			str_format(why, why_size, "the configuration says where the key is: put the new one there, Key= of [Receipts]");
+		return found < 0 ? -EOPNOTSUPP : 0;
+	}
+	if (r < 0 && r != -ENOENT)
+		r = quarantine_move(s, s->dirfd, HEAD_KEY_FILE, "it cannot be read as a key, and was replaced by a new one");
+	if (r < 0 && r != -ENOENT)
+		str_format(why, why_size, "%s: %s", HEAD_KEY_FILE, errno_text(r));
+	else if (found < 0)
+		r = key_make(s, HEAD_KEY_FILE);
+	return r;
+}
+
+int head_keys_replace(struct head_keys *k, const struct chain *at, char *why, size_t why_size)
+{
+	const struct receipts_config *c = k->config;
+	struct signing_key *key = NULL, *next = NULL;
+	int r;
+
+	if (at->heads == 0) {
+		str_format(why, why_size, "nothing is signed yet: there is no key that could be lost");
+		return -EEXIST;
+	}
+	key_read(k->spool, c->next_key_credential, c->next_key, HEAD_NEXT_FILE, &next, why, why_size);
+	why[0] = '\0';
+	r = key_read(k->spool, c->key_credential, c->key, HEAD_KEY_FILE, &key, why, why_size);
+	if (is_of(key, at->key) || is_of(next, at->key)) {
+		str_format(why, why_size, "the key that signed last is there: it hands over to another one with pageferryctl audit rotate");
+		r = -EEXIST;
+	} else if (r != -ENOMEM) {
+		r = make_instead(k, r, why, why_size);
+	}
+	signing_key_free(key);
+	signing_key_free(next);
+	if (r >= 0) {
+		head_keys_forget(k);
+		k->replaces = true;
+	}
+	return r;
+}
+
 /* The one that the last head named. */
 static int pick(struct head_keys *k, const struct chain *at, char *why, size_t why_size)
 {
-	if (at->heads == 0 || is_of(k->key, at->key))
+	if (at->heads == 0 || is_of(k->key, at->key)) {
+		k->replaces = false; /* it is back */
 		return k->key ? 0 : -ENOKEY;
+	}
 	/* Changed, and cut off before the file was. */
 	if (is_of(k->next, at->key))
 		return head_keys_changed(k);
+	/* A change that was asked for too comes with the head after this one. */
+	if (k->replaces && k->key) {
+		signing_key_free(k->next);
+		k->next = NULL;
+		return 0;
+	}
 	str_format(why, why_size, "the key is %s: put the one back that signed head %lld", k->key ? "another one" : "missing", (long long)at->heads);
 	return -EKEYREJECTED;
 }

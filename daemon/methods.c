@@ -2,7 +2,9 @@
 
 #include <inttypes.h>
 
+#include "base/chain.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/courier.h"
 #include "daemon/document.h"
 #include "daemon/ledger.h"
@@ -418,6 +420,27 @@ static void method_change_key(struct control *c, struct varlink_conn *conn, cons
 	control_reply_take(conn, 0, cJSON_CreateObject());
 }
 
+/* The reason stands in a head for ever: what is not for a terminal is not let in. */
+static void method_replace_key(struct control *c, struct varlink_conn *conn, const struct varlink_call *call)
+{
+	const char *reason = json_get_string(call->parameters, "reason");
+	char why[200] = "", safe[CHAIN_WHY_MAX], by[CHAIN_BY_MAX];
+	int r;
+
+	if (!reason || !reason[0] || strlen(reason) >= sizeof(safe)) {
+		control_invalid(conn, "reason");
+		return;
+	}
+	str_format(by, sizeof(by), "uid %" PRIu32, (uint32_t)varlink_peer_of(conn)->uid);
+	r = upkeep_replace_key(c->service->upkeep, &(struct head_loss){text_safe_copy(safe, sizeof(safe), reason), by}, why, sizeof(why));
+	if (r < 0) {
+		control_fail(conn, "NotNow", "message", why[0] ? why : errno_text(r));
+		return;
+	}
+	log_notice("the key of the receipts is lost and another one takes its place: asked by %s: %s", by, safe);
+	control_reply_take(conn, 0, cJSON_CreateObject());
+}
+
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
 #define CHANGE_PARAMS                                                                                        \
@@ -451,6 +474,7 @@ const struct method methods[] = {
 	{"Doctor", RIGHT_LOOK, false, method_doctor,
 		{{"areas", PARAM_STRINGS, false}, {"live", PARAM_BOOL, false}, {"ask", PARAM_BOOL, false}}},
 	{"ChangeKey", RIGHT_MANAGE, false, method_change_key, {}},
+	{"ReplaceKey", RIGHT_MANAGE, false, method_replace_key, {{"reason", PARAM_STRING, true}}},
 	{"Receipts", RIGHT_READ, false, method_receipts, {{"after", PARAM_INT, false}, {"heads", PARAM_INT, false}}},
 	{"Usage", RIGHT_LOOK, false, method_usage,
 		{{"since", PARAM_STRING, false}, {"until", PARAM_STRING, false}, {"cursor", PARAM_STRING, false}}},

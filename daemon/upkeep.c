@@ -193,6 +193,15 @@ int upkeep_change_key(struct upkeep *u, char *why, size_t why_size)
 	return r;
 }
 
+int upkeep_replace_key(struct upkeep *u, const struct head_loss *loss, char *why, size_t why_size)
+{
+	int r = heads_replace_key(u->heads, loss, why, why_size);
+
+	if (r >= 0 && u->recovered)
+		on_pause(NULL, 0, u);
+	return r;
+}
+
 struct upkeep_receipts upkeep_receipts(const struct upkeep *u)
 {
 	struct upkeep_receipts x = {.daily = daily_trouble(u->daily)};

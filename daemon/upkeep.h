@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "daemon/heads.h"
 #include "daemon/service.h"
 
 int upkeep_new(struct service *s, struct upkeep **ret);
@@ -14,6 +15,7 @@ void upkeep_recovered(struct upkeep *u);
 void upkeep_stopped(struct upkeep *u);
 /* The receipts are signed by a new key from now on (daemon/heads.h). 0, or negative errno with a sentence. */
 int upkeep_change_key(struct upkeep *u, char *why, size_t why_size);
+int upkeep_replace_key(struct upkeep *u, const struct head_loss *loss, char *why, size_t why_size);
 /* Whether the receipts are signed and exported, for the doctor. */
 struct upkeep_receipts {
 	int64_t signed_seq;  /* as heads_trouble() says it */

@@ -52,6 +52,42 @@ def test_kill_at_each_step():
     print("# %d kills" % len(steps))
 
 
+LOST = ("head.key-half", "head.key-written", "head.key-renamed", "head.signed", "head.committed")
+
+
+def run_lost(step):
+    """Killed while a lost key is replaced: it is done, or can be asked for again; and is told of once."""
+    s = Service(fault=True)
+    try:
+        s.start()
+        s.wait_states(s.submit(sample("receipt-1")), {"done"})
+        s.stop()
+        os.unlink(os.path.join(s.spool, "receipts.key"))
+        s.start(env={"PAGEFERRY_FAULT": "kill:" + step})
+        try:
+            audit(s, "replace", "--why", "a test", "--yes")
+        except AssertionError:
+            assert step.startswith("head.key-"), step  # killed before the answer
+        assert s.process.wait(60) == -9, step
+        s.stop()
+        s.start()
+        if not json.loads(audit(s, "verify", "--json"))["keysLost"]:
+            assert step != "head.committed"
+            audit(s, "replace", "--why", "a test", "--yes")
+            s.wait(lambda: json.loads(audit(s, "verify", "--json"))["keysLost"])
+        said = json.loads(audit(s, "verify", "--json"))
+        assert len(said["keysLost"]) == 1 and said["heads"] == 2 and said["signed"] == said["receipts"], said
+        assert not os.listdir(os.path.join(s.spool, "tmp")) and s.stop() == 0
+    finally:
+        s.stop()
+        s.clean()
+
+
+def test_kill_while_a_lost_key_is_replaced():
+    for step in LOST:
+        run_lost(step)
+
+
 def test_planted_bug():
     wrong = run("head.key-half", "head-key-in-place")
     assert wrong, "half a key in its place was not caught"

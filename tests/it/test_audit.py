@@ -80,7 +80,7 @@ def test_the_chain_by_its_description():
     said = json.loads(audit(S, "verify", "--json"))
     assert len(heads) == 1 and said == {
         "holds": True, "chain": heads[0]["chain"], "receipts": len(bodies), "first": 1, "last": len(bodies), "hash": last, "signed": len(bodies), "heads": 1,
-        "key": heads[0]["key"], "keyChanges": 0, "keyGiven": False, "headsKept": 0, "after": None, "afterHead": 0}, said
+        "key": heads[0]["key"], "keyChanges": 0, "keysLost": [], "keyGiven": False, "headsKept": 0, "after": None, "afterHead": 0}, said
     told = audit(S, "verify")
     assert last in told and heads[0]["key"] in told and "not signed yet" not in told and "--key" in told and "--heads" in told, told
 
@@ -255,6 +255,70 @@ def check_keys(s, text):
     only_first = "".join(parts_of(text)[0])
     with kept("-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n" % heads[2]["public"]) as f:
         assert "another key" in audit(s, "verify", "-", "--key", f.name, text=only_first, code=1)
+
+
+def lose_key(s):
+    """Receipts that the key has signed, then without it some that none signs; the public key."""
+    s.stop()
+    public = subprocess.run([os.path.join(BUILD, "pageferryctl"), "audit", "key", "--directory", s.spool], stdout=subprocess.PIPE, check=True,
+                            encoding="utf-8", timeout=60).stdout
+    os.rename(s.spool + "/receipts.key", s.spool + "/../kept.key")
+    s.start()
+    s.wait_states(s.submit(sample("receipt-3")), {"done"})
+    return public
+
+
+def test_a_key_that_is_lost_for_good():
+    s = make()
+    try:
+        assert "is there" in audit(s, "replace", "--why", "x", "--yes", code=1)
+        old = lose_key(s)
+        audit(s, "replace", code=2)
+        audit(s, "replace", "--why", "the card broke", code=2)  # standard input is no terminal
+        assert "the old one is lost" in audit(s, "replace", "--why", "the card broke", "--yes")
+        s.wait(lambda: json.loads(audit(s, "verify", "--json"))["keysLost"])
+        new = audit(s, "key")
+        s.wait_states(s.submit(sample("receipt-4")), {"done"})
+        s.stop()
+        text = audit(s, "export", "--directory", s.spool)
+        check_loss(s, text, old, new)
+        check_loss_parts(s, text, old)
+    finally:
+        s.stop()
+        s.clean()
+
+
+def check_loss(s, text, old, new):
+    said = json.loads(audit(s, "verify", "--directory", s.spool, "--json"))
+    lost, = said["keysLost"]
+    heads = [json.loads(line[len('{"head":'):].split(',"sig":"')[0]) for line in text.splitlines() if line.startswith('{"head":')]
+    assert (lost["head"], lost["why"], lost["by"], lost["signed"]) == (2, "the card broke", "uid %d" % os.getuid(), heads[0]["seq"]), lost
+    assert lost["trust"] == heads[1]["trust"] and lost["lost"] == heads[0]["key"] and lost["key"] == heads[1]["key"] != lost["lost"], (lost, heads)
+    assert base64.b64decode(heads[1]["lost"]) == base64.b64decode(heads[0]["public"]) and "next" not in heads[1]
+    told = audit(s, "verify", "-", text=text)
+    for words in ("who said: the card broke", "Up to receipt %d (head 1) the old key proves it" % lost["signed"], "nobody vouches but that person", lost["lost"]):
+        assert words in told, (words, told)
+    follow(text)
+    with kept(old) as one, kept(new) as two, kept(old + new) as both:
+        assert json.loads(audit(s, "verify", "-", "--key", both.name, "--json", text=text))["keyGiven"]
+        assert "nobody but who said so" in audit(s, "verify", "-", "--key", one.name, text=text, code=1)
+        assert lost["lost"] in audit(s, "verify", "-", "--key", two.name, text=text, code=1)
+    lines = text.splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if '"lost":' in line)
+    for wrong in (lines[:at] + lines[at + 1:], lines[:at] + [lines[at].replace("the card broke", "the card brake")] + lines[at + 1:],
+                  lines[:at] + [lines[at].replace('"lost"', '"next"')] + lines[at + 1:]):
+        assert "head" in audit(s, "verify", "-", text="".join(wrong), code=1)
+
+
+def check_loss_parts(s, text, old):
+    """Files of days: the one that begins with the loss says so, and is joined like any other."""
+    parts = parts_of(text)
+    with kept(parts[0]) as one, kept(parts[1]) as two, kept(parts[2]) as three, kept(old) as key:
+        assert audit(s, "export", three.name, one.name, two.name) == text
+        assert len(json.loads(audit(s, "verify", one.name, two.name, "--json"))["keysLost"]) == 1
+        assert "is not here: it is before this part" in audit(s, "verify", three.name)
+        audit(s, "verify", one.name, "--key", key.name)
+        assert "are missing" in audit(s, "verify", one.name, three.name, code=1)
 
 
 def test_a_chain_after_a_lost_database():

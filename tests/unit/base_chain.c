@@ -140,7 +140,7 @@ TEST(what_is_hashed_must_be_the_next_receipt)
 
 #define M (N + 2)
 
-static struct buf story[M]; /* receipts 1 and 2, head, 3 and 4, head */
+static struct buf story[M + 1]; /* receipts 1 and 2, head, 3 and 4, head; of one whose key is lost, one more */
 
 static struct signing_key *new_key(void)
 {
@@ -188,7 +188,7 @@ static void tell(struct signing_key *first, struct signing_key *second)
 
 static void forget_story(void)
 {
-	for (int i = 0; i < M; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(story); i++)
 		buf_free(&story[i]);
 }
 
@@ -226,7 +226,8 @@ static bool key_is_seen(const uint8_t *key)
 {
 	struct chain c = CHAIN_BEGIN;
 
-	c.only_key = key;
+	c.keys = (const uint8_t (*)[PUBLIC_KEY_SIZE])key;
+	c.n_keys = 1;
 	CHECK_INT(listen_to(in_order, M, &c), M);
 	return c.key_seen;
 }
@@ -403,6 +404,146 @@ TEST(a_change_of_keys_needs_both_signatures)
 	signing_key_free(k);
 	signing_key_free(other);
 	forget_story();
+}
+
+/* ---- a key that is lost ------------------------------------------------------------------------------------------- */
+
+static const int whole[] = {0, 1, 2, 3, 4, 5, 6};
+#define L ((int)ARRAY_SIZE(whole))
+
+/* A head by a key that none handed over to. */
+static void add_loss(struct chain *c, int at, struct signing_key *k)
+{
+	const struct chain_signing s = {.key = k, .why = "the \"card\" broke \xe2\x80\x93 for good", .by = "uid 0", .t = 7000, .trust = "plausible"};
+	_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
+
+	CHECK_INT(chain_head_sign(c, &s, &body, &sig), 0);
+	CHECK_INT(chain_head_line(&line, buf_str(&body), buf_str(&sig)), 0);
+	add_line(c, at, &line);
+}
+
+static struct chain tell_loss(struct signing_key *first, struct signing_key *second)
+{
+	struct chain c = CHAIN_BEGIN;
+
+	make_lines();
+	str_copy(c.id, sizeof(c.id), "00112233445566778899aabbccddeeff");
+	for (int i = 0, at = 0; i < N; i++) {
+		add_line(&c, at++, &lines[i]);
+		if (i == 1)
+			add_head(&c, at++, first, NULL);
+	}
+	add_loss(&c, 5, second);
+	add_head(&c, 6, second, NULL);
+	forget_lines();
+	return c;
+}
+
+TEST(a_lost_key_is_told_of_by_the_one_after_it)
+{
+	struct signing_key *k = new_key(), *other = new_key();
+	uint8_t before[PUBLIC_KEY_SIZE], after[PUBLIC_KEY_SIZE];
+	struct chain c = tell_loss(k, other), part = CHAIN_BEGIN;
+	const struct chain_loss *l = &c.loss;
+
+	CHECK_INT(signing_key_public(k, before), 0);
+	CHECK_INT(signing_key_public(other, after), 0);
+	CHECK(c.key_losses == 1 && c.key_changes == 0 && c.heads == 3);
+	CHECK(l->head == 2 && l->seq == 4 && l->t == 7000 && l->signed_seq == 2 && l->signed_head == 1);
+	CHECK_STR(l->trust, "plausible");
+	CHECK_STR(l->why, "the \"card\" broke \xe2\x80\x93 for good");
+	CHECK_STR(l->by, "uid 0");
+	CHECK(memcmp(l->lost, before, sizeof(before)) == 0 && memcmp(l->key, after, sizeof(after)) == 0 && memcmp(c.key, after, sizeof(after)) == 0);
+	/* A file of days that begins with it knows of the old key, and of nothing that it signed. */
+	part.in_parts = true;
+	CHECK_INT(listen_to((const int[]){5, 6}, 2, &part), 2);
+	CHECK(part.key_losses == 1 && part.loss.signed_seq == 0 && part.loss.key_seen && part.from_head == 2);
+	part = CHAIN_BEGIN;
+	part.in_parts = true;
+	CHECK_INT(listen_to((const int[]){2, 3, 4, 5, 5, 6}, 6, &part), 6);
+	CHECK(part.key_losses == 1 && part.loss.signed_seq == 2);
+	signing_key_free(k);
+	signing_key_free(other);
+	forget_story();
+}
+
+/* Each key vouches for its own time alone. */
+TEST(both_sides_of_a_loss_have_their_own_key)
+{
+	struct signing_key *k = new_key(), *other = new_key();
+	uint8_t keys[2][PUBLIC_KEY_SIZE];
+
+	CHECK_INT(signing_key_public(k, keys[0]), 0);
+	CHECK_INT(signing_key_public(other, keys[1]), 0);
+	tell_loss(k, other);
+	for (size_t from = 0; from < 2; from++)
+		for (size_t n = 0; from + n <= 2; n++) {
+			struct chain c = CHAIN_BEGIN;
+
+			c.keys = keys + from;
+			c.n_keys = n;
+			CHECK_INT(listen_to(whole, L, &c), L);
+			CHECK_INT(c.loss.key_seen, from == 0 && n > 0);
+			CHECK_INT(c.key_seen, from + n == 2 && n > 0);
+		}
+	signing_key_free(k);
+	signing_key_free(other);
+	forget_story();
+}
+
+TEST(each_change_around_a_loss_shows)
+{
+	struct signing_key *k = new_key(), *other = new_key();
+
+	tell_loss(k, other);
+	CHECK_INT(listen(whole, L), L);
+	CHECK_INT(listen((const int[]){0, 1, 2, 3, 4, 6}, 6), 5);    /* without it */
+	CHECK_INT(listen((const int[]){0, 1, 3, 4, 5, 6}, 6), 4);    /* without what the old key signed */
+	CHECK_INT(listen((const int[]){0, 1, 2, 3, 5, 6}, 6), 4);    /* without a receipt between */
+	CHECK_INT(listen((const int[]){0, 1, 2, 3, 4, 5, 5, 6}, 8), 6);
+	CHECK_INT(listen((const int[]){0, 1, 2, 5, 3, 4, 6}, 7), 3);
+	for (size_t at = 0; at < story[5].len; at += test_stride(3)) {
+		story[5].data[at] ^= (char)(1 << (at % 7));
+		CHECK_INT(listen(whole, L), 5);
+		story[5].data[at] ^= (char)(1 << (at % 7));
+	}
+	signing_key_free(k);
+	signing_key_free(other);
+	forget_story();
+}
+
+/* Signed as it should be, and not so: of the key that was not before it, of the one that signs it, in the first head, beside a change. */
+TEST(a_loss_that_cannot_be_shows)
+{
+	struct signing_key *k = new_key(), *other = new_key(), *third = new_key();
+
+	for (int i = 0; i < 4; i++) {
+		struct chain_signing s = {.key = other, .why = "w", .by = "uid 0", .t = 1, .trust = "trusted"};
+		_cleanup_buf_ struct buf body = {}, sig = {}, line = {};
+		struct chain c = CHAIN_BEGIN, told;
+		const char *why = NULL;
+		cJSON *j;
+
+		tell_loss(k, other);
+		CHECK_INT(listen_to(whole, 5, &c), 5);
+		told = c;
+		if (i == 0)
+			CHECK_INT(signing_key_public(third, told.key), 0);
+		else if (i == 1)
+			s.key = k;
+		else if (i == 2)
+			s.next = third;
+		else
+			told.heads = c.heads = 0;
+		CHECK_INT(chain_head_sign(&told, &s, &body, &sig), 0);
+		CHECK_INT(chain_head_line(&line, buf_str(&body), buf_str(&sig)), 0);
+		CHECK_INT(chain_follow(&c, buf_str(&line), line.len, &j, &why), -EBADMSG);
+		CHECK(strstr(why, "was lost") || i == 3);
+		forget_story();
+	}
+	signing_key_free(k);
+	signing_key_free(other);
+	signing_key_free(third);
 }
 
 /* ---- the chain before this one ------------------------------------------------------------------------------------ */

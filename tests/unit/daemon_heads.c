@@ -364,6 +364,160 @@ TEST(the_key_is_where_the_configuration_says)
 	end(&f, h);
 }
 
+/* ---- a key that is lost for good ------------------------------------------------------------------- */
+
+static const struct head_loss loss = {"the card broke", "uid 0"};
+
+static int replace(struct heads *h)
+{
+	char why[200] = "";
+	int r = heads_replace_key(h, &loss, why, sizeof(why));
+
+	CHECK(r >= 0 || why[0]);
+	return r;
+}
+
+static void lose_key(struct fixture *f, struct heads **h, const char *instead)
+{
+	begin(f, h);
+	send_pages(f, 2);
+	CHECK_INT(heads_step(*h, true), 0);
+	CHECK_INT(renameat(f->spool->dirfd, HEAD_KEY_FILE, f->spool->dirfd, "kept"), 0);
+	if (instead)
+		fixture_put("", HEAD_KEY_FILE, instead, strlen(instead));
+	take_up_again(f, h, &config);
+	send_pages(f, 1);
+	CHECK(heads_step(*h, true) < 0);
+}
+
+TEST(a_key_that_is_lost_for_good_is_replaced)
+{
+	struct fixture f;
+	struct heads *h;
+	struct chain before, c;
+	int64_t seq;
+
+	lose_key(&f, &h, NULL);
+	before = told(&f);
+	f.now += 5000;
+	CHECK_INT(replace(h), 0);
+	CHECK_INT(heads_step(h, false), 0); /* at once */
+	c = told(&f);
+	CHECK(c.heads == 2 && c.key_losses == 1 && c.key_changes == 0 && c.signed_seq == 3);
+	CHECK(memcmp(c.loss.lost, before.key, sizeof(before.key)) == 0 && memcmp(c.key, before.key, sizeof(before.key)) != 0);
+	CHECK_INT(c.loss.t, f.now);
+	CHECK_STR(c.loss.trust, time_trust_name(clock_trust(f.clock)));
+	CHECK_STR(c.loss.why, "the card broke");
+	CHECK_STR(c.loss.by, "uid 0");
+	CHECK_INT(c.loss.signed_seq, 2);
+	CHECK_STR(heads_trouble(h, &seq), "");
+	/* It goes on by the new one, also after a start, and the old one does not come back. */
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	take_up_again(&f, &h, &config);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK(told(&f).heads == 4 && told(&f).key_losses == 1);
+	CHECK_INT(renameat(f.spool->dirfd, "kept", f.spool->dirfd, HEAD_KEY_FILE), 0);
+	take_up_again(&f, &h, &config);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), -EKEYREJECTED);
+	end(&f, h);
+}
+
+TEST(what_is_in_the_place_of_the_key_is_set_aside)
+{
+	_cleanup_buf_ struct buf text = {};
+	struct fixture f;
+	struct heads *h;
+
+	lose_key(&f, &h, "half a k");
+	CHECK_INT(replace(h), 0);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK_INT(told(&f).key_losses, 1);
+	CHECK_INT(file_read(f.spool->quarantine, HEAD_KEY_FILE, 100, &text), 0);
+	CHECK_STR(buf_str(&text), "half a k");
+	end(&f, h);
+}
+
+/* There is nothing to replace: nothing is signed, the key is there, and under the name that it had before a change was completed. */
+TEST(a_key_that_is_there_is_not_replaced)
+{
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	CHECK_INT(replace(h), -EEXIST);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(replace(h), -EEXIST);
+	CHECK_INT(renameat(f.spool->dirfd, HEAD_KEY_FILE, f.spool->dirfd, HEAD_NEXT_FILE), 0);
+	CHECK_INT(replace(h), -EEXIST);
+	take_up_again(&f, &h, &config);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK(told(&f).heads == 2 && told(&f).key_losses == 0);
+	end(&f, h);
+}
+
+/* Found again before the head was signed. */
+TEST(a_key_that_is_put_back_goes_on)
+{
+	struct fixture f;
+	struct heads *h;
+
+	lose_key(&f, &h, NULL);
+	CHECK_INT(replace(h), 0);
+	CHECK_INT(renameat(f.spool->dirfd, "kept", f.spool->dirfd, HEAD_KEY_FILE), 0);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK(told(&f).heads == 2 && told(&f).key_losses == 0);
+	end(&f, h);
+}
+
+/* The one that was to be handed over to when the key was lost: its turn comes after. */
+TEST(a_change_of_keys_goes_on_after_a_loss)
+{
+	char why[200] = "";
+	struct fixture f;
+	struct heads *h;
+
+	lose_key(&f, &h, NULL);
+	CHECK_INT(heads_change_key(h, why, sizeof(why)), 0);
+	CHECK_INT(replace(h), 0);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK(told(&f).key_losses == 1 && told(&f).key_changes == 0);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK(told(&f).key_losses == 1 && told(&f).key_changes == 1);
+	CHECK(!fixture_exists("", HEAD_NEXT_FILE, ""));
+	end(&f, h);
+}
+
+TEST(a_configured_key_is_replaced_by_who_configured_it)
+{
+	struct receipts_config c = {.sign_every = 1, .sign_after_ms = 1000};
+	struct fixture f;
+	struct heads *h;
+
+	begin(&f, &h);
+	fixture_path(c.key, "", "mine.pem", "");
+	put_key("mine.pem");
+	take_up_again(&f, &h, &c);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK_INT(unlinkat(f.spool->dirfd, "mine.pem", 0), 0);
+	take_up_again(&f, &h, &c);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, false), -ENOKEY);
+	CHECK_INT(replace(h), -EOPNOTSUPP);
+	CHECK(!fixture_exists("", HEAD_KEY_FILE, "") && !fixture_exists("", "mine.pem", ""));
+	put_key("mine.pem");
+	CHECK_INT(heads_step(h, false), -EKEYREJECTED); /* not by itself */
+	CHECK_INT(replace(h), 0);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK(told(&f).heads == 2 && told(&f).key_losses == 1);
+	end(&f, h);
+}
+
 /* ---- other databases ------------------------------------------------------------------------------- */
 
 TEST(a_new_database_goes_on_after_the_old_chain)

@@ -536,3 +536,26 @@ TEST(to_change_the_key_needs_a_right)
 	seen.error = 0;
 	end(w);
 }
+
+#define REPLACE(why) "{\"method\":\"io.pageferry.ReplaceKey\",\"parameters\":{\"reason\":\"" why "\"}}"
+#define TEN "0123456789"
+
+TEST(to_replace_the_key_needs_a_right_and_a_reason)
+{
+	struct world *w = begin();
+
+	connect_as(w, 4242, true);
+	CHECK_HAS(ask(w, REPLACE("it broke")), "io.pageferry.NotAllowed\",\"parameters\":{\"right\":\"manage\"");
+	CHECK_STR(seen.loss, "");
+	w->service.control->manage = 4242;
+	CHECK_HAS(ask(w, "{\"method\":\"io.pageferry.ReplaceKey\"}"), "InvalidParameter\",\"parameters\":{\"parameter\":\"reason\"");
+	CHECK_HAS(ask(w, REPLACE("")), "InvalidParameter\",\"parameters\":{\"parameter\":\"reason\"");
+	CHECK_HAS(ask(w, REPLACE(TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN)), "InvalidParameter");
+	CHECK_STR(seen.loss, "");
+	CHECK_STR(ask(w, REPLACE("it broke\\u001b[2J")), "{\"parameters\":{}}|");
+	CHECK(starts_with(seen.loss, "it broke\xef\xbf\xbd[2J by uid "));
+	seen.error = -EEXIST;
+	CHECK_HAS(ask(w, REPLACE("it broke")), "io.pageferry.NotNow\",\"parameters\":{\"message\":\"the key is there\"");
+	seen.error = 0;
+	end(w);
+}

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/chain.h"
 #include "daemon/ledger.h"
 #include "daemon/courier.h"
 #include "daemon/doctor.h"
@@ -33,6 +34,7 @@ static struct {
 	char name[256], type[33];
 	off_t size; /* of the file that was passed */
 	int64_t answering;
+	char loss[CHAIN_WHY_MAX + CHAIN_BY_MAX];
 } seen;
 
 int scanner_json(const struct scanner *c, cJSON *obj)
@@ -87,6 +89,14 @@ int upkeep_change_key(struct upkeep *u, char *why, size_t why_size)
 {
 	if (seen.error < 0)
 		str_copy(why, why_size, "the key is elsewhere");
+	return seen.error;
+}
+
+int upkeep_replace_key(struct upkeep *u, const struct head_loss *loss, char *why, size_t why_size)
+{
+	if (seen.error < 0)
+		str_copy(why, why_size, "the key is there");
+	str_format(seen.loss, sizeof(seen.loss), "%s by %s", loss->why, loss->by);
 	return seen.error;
 }
 
