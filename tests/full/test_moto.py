@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Our requests against moto with its signature checking on: someone else's server accepts them, and refuses a wrong key."""
+"""Our requests against moto with its signature checking on: someone else's server accepts them, and refuses a wrong key or what IAM forbids."""
 import contextlib
 import json
 import os
@@ -81,7 +81,7 @@ PLAIN = json.dumps([{"generated_text": json.dumps({"merchant_name": "GLEBE CORNE
 
 
 def make_role(m, name="scanner", policy=None):
-    """Its ARN; it may do all, or what the policy says, and whoever may call STS may assume it: moto does not look at whom the role trusts."""
+    """Its ARN; it may do all, or what the policy says, and whoever may call STS may assume it."""
     trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:*"}]}
     iam = m.client("iam")
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
@@ -171,6 +171,14 @@ def test_a_user_that_may_not_assume_the_role():
             assert waits(s, ids[0]) and not s.rows("SELECT id FROM attempts")
 
 
+def test_sts_refuses_a_wrong_secret():
+    with running() as (m, folder), service(m, folder, secret="x" * 40, credentials=by_role(m)) as s:
+        ids = s.submit(small_page(folder), "receipt")
+        # its error is not in the form of STS: that it is one is all that can be told
+        backend_says(s, "role scanner: STS answers 403")
+        assert waits(s, ids[0]) and not s.rows("SELECT id FROM attempts")
+
+
 def test_a_page_goes_with_the_keys_of_a_web_identity():
     """The call to STS is not signed, by design; moto, which wants a signature of everybody while it checks, fails on that, and then is told to let
     one call pass. The page that is signed with what STS answered is checked. Whose the token is moto does not look at."""
@@ -196,7 +204,6 @@ def test_keys_of_a_session_that_is_no_more():
         sagemaker_answers(m, PLAIN)
         m.credentials_file(folder)
         s.wait_states(ids, {"done"})
-        print(s.read_log())
 
 
 def session_file(m, folder, token=None):

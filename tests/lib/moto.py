@@ -1,7 +1,8 @@
 """moto, AWS's best known imitation, as a peer that is not ours: Debian 13's package from an extraction, its signature checking on.
 
 It recomputes every signature and answers 403 SignatureDoesNotMatch to a wrong one; it does not look at the clock, and with an
-x-amz-content-sha256 header it believes the hash. It listens by TLS under the names of Sydney's endpoints (ConnectTo= and CAFile= lead there).
+x-amz-content-sha256 header it believes the hash. Of IAM it knows what users and roles may do; not whom a role trusts, external ids, whose a web
+identity is, or that a session's keys expire. It listens by TLS under the names of Sydney's endpoints (ConnectTo= and CAFile= lead there).
 """
 import http.client
 import json
