@@ -73,8 +73,6 @@ const struct raw_format *raw_format_by_name(const char *name);
 const char *raw_format_name(const struct raw_format *f);
 /* Bytes that a row of the first plane has at least. */
 uint32_t raw_format_row(const struct raw_format *f, uint32_t width);
-/* How many planes it has in memory: chroma may be a plane of its own. */
-unsigned int raw_format_planes(const struct raw_format *f);
 /* What its samples are when nobody says: RGB and grey have full range. */
 bool raw_format_full_range(const struct raw_format *f);
 

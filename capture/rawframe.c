@@ -64,7 +64,8 @@ uint32_t raw_format_row(const struct raw_format *f, uint32_t width)
 	return width * (f->kind == RAW_RGB ? 3 : f->kind == RAW_PACKED ? 2 : 1);
 }
 
-unsigned int raw_format_planes(const struct raw_format *f)
+/* How many planes it has in memory: chroma may be a plane of its own. */
+static unsigned int planes_of(const struct raw_format *f)
 {
 	return f->kind == RAW_PLANES ? 3 : f->kind == RAW_PAIRS ? 2 : 1;
 }
@@ -91,14 +92,14 @@ int raw_frame_lay_out(struct raw_frame *f, const void *data, size_t len, uint32_
 {
 	const uint8_t *at = data;
 
-	for (unsigned int i = 0; i < raw_format_planes(f->format); i++) {
+	for (unsigned int i = 0; i < planes_of(f->format); i++) {
 		struct raw_plane p = {.data = at, .len = len, .stride = stride};
 		uint64_t size;
 
 		if (i && f->format->kind == RAW_PLANES)
 			p.stride /= 2;
 		size = (uint64_t)p.stride * plane_rows(f, i);
-		if (size > len && i + 1 < raw_format_planes(f->format))
+		if (size > len && i + 1 < planes_of(f->format))
 			return reject_set(why, REJECT_TRUNCATED, "the frame is short: %zu bytes are left for plane %u", len, i + 1);
 		f->plane[i] = p;
 		at += MIN(size, len);
@@ -111,7 +112,7 @@ int raw_frame_is_all(const struct raw_frame *f, size_t len, struct reject *why)
 {
 	uint64_t size = 0;
 
-	for (unsigned int i = 0; i < raw_format_planes(f->format); i++)
+	for (unsigned int i = 0; i < planes_of(f->format); i++)
 		size += (uint64_t)f->plane[i].stride * plane_rows(f, i);
 	if (size == len)
 		return 0;
@@ -125,7 +126,7 @@ int raw_frame_check(const struct raw_frame *f, struct reject *why)
 
 	if ((shared && f->width % 2) || f->height % f->format->rows)
 		return reject_set(why, REJECT_DAMAGED, "a frame of %ux%u pixels cannot be %s", f->width, f->height, f->format->name);
-	for (unsigned int i = 0; i < raw_format_planes(f->format); i++) {
+	for (unsigned int i = 0; i < planes_of(f->format); i++) {
 		const struct raw_plane *p = &f->plane[i];
 
 		if (p->stride < plane_row(f, i))

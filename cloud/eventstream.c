@@ -186,11 +186,6 @@ int eventstream_take(struct eventstream *s, const void *data, size_t len, events
 	return r;
 }
 
-bool eventstream_whole(const struct eventstream *s)
-{
-	return !s->broken && s->pending.len == 0;
-}
-
 void eventstream_clear(struct eventstream *s)
 {
 	buf_free(&s->pending);

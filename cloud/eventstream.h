@@ -50,8 +50,6 @@ typedef int (*eventstream_fn)(void *ud, const struct eventstream_frame *f);
 
 /* 0, what fn returned, -EBADMSG (not such a stream, or over the limits above; again from then on) or -ENOMEM. */
 int eventstream_take(struct eventstream *s, const void *data, size_t len, eventstream_fn fn, void *ud);
-/* Did it end between frames? */
-bool eventstream_whole(const struct eventstream *s);
 void eventstream_clear(struct eventstream *s);
 /* The value of a field of type string as text, NUL-ended: 0, -ENOENT (none, or another type) or -ENOBUFS. */
 int eventstream_string(const struct eventstream_frame *f, const char *name, char *out, size_t size);

@@ -54,4 +54,3 @@ bool guard_check_region(const struct guard_policy *p, const char *region, char *
  * regions, as iam, whose region is empty). */
 bool guard_check_arn(const struct guard_policy *p, const char *service, const char *region, const char *arn, char *why,
 	size_t why_size);
-const char *guard_sink_name(enum guard_sink s); /* for people: "Bedrock", "STS" */

@@ -158,17 +158,6 @@ static const struct aws_service *service_of(enum guard_sink sink)
 	return NULL;
 }
 
-const char *guard_sink_name(enum guard_sink s)
-{
-	const struct aws_service *x = service_of(s);
-
-	return x                      ? x->people
-	       : s == GUARD_IMDS      ? "the instance metadata service"
-	       : s == GUARD_CONTAINER ? "the container credential endpoint"
-	       : s == GUARD_LOCAL     ? "a local server"
-				      : "a webhook";
-}
-
 /* ---- hosts --------------------------------------------------------------------------------------------------------- */
 
 static bool name_is(const char *host, const char *service, const char *region, const char *suffix)

@@ -16,7 +16,7 @@ struct doctor {
 	void *ud;
 };
 
-const char *finding_level_name(enum finding_level l)
+static const char *level_name(enum finding_level l)
 {
 	static const char *const names[] = {
 		[FINDING_OK] = "ok", [FINDING_NOTE] = "note", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
@@ -28,7 +28,7 @@ static int finding_json(const char *area, enum finding_level level, const char *
 {
 	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 
-	if (!j || json_add_string(j, "area", area) < 0 || json_add_string(j, "level", finding_level_name(level)) < 0 ||
+	if (!j || json_add_string(j, "area", area) < 0 || json_add_string(j, "level", level_name(level)) < 0 ||
 		json_add_safe(j, "what", what) < 0 || (advice && json_add_safe(j, "advice", advice) < 0))
 		return -ENOMEM;
 	*ret = take_ptr(j);

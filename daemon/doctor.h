@@ -14,7 +14,6 @@ enum finding_level {
 	FINDING_WARNING, /* works, but not as well as it could */
 	FINDING_PROBLEM, /* does not work until somebody does something */
 };
-const char *finding_level_name(enum finding_level l);
 
 struct doctor;
 

@@ -47,7 +47,8 @@ void fsck_found(struct fsck *k, const struct finding *f)
 		k->output = -EIO;
 }
 
-int fsck_database(struct fsck *k, int r)
+/* After a failed call on the database: damage is a finding, and the rest of it is left out. Returns r unless it is that. */
+static int fsck_database(struct fsck *k, int r)
 {
 	const struct finding f = {"database-damaged", REMEDY_START, "spool.db", "the database is damaged",
 		"the next start sets it aside in quarantine/ and makes a new one from the page files"};

@@ -26,8 +26,6 @@ struct finding {
 	const char *what, *next;
 };
 void fsck_found(struct fsck *k, const struct finding *f);
-/* After a failed call on the database: damage is a finding, and the rest of it is left out. Returns r unless it is that. */
-int fsck_database(struct fsck *k, int r);
 /* The content of a file of the spool, hashed. -EBADMSG: no regular file. */
 int fsck_hash(int dirfd, const char *name, int64_t *ret_bytes, char hex[static SHA256_HEX_SIZE]);
 

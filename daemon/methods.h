@@ -101,7 +101,6 @@ struct page_filter {
 };
 /* The varlink type Filter (NULL: every page). 0, or -EINVAL with the member that is wrong in *ret_wrong. */
 int filter_parse(const cJSON *filter, struct page_filter *ret, const char **ret_wrong);
-bool filter_matches(const struct page_filter *f, const struct page_row *p);
 
 /* A walk, newest first, over the pages of each state in turn: by an index, and in steps of bounded cost. */
 struct page_walk {

@@ -127,7 +127,7 @@ static int retry(struct change *h, const struct page_row *row, char why[static W
 		return because(why, "it is done: there is nothing to try again");
 	r = h->again ? spool_page_pay_again(s->spool, row->seq) : 0;
 	if (r >= 0)
-		r = spool_page_reroute(s->spool, row->seq, another_job(s, row));
+		r = spool_page_retry(s->spool, row->seq, another_job(s, row));
 	if (r == -ENOENT || r == -EBADMSG || r == -ELOOP)
 		return because(why, "it cannot be tried again, its file or its job is gone%s%s",
 			row->reason[0] ? ": " : "", row->reason);

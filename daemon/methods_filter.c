@@ -85,7 +85,7 @@ int filter_parse(const cJSON *filter, struct page_filter *ret, const char **ret_
 	return 0;
 }
 
-bool filter_matches(const struct page_filter *f, const struct page_row *p)
+static bool filter_matches(const struct page_filter *f, const struct page_row *p)
 {
 	return (f->state < 0 || f->state == (int)p->state) && (f->lane < 0 || f->lane == (int)p->lane) &&
 	       p->accepted_ms >= f->since_ms && p->accepted_ms < f->until_ms &&

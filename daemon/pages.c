@@ -408,7 +408,7 @@ static int put_back(struct spool *s, const struct page_row *p, const struct spoo
 	return commit_group(s, r, p, after, NULL);
 }
 
-int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job)
+int spool_page_retry(struct spool *s, int64_t seq, const struct spool_job *job)
 {
 	_cleanup_close_ int fd = -1;
 	struct page_row p;
@@ -424,11 +424,6 @@ int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job
 	if (fd < 0)
 		return fd;
 	return p.job->types ? put_back(s, &p, job ? job : p.job) : -EBADMSG;
-}
-
-int spool_page_retry(struct spool *s, int64_t seq)
-{
-	return spool_page_reroute(s, seq, NULL);
 }
 
 int spool_page_pay_again(struct spool *s, int64_t seq)

@@ -144,11 +144,10 @@ int spool_page_verify(int fd, const struct page_row *p);
 /* Held by a person's need, with a reason; or queued again (a provisional page stays that) with tries 0 and rung 0. -ENOENT: no
  * such page, or its file is missing; -EALREADY: it is done; -EBADMSG: its file or its job cannot be read. */
 int spool_page_hold(struct spool *s, int64_t seq, const char *reason);
-int spool_page_retry(struct spool *s, int64_t seq);
+/* From now on it is asked what `job` says, when its own route leads nowhere; NULL: what it was. */
+int spool_page_retry(struct spool *s, int64_t seq, const struct spool_job *job);
 /* From now on it is paid for even if the same content was answered before. */
 int spool_page_pay_again(struct spool *s, int64_t seq);
-/* The same as retry, and from now on it is asked what `job` says: when its own route leads nowhere. */
-int spool_page_reroute(struct spool *s, int64_t seq, const struct spool_job *job);
 /* A person held it, and lets it go on where it was: tries and rung stay. It is provisional if it has an answer.
  * -EALREADY: it is not held; -EPERM: not by a person. */
 #define HELD_BY_HAND "by hand:" /* how the reason begins then */

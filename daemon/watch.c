@@ -15,7 +15,7 @@
 #define FAILURES_MAX  3 /* runs of the helper over one file, while others go well */
 #define REFUSED_AGAIN 10 /* times Settle= until what gave no page is tried once more */
 
-int64_t watch_now_ms(const struct watch *w)
+static int64_t watch_now_ms(const struct watch *w)
 {
 	return clock_boottime_ms(w->service->clock);
 }

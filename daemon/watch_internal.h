@@ -69,7 +69,6 @@ struct watch {
 };
 
 /* ---- watch.c */
-int64_t watch_now_ms(const struct watch *w);
 /* Said in the log when the state is another one than before. */
 void watch_state(struct folder *f, enum folder_state state, const char *message);
 /* The folder is left alone for a while, longer with each time in a row. Returns -1. */

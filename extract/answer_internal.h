@@ -23,5 +23,3 @@ bool names_any_field(const struct doctype *t, const cJSON *obj);
 int answer_take_object(struct answer *a, const cJSON *obj);
 /* One field's value, in any form. What was said first stays. 0 or -ENOMEM. */
 int answer_take_value(struct answer *a, size_t field, const cJSON *value);
-/* "KEY: value" lines: 1 if a key names a field, 0 if none does, or -ENOMEM. */
-int answer_take_lines(struct answer *a, const char *text, size_t len);

@@ -250,7 +250,8 @@ static int take_line(struct lines *s, const struct line *l)
 	return l->key_len > 0 ? take_field_line(s, l) : 0;
 }
 
-int answer_take_lines(struct answer *a, const char *text, size_t len)
+/* "KEY: value" lines: 1 if a key names a field, 0 if none does, or -ENOMEM. */
+static int take_lines(struct answer *a, const char *text, size_t len)
 {
 	struct lines s = {.a = a, .rows = -1};
 	int e = 0;
@@ -314,7 +315,7 @@ int answer_parse(const struct doctype *t, const char *raw, size_t len, struct an
 	e = answer_new(t, &a);
 	if (e < 0)
 		return e;
-	e = json ? answer_take_object(a, json) : answer_take_lines(a, buf_str(&text), text.len);
+	e = json ? answer_take_object(a, json) : take_lines(a, buf_str(&text), text.len);
 	if (e <= 0) {
 		answer_free(a);
 		return e < 0 ? e : -ENODATA;

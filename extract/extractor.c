@@ -185,17 +185,3 @@ const char *backend_state_name(enum backend_state s)
 
 	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
 }
-
-const char *wait_class_name(enum wait_class w)
-{
-	static const char *const names[] = {
-		[WAIT_BACKOFF] = "backoff",
-		[WAIT_TRANSIENT] = "transient",
-		[WAIT_THROTTLED] = "throttled",
-		[WAIT_LOADING] = "loading",
-		[WAIT_PAUSE] = "pause",
-		[WAIT_AGAIN] = "again",
-	};
-
-	return (size_t)w < ARRAY_SIZE(names) ? names[w] : "unknown";
-}

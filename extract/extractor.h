@@ -158,7 +158,6 @@ enum wait_class {
 	WAIT_PAUSE,     /* minutes: a person or a quota's period must change something first */
 	WAIT_AGAIN,     /* once at once, with what was learned (the time, new credentials); then as WAIT_BACKOFF */
 };
-const char *wait_class_name(enum wait_class w);
 
 struct usage {
 	uint64_t input, output, cached; /* tokens, as reported */

@@ -88,7 +88,8 @@ static unsigned int distance(const char *a, const char *b)
 	return row[n];
 }
 
-int label_compare(const char *want, const char *got)
+/* How well two normalised texts agree: LABEL_EXACT, less, or 0 (not the same phrase). */
+static int label_compare(const char *want, const char *got)
 {
 	size_t n = strlen(want), m = strlen(got);
 	char a[LABEL_BYTES_MAX], b[LABEL_BYTES_MAX];

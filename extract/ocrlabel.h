@@ -42,5 +42,3 @@ void label_set_free(struct label_set *s);
 int label_find(
 	const struct layout *l, const struct label_set *s, size_t first, size_t end, struct label_hits *ret);
 void label_hits_free(struct label_hits *h);
-/* How well two normalised texts agree: LABEL_EXACT, less, or 0 (not the same phrase). */
-int label_compare(const char *want, const char *got);

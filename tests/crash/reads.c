@@ -28,7 +28,7 @@ static void reads_prepare(struct fixture *f, struct report *r)
 	base_page(f, r);
 	CHECK_INT(spool_page_hold(f->spool, 3, HELD_BY_HAND " a test"), 0);
 	CHECK_INT(spool_job_freeze(f->spool, "auto", other_route, 1, f->types, &other), 0);
-	CHECK_INT(spool_page_reroute(f->spool, 4, other), 0);
+	CHECK_INT(spool_page_retry(f->spool, 4, other), 0);
 	CHECK_INT(keep_drop(f->spool, 5, "dropped by uid 0: a test"), 0);
 	CHECK_INT(taken_put(f->spool, &(struct taken_key){"inbox", "a.jpg", "1:2.3"}, r->base[0]), 0);
 	CHECK_INT(taken_put(f->spool, &(struct taken_key){"inbox", "b.jpg", "4:5.6"}, ""), 0);
@@ -298,11 +298,11 @@ static int by_hand_run(struct fixture *f, struct report *r)
 	if (res >= 0)
 		res = spool_page_hold(f->spool, 2, HELD_BY_HAND " a test");
 	if (res >= 0)
-		res = spool_page_retry(f->spool, 2);
+		res = spool_page_retry(f->spool, 2, NULL);
 	if (res >= 0)
 		res = spool_job_freeze(f->spool, "auto", other_route, 1, f->types, &job);
 	if (res >= 0)
-		res = spool_page_reroute(f->spool, 2, job);
+		res = spool_page_retry(f->spool, 2, job);
 	if (res >= 0)
 		res = taken_put(f->spool, &taken, r->base[1]);
 	if (res >= 0)

@@ -180,7 +180,7 @@ static void retry(int64_t seq)
 {
 	struct page_row p;
 
-	if (spool_page_retry(sim_service.spool, seq) < 0 || spool_page_get(sim_service.spool, seq, &p) < 0)
+	if (spool_page_retry(sim_service.spool, seq, NULL) < 0 || spool_page_get(sim_service.spool, seq, &p) < 0)
 		return;
 	sim_log("a person retries %s", p.id);
 	world->last_retry_t = world->t;

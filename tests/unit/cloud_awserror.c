@@ -373,6 +373,14 @@ static void add_row(struct buf *b, const struct aws_error_row *w)
 	static const char *const transports[] = {"", "no name", "no connection", "TLS", "timeout", "cut", "reply too large",
 		"redirect", "denied by the guard", "local", "cancelled"};
 	static const char *const sent[] = {"", ", the whole page was sent", ", before the whole page was sent"};
+	static const char *const waits[] = {
+		[WAIT_BACKOFF] = "backoff",
+		[WAIT_TRANSIENT] = "transient",
+		[WAIT_THROTTLED] = "throttled",
+		[WAIT_LOADING] = "loading",
+		[WAIT_PAUSE] = "pause",
+		[WAIT_AGAIN] = "again",
+	};
 	char text[160];
 
 	CHECK(buf_addf(b, "|") >= 0);
@@ -388,7 +396,7 @@ static void add_row(struct buf *b, const struct aws_error_row *w)
 	add_cell(b, w->said ? w->said : "");
 	add_cell(b, page_outcome_name(w->page));
 	add_cell(b, backend_state_name(w->backend));
-	str_format(text, sizeof(text), w->least_ms ? "%s, %u s" : "%s", wait_class_name(w->wait), w->least_ms / 1000);
+	str_format(text, sizeof(text), w->least_ms ? "%s, %u s" : "%s", waits[w->wait], w->least_ms / 1000);
 	add_cell(b, text);
 	add_cell(b, w->flags & ERROR_BILLED ? "perhaps" : w->flags & ERROR_BILLED_SENT ? "if sent" : "no");
 	str_format(text, sizeof(text), "`%s`%s%s", w->reason, w->flags & ERROR_SMALLER ? ", smaller" : "",

@@ -56,7 +56,7 @@ static int take(const struct buf *b, size_t piece, bool *ret_whole)
 	memset(&seen, 0, sizeof(seen));
 	for (size_t at = 0; r == 0 && at < b->len; at += piece)
 		r = eventstream_take(&s, b->data + at, MIN(piece, b->len - at), on_frame, NULL);
-	*ret_whole = eventstream_whole(&s);
+	*ret_whole = !s.broken && s.pending.len == 0;
 	if (r != 0) /* it stays so */
 		CHECK_INT(eventstream_take(&s, "x", 1, on_frame, NULL), -EBADMSG);
 	eventstream_clear(&s);

@@ -506,9 +506,9 @@ TEST(services)
 		const struct service_case *c = &service_cases[i];
 
 		if (ask_service(&sydney, c->sink, c->url, c->region, c->model) != c->strict || !*why)
-			test_fail(__FILE__, __LINE__, "%s %s: %s", guard_sink_name(c->sink), c->url, why);
+			test_fail(__FILE__, __LINE__, "sink %d, %s: %s", c->sink, c->url, why);
 		if (ask_service(&both, c->sink, c->url, c->region, c->model) != c->melbourne)
-			test_fail(__FILE__, __LINE__, "%s %s with Melbourne: %s", guard_sink_name(c->sink), c->url, why);
+			test_fail(__FILE__, __LINE__, "sink %d, %s with Melbourne: %s", c->sink, c->url, why);
 	}
 }
 

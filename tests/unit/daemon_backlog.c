@@ -151,7 +151,7 @@ static void carry_one(struct fixture *f)
 
 	fixture_page(f, &p);
 	CHECK_INT(spool_page_hold(f->spool, p.seq, "a person wants it"), 0);
-	CHECK_INT(spool_page_retry(f->spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f->spool, p.seq, NULL), 0);
 	CHECK_INT(spool_page_get(f->spool, p.seq, &p), 0);
 	close.attempt = ledger_open(f->spool, &open);
 	CHECK(close.attempt > 0);

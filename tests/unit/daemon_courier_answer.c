@@ -315,7 +315,7 @@ TEST(retried_while_it_is_out)
 	int64_t seq = begin_provisional();
 
 	CHECK_INT(spool_page_hold(rig.f.spool, seq, "held by uid 0: a test"), 0);
-	CHECK_INT(spool_page_retry(rig.f.spool, seq), 0);
+	CHECK_INT(spool_page_retry(rig.f.spool, seq, NULL), 0);
 	answers_as_said("sydney", PAGE_REJECT, BACKEND_OK, false);
 	rig_reply_with(200, "");
 	CHECK(rig_row(seq).state == STATE_QUEUED);

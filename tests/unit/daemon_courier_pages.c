@@ -224,7 +224,7 @@ TEST(a_page_of_it_is_damaged)
 	count_is("SELECT count(*) FROM pages WHERE state = 'held'", 3);
 	count_is("SELECT count(*) FROM pages WHERE reason LIKE 'damaged:%'", 1);
 	CHECK_INT(rig.events[EVENT_PAGE_HELD], 3);
-	CHECK_INT(spool_page_retry(rig.s.spool, 3), 0);
+	CHECK_INT(spool_page_retry(rig.s.spool, 3, NULL), 0);
 	kick();
 	CHECK_INT(images(), 2);
 	rig_end();

@@ -145,7 +145,7 @@ TEST(a_held_one_blocks_nobody)
 	CHECK_INT(spool_page_hold(rig.f.spool, first, "by hand: x"), 0);
 	CHECK(paid() != first);
 	/* and retried it costs nothing any more */
-	CHECK_INT(spool_page_retry(rig.f.spool, first), 0);
+	CHECK_INT(spool_page_retry(rig.f.spool, first, NULL), 0);
 	kick();
 	CHECK_INT(rig.sent, 1);
 	CHECK(rig_row(first).state == STATE_DONE);
@@ -182,7 +182,7 @@ TEST(a_retry_may_ask_for_it)
 	seq = rig_page();
 	CHECK_INT(spool_page_hold(rig.f.spool, seq, "by hand: x"), 0);
 	CHECK_INT(spool_page_pay_again(rig.f.spool, seq), 0);
-	CHECK_INT(spool_page_retry(rig.f.spool, seq), 0);
+	CHECK_INT(spool_page_retry(rig.f.spool, seq, NULL), 0);
 	kick();
 	CHECK_INT(rig.sent, 2);
 	rig_reply_with(200, NOVA_HELLO);

@@ -177,7 +177,7 @@ TEST(a_blank_page_is_held_by_itself)
 	CHECK_INT(row(&f, blank.seq).state, STATE_HELD);
 	CHECK_INT(due(&f), 1);
 	/* Wanted after all, it is asked by itself. */
-	CHECK_INT(spool_page_retry(f.spool, blank.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, blank.seq, NULL), 0);
 	CHECK_INT(due(&f), 2);
 	counts_hold(&f);
 	fixture_end(&f);
@@ -197,7 +197,7 @@ TEST(one_state_for_all)
 	CHECK_INT(spool_page_release(f.spool, leader + 1), 0);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'queued'"), 3);
 	CHECK_INT(spool_page_hold(f.spool, leader, "a reason"), 0);
-	CHECK_INT(spool_page_retry(f.spool, leader + 2), 0);
+	CHECK_INT(spool_page_retry(f.spool, leader + 2, NULL), 0);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'queued' AND reason IS NULL"), 3);
 	CHECK_INT(due(&f), 1);
 	counts_hold(&f);
@@ -215,7 +215,7 @@ TEST(retry_does_not_end_a_document)
 	/* What comes meanwhile is as the others are. */
 	page_of(&f, "d", &a);
 	CHECK_INT(a.state, STATE_HELD);
-	CHECK_INT(spool_page_retry(f.spool, a.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, a.seq, NULL), 0);
 	CHECK_INT(due(&f), 0);
 	end(&f, "d");
 	CHECK_INT(due(&f), 1);
@@ -234,13 +234,13 @@ TEST(a_page_that_is_lost_goes_alone)
 	CHECK_STR(row(&f, leader + 1).reason, "lost: its file is gone");
 	CHECK_INT(row(&f, leader + 1).leader, 0);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'held' AND reason LIKE 'a page of its document%'"), 3);
-	CHECK_INT(spool_page_retry(f.spool, leader + 3), 0);
+	CHECK_INT(spool_page_retry(f.spool, leader + 3, NULL), 0);
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'queued'"), 3);
 	/* The leader itself: the next one leads. */
 	CHECK_INT(spool_page_hold(f.spool, leader, "damaged: its file"), 0);
 	CHECK_INT(row(&f, leader + 2).leader, 0);
 	CHECK_INT(row(&f, leader + 3).leader, leader + 2);
-	CHECK_INT(spool_page_retry(f.spool, leader + 2), 0);
+	CHECK_INT(spool_page_retry(f.spool, leader + 2, NULL), 0);
 	CHECK_INT(due(&f), 1);
 	counts_hold(&f);
 	fixture_end(&f);
@@ -431,7 +431,7 @@ TEST(a_rebuild_does_not_ask_again)
 	CHECK_INT(fixture_sql(&f, "SELECT count(*) FROM pages WHERE state = 'held' AND reason LIKE 'rebuilt:%'"), 3);
 	CHECK_INT(due(&f), 0);
 	/* A person may, and then it is one request. */
-	CHECK_INT(spool_page_retry(f.spool, 2), 0);
+	CHECK_INT(spool_page_retry(f.spool, 2, NULL), 0);
 	CHECK_INT(due(&f), 1);
 	fixture_end(&f);
 }

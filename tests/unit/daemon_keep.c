@@ -144,7 +144,7 @@ TEST(a_file_ages_out_and_then_the_page)
 	CHECK(p.aged_out);
 	CHECK_INT(p.state, STATE_DONE);
 	CHECK_INT(spool_page_open(f.spool, &p), -ENODATA);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), -EALREADY);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), -EALREADY);
 	CHECK_INT(f.spool->pages_bytes, q.bytes);
 	CHECK_INT(keep_counts(f.spool)->files, 1);
 

@@ -294,7 +294,7 @@ TEST(tries_are_counted_by_backend_and_from_the_last_retry_on)
 	CHECK_INT(history(&f, p.seq, "sydney").unproved, 1);
 	CHECK(!history(&f, p.seq, "sydney").cannot);
 	CHECK(history(&f, p.seq, "ocr").cannot);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	CHECK(!history(&f, p.seq, "ocr").cannot);
 	fail_once(&f, p.seq, "ocr", PAGE_RETRY, true);
 	fail_once(&f, p.seq, "ocr", PAGE_RETRY, true);
@@ -343,7 +343,7 @@ TEST(retried_meanwhile_is_not_held)
 	x.close.rung = 1;
 	x.close.state = STATE_HELD;
 	x.close.hold_reason = "enough";
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	CHECK_INT(ledger_close(f.spool, &x.close, NULL), 0);
 	row(&f, p.seq, &p);
 	CHECK_INT(p.state, STATE_QUEUED);

@@ -93,6 +93,6 @@ TEST(three_crashes_in_a_row_hold_the_page)
 	row(&f, p.seq, &p);
 	CHECK_INT(p.state, STATE_HELD);
 	CHECK(starts_with(p.reason, "crashed 3 times"));
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	fixture_end(&f);
 }

@@ -56,11 +56,11 @@ TEST(jobs_that_cannot_be_read_are_held_and_mended)
 	fixture_reconcile(&f);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_HELD);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), -EBADMSG);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), -EBADMSG);
 	CHECK_INT(spool_job_freeze(f.spool, "universal", route, 1, f.types, &j), 0);
 	CHECK_STR(p.job->type, "universal");
 	CHECK_INT((int64_t)p.job->n_route, 1);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	fixture_end(&f);
 }
 
@@ -272,7 +272,7 @@ TEST(hold_and_retry)
 	CHECK_INT(n.queued, 0);
 	CHECK_INT(n.held, 1);
 	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET rung = 1, tries = 3, tried_ms = 9", ""), 0);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_QUEUED);
 	CHECK_INT(p.rung + p.tries + p.tried_ms, 0);
@@ -280,20 +280,20 @@ TEST(hold_and_retry)
 	CHECK_INT(
 		db_exec(spool_db(f.spool), "UPDATE pages SET version = 1, state = 'held', reason = 'x'", ""),
 		0);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_QUEUED); /* whoever gave that answer is asked again too */
 	CHECK_INT(p.version, 1);
 	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET state = 'provisional', tries = 2", ""), 0);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_PROVISIONAL);
 	CHECK_INT(p.tries, 0);
 	CHECK_INT(db_exec(spool_db(f.spool), "UPDATE pages SET state = 'done'", ""), 0);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), -EALREADY);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), -EALREADY);
 	CHECK_INT(spool_page_hold(f.spool, p.seq, "x"), -EALREADY);
 	CHECK_INT(spool_page_hold(f.spool, 77, "x"), -ENOENT);
-	CHECK_INT(spool_page_retry(f.spool, 77), -ENOENT);
+	CHECK_INT(spool_page_retry(f.spool, 77, NULL), -ENOENT);
 	fixture_end(&f);
 }
 
@@ -341,7 +341,7 @@ TEST(reroute_keeps_what_cannot_be_read)
 	fixture_page(&f, &p);
 	CHECK_INT(spool_job_freeze(f.spool, "auto", route, 1, f.types, &other), 0);
 	CHECK_INT(spool_page_hold(f.spool, p.seq, "no-backend: x"), 0);
-	CHECK_INT(spool_page_reroute(f.spool, p.seq, other), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, other), 0);
 	fixture_reopen(&f);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_INT(p.state, STATE_QUEUED);
@@ -350,7 +350,7 @@ TEST(reroute_keeps_what_cannot_be_read)
 	page_file_name(p.id, name);
 	CHECK_INT(unlinkat(f.spool->pages, name, 0), 0);
 	CHECK_INT(spool_page_hold(f.spool, p.seq, "lost: x"), 0);
-	CHECK_INT(spool_page_reroute(f.spool, p.seq, f.job), -ENOENT);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, f.job), -ENOENT);
 	CHECK_INT(spool_page_get(f.spool, p.seq, &p), 0);
 	CHECK_STR(p.job->route[0], "ocr");
 	CHECK_STR(p.reason, "lost: x");
@@ -394,7 +394,7 @@ TEST(counts_kept_are_counts_counted)
 	CHECK_INT(spool_page_hold(f.spool, 1, "x"), 0);
 	CHECK_INT(spool_page_hold(f.spool, 1, "y"), 0);
 	CHECK_INT(spool_page_hold(f.spool, 2, "x"), 0);
-	CHECK_INT(spool_page_retry(f.spool, 2), 0);
+	CHECK_INT(spool_page_retry(f.spool, 2, NULL), 0);
 	CHECK_INT(spool_counts(f.spool, &kept), 0);
 	spool_counts_forget(f.spool);
 	CHECK_INT(spool_counts(f.spool, &counted_now), 0);

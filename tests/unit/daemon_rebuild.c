@@ -23,7 +23,7 @@ static void check_queued(struct fixture *f, const struct page_row *p)
 	CHECK_STR(q.source, p->source);
 	CHECK_INT((int64_t)q.job->n_route, 2);
 	CHECK_STR(q.job->json, p->job->json);
-	CHECK_INT(spool_page_retry(f->spool, q.seq), 0);
+	CHECK_INT(spool_page_retry(f->spool, q.seq, NULL), 0);
 }
 
 static void check_rebuilt(struct fixture *f, const struct page_row *p)
@@ -254,7 +254,7 @@ TEST(rebuild_holds_a_page_that_has_an_answer)
 	CHECK(strstr(p.reason, "an answer is in results/"));
 	CHECK_INT(spool_page_find(f.spool, q.id, &q), 0);
 	CHECK_INT(q.state, STATE_QUEUED);
-	CHECK_INT(spool_page_retry(f.spool, p.seq), 0);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), 0);
 	fixture_end(&f);
 }
 

@@ -150,8 +150,8 @@ TEST(reconcile_a_row_without_its_file_is_lost)
 	CHECK_INT(spool_page_get(f.spool, q.seq, &q), 0);
 	CHECK_INT(q.state, STATE_HELD);
 	CHECK(starts_with(q.reason, "damaged: its page file has 3 bytes"));
-	CHECK_INT(spool_page_retry(f.spool, p.seq), -ENOENT);
-	CHECK_INT(spool_page_retry(f.spool, q.seq), -EBADMSG);
+	CHECK_INT(spool_page_retry(f.spool, p.seq, NULL), -ENOENT);
+	CHECK_INT(spool_page_retry(f.spool, q.seq, NULL), -EBADMSG);
 	fixture_reopen(&f);
 	fixture_reconcile(&f);
 	CHECK_INT(spool_reconciled(f.spool)->lost, 0); /* told once */
