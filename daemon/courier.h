@@ -28,5 +28,10 @@ int courier_backend_json(const struct courier *c, const char *name, cJSON **ret)
 bool courier_is_over_budget(const struct courier *c);
 /* Bytes of the answer that is arriving for this page just now; 0: none is. */
 int64_t courier_answering(const struct courier *c, int64_t seq);
+/* A request to a backend's account that carries no page: in how many milliseconds it may start (RequestsPerMinute=, TokensPerMinute=, what
+ * throttling has taught); 0: now. It starts: boottime. It has ended. */
+int64_t courier_aside_wait_ms(struct courier *c, const char *backend, int64_t tokens);
+int64_t courier_aside_begin(struct courier *c, const char *backend, int64_t tokens);
+void courier_aside_end(struct courier *c, const char *backend, int64_t began_ms, int64_t tokens, const struct verdict *v);
 /* Is the first backend of the configured route down? */
 bool courier_offline(const struct courier *c);

@@ -116,9 +116,7 @@ enum rung_state backend_rung(struct backend *b, int64_t seq)
 		return now_ms(b) - b->no_credentials_ms >= b->config->fallback_after_ms ? RUNG_DOWN : RUNG_WAIT;
 	if (!health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency))
 		return RUNG_WAIT;
-	if (pace_wait_ms(&b->pace, now_ms(b)) > 0)
-		return RUNG_WAIT;
-	return rate_wait_ms(&b->rate, now_ms(b), &b->limit, b->need) > 0 ? RUNG_WAIT : RUNG_READY;
+	return backend_minute_wait_ms(b, b->need) > 0 ? RUNG_WAIT : RUNG_READY;
 }
 
 enum backend_state backend_state(const struct backend *b)
@@ -234,12 +232,22 @@ enum page_outcome backend_ended(struct backend *b, int64_t seq, const struct ver
 	return page;
 }
 
-void backend_begin(struct backend *b, int64_t tokens)
+int64_t backend_minute_wait_ms(struct backend *b, int64_t tokens)
 {
-	health_begin(&b->health, now_ms(b), random_word());
+	return MAX(rate_wait_ms(&b->rate, now_ms(b), &b->limit, tokens), pace_wait_ms(&b->pace, now_ms(b)));
+}
+
+void backend_count(struct backend *b, int64_t tokens)
+{
 	if (!BUG("courier-no-rate")) /* planted: nothing is counted */
 		rate_count(&b->rate, now_ms(b), now_ms(b), tokens);
 	pace_begin(&b->pace, now_ms(b));
+}
+
+void backend_begin(struct backend *b, int64_t tokens)
+{
+	health_begin(&b->health, now_ms(b), random_word());
+	backend_count(b, tokens);
 	b->need = 0;
 }
 
@@ -253,7 +261,7 @@ bool backend_has_tokens(struct backend *b, int64_t tokens)
 
 int64_t backend_rate_wake_ms(struct backend *b)
 {
-	int64_t wait = MAX(rate_wait_ms(&b->rate, now_ms(b), &b->limit, b->need), pace_wait_ms(&b->pace, now_ms(b)));
+	int64_t wait = backend_minute_wait_ms(b, b->need);
 
 	return wait > 0 ? now_ms(b) + wait : INT64_MAX;
 }

@@ -163,6 +163,9 @@ enum backend_state backend_state(const struct backend *b);
 bool backend_has_tokens(struct backend *b, int64_t tokens);
 /* When that changes by itself, boottime; INT64_MAX: it does not. */
 int64_t backend_rate_wake_ms(struct backend *b);
+/* So long until one of so many tokens may start; 0: now. It counts: only for the minute and the pace. */
+int64_t backend_minute_wait_ms(struct backend *b, int64_t tokens);
+void backend_count(struct backend *b, int64_t tokens);
 /* A request of it starts. */
 void backend_begin(struct backend *b, int64_t tokens);
 /* One that began then has been answered, and took so many. */

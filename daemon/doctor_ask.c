@@ -1,7 +1,7 @@
 /*
  * Is the model served here on demand? Asked of the model itself, for pageferryctl doctor --ask: one small question in words, without
- * any page, that is paid for. It goes the way of every request: guard, price, budget, reservation and receipt before the first byte,
- * settled after.
+ * any page, that is paid for. It goes the way of every request: guard, price, the account's minute, budget, reservation and receipt before
+ * the first byte, settled after.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cloud/body.h"
 #include "cloud/url.h"
+#include "daemon/courier.h"
 #include "daemon/credentials.h"
 #include "daemon/doctor.h"
 #include "daemon/ledger.h"
@@ -38,6 +39,7 @@ struct doctor_ask {
 	struct attempt_open open;
 	char host[256], body_hex[SHA256_HEX_SIZE], *resolved;
 	int64_t attempt;
+	int64_t began_ms, tokens; /* boottime; as counted in the backend's minute */
 };
 
 static void ask_free(struct doctor_ask *a)
@@ -110,6 +112,20 @@ static int priced(struct doctor_ask *a, char *why, size_t why_size)
 		return 0;
 	str_format(why, why_size, "there is no price for %s in %s: its cost cannot be bounded", a->req.model, a->req.region);
 	return -ENOENT;
+}
+
+/* What the account takes in a minute is for pages: it is not waited for here. */
+static int has_room(struct doctor_ask *a, char *why, size_t why_size)
+{
+	int64_t wait_ms;
+
+	a->tokens = (int64_t)(a->req.max_input_tokens + a->req.max_output_tokens);
+	wait_ms = a->service->courier ? courier_aside_wait_ms(a->service->courier, a->backend->name, a->tokens) : 0;
+	if (wait_ms == 0)
+		return 0;
+	str_format(why, why_size, "what may be sent in a minute is used up (RequestsPerMinute=, TokensPerMinute=, or it throttles): ask again in %" PRIi64 " s",
+		(wait_ms + 999) / 1000);
+	return -EBUSY;
 }
 
 static int signed_now(struct doctor_ask *a, char *why, size_t why_size)
@@ -232,6 +248,8 @@ static void on_reply(void *ud, const struct reply *r)
 		str_copy(v.reason, sizeof(v.reason), "local");
 	}
 	settle(a, &v, r);
+	if (a->service->courier)
+		courier_aside_end(a->service->courier, a->backend->name, a->began_ms, a->tokens, &v);
 	tell(a, &v, r);
 	verdict_clear(&v);
 	ask_end(a);
@@ -266,11 +284,15 @@ static int send_paid(struct doctor_ask *a, char *why, size_t why_size)
 	why[0] = '\0'; /* what is allowed has a sentence too */
 	r = priced(a, why, why_size);
 	if (r >= 0)
+		r = has_room(a, why, why_size);
+	if (r >= 0)
 		r = signed_now(a, why, why_size);
 	if (r >= 0)
 		r = reserve(a, why, why_size);
 	if (r < 0)
 		return r;
+	if (a->service->courier)
+		a->began_ms = courier_aside_begin(a->service->courier, a->backend->name, a->tokens);
 	r = http_send(loop_http(a->service->http), &a->req, on_reply, a, &a->transfer);
 	if (r < 0)
 		settle_unanswered(a, false, "local", errno_text(r));

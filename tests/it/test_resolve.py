@@ -161,6 +161,25 @@ def test_the_model_itself_is_asked_for_money():
         assert s.fsck() == []
 
 
+def test_the_minute_holds_for_questions_too():
+    """One a minute: the second question is not asked, and the doctor says when it may be; nothing of it is in the ledger."""
+    setup = Setup(model="amazon.nova-pro-v1:0", RequestsPerMinute="1")
+    setup.control.models["amazon.nova-pro-v1:0"] = {"modelDetails": {"modelId": "amazon.nova-pro-v1:0", "inferenceTypesSupported": ["ON_DEMAND"],
+                                                                     "inputModalities": ["TEXT", "IMAGE"], "modelLifecycle": {"status": "ACTIVE"}}}
+    with setup as (aws, control, s):
+        aws.words = words = Words({"amazon.nova-pro-v1:0"})
+        code, text = told(s, "--residency", "--ask")
+        assert code == 0 and len(words.questions) == 1, text
+        code, text = told(s, "--residency", "--ask")
+        assert code == 1 and "what may be sent in a minute is used up" in text and "ask again in " in text, text
+        assert len(words.questions) == 1 and len(s.rows("SELECT id FROM attempts")) == 1 and len(receipts(s)) == 2
+        # Nor does a start forget it.
+        s.stop()
+        s.start()
+        code, text = told(s, "--residency", "--ask")
+        assert code == 1 and "used up" in text and len(words.questions) == 1, text
+
+
 class Held:
     """Words that come when they are let go."""
 

@@ -131,3 +131,53 @@ TEST(a_throttle_teaches_a_pace)
 	rig_reply_with(200, NOVA_HELLO);
 	rig_end();
 }
+
+/* The doctor's question, to the same account: it takes a page's place in the minute, and pages take its. */
+TEST(what_carries_no_page_counts_too)
+{
+	struct verdict v = {.page = PAGE_DONE, .backend = BACKEND_OK, .usage = {.reported = true, .input = 12, .output = 3}};
+	int64_t requests, tokens, began;
+	struct courier *c;
+
+	begin(RIG_SYDNEY "RequestsPerMinute=2\nTokensPerMinute=100000\n");
+	c = rig.s.courier;
+	CHECK_INT(courier_aside_wait_ms(c, "sydney", 600), 0);
+	began = courier_aside_begin(c, "sydney", 600);
+	rate_sums(&rig_backend("sydney")->rate, rig.f.boot, &requests, &tokens);
+	CHECK(requests == 1 && tokens == 600);
+	courier_aside_end(c, "sydney", began, 600, &v);
+	rate_sums(&rig_backend("sydney")->rate, rig.f.boot, &requests, &tokens);
+	CHECK(requests == 1 && tokens == 15);
+	one_page();
+	CHECK_INT(courier_aside_wait_ms(c, "sydney", 600), 61000 - rig.f.boot % 1000);
+	one_more_waits();
+	CHECK_INT(courier_aside_wait_ms(c, "nobody", 600), 0);
+	sent_after(61000);
+}
+
+TEST(what_carries_no_page_may_have_no_tokens_left)
+{
+	begin(RIG_SYDNEY "TokensPerMinute=2500\n");
+	one_page(); /* 2020 */
+	CHECK_INT(courier_aside_wait_ms(rig.s.courier, "sydney", 400), 0);
+	CHECK(courier_aside_wait_ms(rig.s.courier, "sydney", 600) > 0);
+	CHECK(backend_rung(rig_backend("sydney"), 0) == RUNG_READY); /* nor does it make pages wait for what it did not get */
+	rig_end();
+}
+
+/* One that is throttled slows the pages down. */
+TEST(what_carries_no_page_teaches_a_pace)
+{
+	const struct verdict v = {.page = PAGE_UNTOUCHED, .backend = BACKEND_BUSY, .wait = WAIT_THROTTLED};
+	struct courier *c;
+	int64_t began;
+
+	begin(RIG_SYDNEY);
+	c = rig.s.courier;
+	one_page();
+	began = courier_aside_begin(c, "sydney", 600);
+	courier_aside_end(c, "sydney", began, 600, &v);
+	CHECK(courier_aside_wait_ms(c, "sydney", 600) > 0);
+	one_more_waits();
+	sent_after(60000);
+}
