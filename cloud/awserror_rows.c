@@ -46,7 +46,7 @@
 #define NO_SIGNATURE "AWS cannot read the signature; a proxy or gateway on the way may have changed the request"
 #define IAM_POLICY \
 	"IAM forbids it: IAM console > Roles (or Users) > the one in use > Permissions: allow what configs/iam/ has: bedrock:InvokeModel " \
-	"on this model (Stream=yes: InvokeModelWithResponseStream too), or sagemaker:InvokeEndpoint on this endpoint"
+	"on this model (Stream=yes: InvokeModelWithResponseStream too), or sagemaker:InvokeEndpoint on this endpoint (Bucket=: sagemaker-async.json)"
 #define MODEL_ACCESS \
 	"this account may not use the model yet: Bedrock console > Model catalog > the model: accept its " \
 	"terms or request access. After that it can take 15 minutes"
@@ -211,6 +211,12 @@ static const struct aws_error_row rows[] = {
 	{BY_TYPE("InvalidAction"), PAUSE, 0, "no-model", "the endpoint does not know this operation; check Endpoint="},
 	{BY_TYPE("NoSuchBucket"), PAUSE, 0, "no-bucket",
 		"the S3 bucket does not exist: S3 console; compare its name and region with the configuration"},
+	{BY_TYPE("AllAccessDisabled"), PAUSE, 0, "policy", "AWS has closed the S3 bucket; AWS Support must open it"},
+	{BY_TYPE("AuthorizationHeaderMalformed"), PAUSE, 0, "residency",
+		"S3 says that the bucket is in another region, where nothing is sent: compare Bucket= and Region= with the S3 console"},
+	{BY_TYPE("PermanentRedirect"), PAUSE, 0, "residency",
+		"S3 says that the bucket is in another region, where nothing is sent: compare Bucket= and Region= with the S3 console"},
+	{BY_TYPE("NoSuchKey"), RETRY, 0, "no-object", "an object in the bucket is gone: does somebody else, or a lifecycle rule, remove it?"},
 	{BY_SAID("ValidationException", "on-demand throughput"), PAUSE, 0, "model-id",
 		"this model is not offered on demand by its bare id: Bedrock console > Cross-region inference shows "
 		"its profiles; only au. ones stay in Australia"},

@@ -9,7 +9,7 @@
 enum guard_answer {
 	GUARD_ALLOW,
 	GUARD_DENY,
-	GUARD_NEEDS_RESOLVE, /* only AWS can say where it leads (application inference profiles, guardrails): resolve, else deny */
+	GUARD_NEEDS_RESOLVE, /* only AWS can say where it leads (application inference profiles, guardrails, buckets): resolve, else deny */
 };
 
 /* What is spoken to. Every request belongs to one of these; what belongs to none is not sent. */
@@ -43,6 +43,7 @@ struct guard_question {
 	const char *guardrail;   /* of a request to a model: id or ARN; NULL: none */
 	const char *region;      /* signing region; NULL for local and metadata */
 	const char *interface;   /* bound to it, or NULL */
+	bool page;               /* S3: it carries a page, which stays there: where the bucket is must be proved */
 	bool pinned;             /* local: by https, and with an authority of its own that vouches for the server */
 };
 

@@ -269,6 +269,10 @@ enum guard_answer guard_check_aws(
 		guard_say(w, "only AWS can say whether the guardrail %s reads pages in %s alone: it must be resolved first", q->guardrail, q->region);
 		return GUARD_NEEDS_RESOLVE;
 	}
+	if (a == GUARD_ALLOW && q->sink == GUARD_S3 && q->page) {
+		guard_say(w, "only S3 can say in which region the bucket %s is: it must be resolved first", q->model ? q->model : label);
+		return GUARD_NEEDS_RESOLVE;
+	}
 	if (a == GUARD_ALLOW && guard_lab_ends_here(p, q, &u))
 		guard_say(w, GUARD_LAB_SENTENCE);
 	return a;

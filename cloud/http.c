@@ -280,6 +280,10 @@ static int set_method(struct http_transfer *t)
 		SET(CURLOPT_HTTPGET, 1L);
 		return 0;
 	}
+	if (streq(t->req->method, "HEAD") && !t->body_len) {
+		SET(CURLOPT_NOBODY, 1L);
+		return 0;
+	}
 	SET(CURLOPT_POST, 1L);
 	if (!streq(t->req->method, "POST"))
 		SET(CURLOPT_CUSTOMREQUEST, t->req->method);

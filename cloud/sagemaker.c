@@ -1,4 +1,4 @@
-#include "cloud/sagemaker.h"
+#include "cloud/sagemaker_internal.h"
 
 #include "base/text.h"
 #include "cloud/awserror.h"
@@ -35,7 +35,7 @@ static uint64_t tokens_bound(const struct job *j, const struct request *r)
 	return sum;
 }
 
-int sagemaker_url(const struct sagemaker_config *c, struct buf *out)
+int sagemaker_action_url(const struct sagemaker_config *c, const char *action, struct buf *out)
 {
 	size_t len = strlen(c->endpoint);
 	int e;
@@ -48,7 +48,12 @@ int sagemaker_url(const struct sagemaker_config *c, struct buf *out)
 		e = buf_addf(out, "https://runtime.sagemaker.%s.amazonaws.com/endpoints/", c->region);
 	if (e >= 0)
 		e = sigv4_encode_label(c->endpoint_name, out);
-	return e < 0 ? e : buf_adds(out, "/invocations");
+	return e < 0 ? e : buf_adds(out, action);
+}
+
+int sagemaker_url(const struct sagemaker_config *c, struct buf *out)
+{
+	return sagemaker_action_url(c, c->bucket.name[0] ? SAGEMAKER_ASYNC : "/invocations", out);
 }
 
 static int set_url(const struct sagemaker_config *c, struct request *r)
@@ -116,23 +121,14 @@ static int add_plain_body(const struct job *j, int64_t max_tokens, struct reques
 	return e < 0 ? e : request_add_literal_take(r, &b);
 }
 
-static int fill_request(const struct sagemaker_config *c, const struct job *j, struct request *r)
+int sagemaker_fill(const struct sagemaker_config *c, const struct job *j, struct request *r)
 {
 	int64_t max_tokens = c->max_output_tokens > 0 ? c->max_output_tokens : OUTPUT_DEFAULT;
-	int e = j->n_images && j->types->n_types && *c->endpoint_name && *c->region ? 0 : -EINVAL;
+	int e = c->form == SAGEMAKER_OPENAI ? openai_add_body(&c->openai, j, max_tokens, r)
+					    : add_plain_body(j, max_tokens, r);
 
-	if (e >= 0)
-		e = set_url(c, r);
-	if (e >= 0)
-		e = add_headers(c, r);
-	if (e >= 0)
-		e = c->form == SAGEMAKER_OPENAI ? openai_add_body(&c->openai, j, max_tokens, r)
-						: add_plain_body(j, max_tokens, r);
 	if (e < 0)
 		return e;
-	if (request_body_length(r) > BODY_MAX)
-		return -EMSGSIZE;
-	r->method = "POST";
 	r->max_reply = REPLY_MAX;
 	r->timeout_ms = j->cold ? MAX(c->cold_timeout_ms, c->timeout_ms) : c->timeout_ms;
 	r->connect_timeout_ms = c->connect_timeout_ms;
@@ -143,6 +139,22 @@ static int fill_request(const struct sagemaker_config *c, const struct job *j, s
 	r->max_input_tokens = tokens_bound(j, r);
 	r->max_output_tokens = (uint64_t)max_tokens;
 	return 0;
+}
+
+static int fill_request(const struct sagemaker_config *c, const struct job *j, struct request *r)
+{
+	int e = j->n_images && j->types->n_types && *c->endpoint_name && *c->region ? 0 : -EINVAL;
+
+	if (e >= 0)
+		e = set_url(c, r);
+	if (e >= 0)
+		e = add_headers(c, r);
+	if (e >= 0)
+		e = sagemaker_fill(c, j, r);
+	if (e < 0)
+		return e;
+	r->method = "POST";
+	return request_body_length(r) > BODY_MAX ? -EMSGSIZE : 0;
 }
 
 static int sagemaker_build(const struct extractor *x, const struct job *j, struct request *ret)
@@ -215,7 +227,7 @@ static int decode_plain(const struct job *j, const cJSON *body, struct verdict *
 	return take_text(j, text, v);
 }
 
-static int decode_answer(
+int sagemaker_read_answer(
 	const struct sagemaker_config *c, const struct job *j, const struct reply *r, struct verdict *v)
 {
 	_cleanup_json_ cJSON *body = NULL;
@@ -239,7 +251,7 @@ static int sagemaker_decode(const struct extractor *x, const struct job *j, cons
 		*ret = v;
 		return 0;
 	}
-	e = r->status == 200 ? decode_answer(x->config, j, r, &v) : aws_error_judge(r, &v);
+	e = r->status == 200 ? sagemaker_read_answer(x->config, j, r, &v) : aws_error_judge(r, &v);
 	if (e < 0) {
 		verdict_clear(&v);
 		return e;

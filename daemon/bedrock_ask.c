@@ -10,6 +10,7 @@
 
 struct bedrock_ask {
 	struct service *service;
+	const struct backend_config *backend;
 	struct provider *provider;
 	uint64_t generation; /* of the credentials that it was signed with */
 	struct request req;
@@ -58,19 +59,24 @@ static void on_reply(void *ud, const struct reply *r)
 	ask_free(a);
 }
 
+static bool of_bucket(const struct backend_config *b)
+{
+	return b->kind == KIND_SAGEMAKER;
+}
+
 static int fill(const struct backend_config *b, char *url, struct request *req)
 {
 	*req = (struct request){
-		.method = "GET",
+		.method = of_bucket(b) ? "HEAD" : "GET",
 		.url = url,
-		.region = b->bedrock.region,
-		.connect_to = b->bedrock.connect_to[0] ? b->bedrock.connect_to : NULL,
-		.ca_file = b->bedrock.ca_file[0] ? b->bedrock.ca_file : NULL,
+		.region = b->region,
+		.connect_to = b->connect_to[0] ? b->connect_to : NULL,
+		.ca_file = b->ca_file[0] ? b->ca_file : NULL,
 		.max_reply = REPLY_MAX,
 		.timeout_ms = TIMEOUT_MS,
 		.connect_timeout_ms = TIMEOUT_MS,
 	};
-	return request_add_header(req, "accept", "application/json");
+	return of_bucket(b) ? s3_add_owner(&b->sagemaker.bucket, req) : request_add_header(req, "accept", "application/json");
 }
 
 static int sign(struct bedrock_ask *a, char *why, size_t why_size)
@@ -94,7 +100,9 @@ static int sign(struct bedrock_ask *a, char *why, size_t why_size)
 	r = credentials_take(a->provider, &creds, &a->generation);
 	if (r >= 0)
 		r = body_hash(&a->req);
-	if (r >= 0)
+	if (r >= 0 && of_bucket(a->backend))
+		r = s3_sign(&a->backend->sagemaker.bucket, &creds, params.now, &a->req);
+	else if (r >= 0)
 		r = creds.bearer ? sigv4_bearer(&creds, &a->req) : sigv4_sign(&params, &creds, &a->req);
 	creds_clear(&creds);
 	return r;
@@ -102,10 +110,14 @@ static int sign(struct bedrock_ask *a, char *why, size_t why_size)
 
 static int guarded_send(struct bedrock_ask *a, char *why, size_t why_size)
 {
-	const struct guard_question q = {
+	struct guard_question q = {
 		.sink = GUARD_BEDROCK_CONTROL, .url = a->req.url, .region = a->req.region, .connect_to = a->req.connect_to};
 	struct guard_policy p;
 
+	if (of_bucket(a->backend)) {
+		q.sink = GUARD_S3;
+		q.model = a->backend->sagemaker.bucket.name;
+	}
 	config_guard_policy(&a->service->config, &p);
 	if (guard_check(&p, &q, why, why_size) != GUARD_ALLOW)
 		return -EPERM;
@@ -125,7 +137,7 @@ int bedrock_ask(struct service *s, const struct backend_config *b, char *url, be
 		return -ENOMEM;
 	}
 	*a = (struct bedrock_ask){
-		.service = s, .provider = credentials_find(s->credentials, b->credentials), .done = done, .ud = ud};
+		.service = s, .backend = b, .provider = credentials_find(s->credentials, b->credentials), .done = done, .ud = ud};
 	r = fill(b, url, &a->req);
 	if (r >= 0)
 		r = a->provider ? sign(a, why, why_size) : -ENOKEY;

@@ -1,4 +1,7 @@
-/* One question to Bedrock's control plane in a backend's region, with its credentials: signed, guarded, without any page, at no cost. */
+/*
+ * One question to AWS in a backend's region, with its credentials: signed, guarded, without any page. Of kind bedrock to Bedrock's
+ * control plane, at no cost; of kind sagemaker HEAD of its bucket.
+ */
 #pragma once
 
 #include "daemon/service.h"

@@ -123,4 +123,8 @@ const char *backend_kind_name(enum backend_kind k);
 int config_api_key(const struct backend_config *b, char *out, size_t size, char *why, size_t why_size);
 /* What the guard is asked for this backend before anything is sent; the strings borrow from b and `url`. */
 int config_guard_question(const struct backend_config *b, struct guard_question *ret, struct buf *url);
+/* The same about its bucket, and not about a page in it; -ENOENT: it has none. */
+int config_guard_bucket(const struct backend_config *b, struct guard_question *ret, struct buf *url);
+/* About where the page itself goes: to the bucket, if there is one. */
+int config_guard_page(const struct backend_config *b, struct guard_question *ret, struct buf *url);
 void config_guard_policy(const struct config *c, struct guard_policy *ret);

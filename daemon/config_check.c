@@ -31,6 +31,9 @@ static const struct {
 	{"TargetVariant", FOR(KIND_SAGEMAKER)},
 	{"TargetModel", FOR(KIND_SAGEMAKER)},
 	{"CustomAttributes", FOR(KIND_SAGEMAKER)},
+	{"Bucket", FOR(KIND_SAGEMAKER)},
+	{"BucketOwner", FOR(KIND_SAGEMAKER)},
+	{"Prefix", FOR(KIND_SAGEMAKER)},
 	{"PricePerRequest", FOR(KIND_SAGEMAKER)},
 	{"ColdTimeout", FOR(KIND_SAGEMAKER)},
 	{"StartPatience", FOR(KIND_SAGEMAKER)},
@@ -143,6 +146,15 @@ static void check_residency(struct config_reading *rd, const struct backend_conf
 		config_problem(rd, b, title, key, "too long");
 		return;
 	}
+	if (guard_check(&p, &q, why, sizeof(why)) != GUARD_DENY && b->sagemaker.bucket.name[0]) {
+		/* the page's own way leads there */
+		key = "Bucket";
+		buf_clear(&url);
+		if (config_guard_page(b, &q, &url) < 0) {
+			config_problem(rd, b, title, key, "too long");
+			return;
+		}
+	}
 	switch (guard_check(&p, &q, why, sizeof(why))) {
 	case GUARD_ALLOW:
 	case GUARD_NEEDS_RESOLVE: /* the service asks AWS, and sends nothing before */
@@ -234,6 +246,23 @@ static void complete_bedrock(struct config_reading *rd, struct backend_config *b
 	x->connect_timeout_ms = b->connect_timeout_ms = or_default(b->connect_timeout_ms, 10000);
 }
 
+/* The service model of InvokeEndpointAsync has no members for these. */
+static const char *const not_async[] = {"InferenceComponent", "TargetVariant", "TargetModel"};
+
+static void check_bucket(struct config_reading *rd, struct backend_config *b, const char *title)
+{
+	static const char *const of_bucket[] = {"BucketOwner", "Prefix"};
+	struct sagemaker_config *x = &b->sagemaker;
+
+	for (size_t i = 0; !x->bucket.name[0] && i < ARRAY_SIZE(of_bucket); i++)
+		if (config_seen_find(rd, b, of_bucket[i]))
+			config_problem(rd, b, title, of_bucket[i], "only with Bucket=");
+	for (size_t i = 0; x->bucket.name[0] && i < ARRAY_SIZE(not_async); i++)
+		if (config_seen_find(rd, b, not_async[i]))
+			config_problem(rd, b, title, not_async[i], "an endpoint that is called asynchronously (Bucket=) takes none");
+	str_copy(x->bucket.region, sizeof(x->bucket.region), b->region);
+}
+
 static void complete_sagemaker(struct config_reading *rd, struct backend_config *b, const char *title)
 {
 	struct sagemaker_config *x = &b->sagemaker;
@@ -247,13 +276,14 @@ static void complete_sagemaker(struct config_reading *rd, struct backend_config 
 		config_problem(rd, b, title, "Model", "longer than %zu characters", sizeof(x->openai.model) - 1);
 	set_default(b->model, sizeof(b->model), x->endpoint_name);
 	complete_aws(rd, b, title, "runtime.sagemaker");
+	check_bucket(rd, b, title);
 	str_copy(x->model, sizeof(x->model), b->model);
 	str_copy(x->region, sizeof(x->region), b->region);
 	str_copy(x->endpoint, sizeof(x->endpoint), b->endpoint);
 	str_copy(x->connect_to, sizeof(x->connect_to), b->connect_to);
 	str_copy(x->ca_file, sizeof(x->ca_file), b->ca_file);
 	x->max_output_tokens = b->max_output_tokens = or_default(b->max_output_tokens, 4096);
-	x->timeout_ms = b->timeout_ms = or_default(b->timeout_ms, 70000);
+	x->timeout_ms = b->timeout_ms = or_default(b->timeout_ms, x->bucket.name[0] ? 900000 : 70000);
 	x->connect_timeout_ms = b->connect_timeout_ms = or_default(b->connect_timeout_ms, 10000);
 }
 
@@ -463,6 +493,31 @@ int config_guard_question(const struct backend_config *b, struct guard_question 
 			.pinned = b->openai.ca_file[0],
 		};
 	return 0;
+}
+
+int config_guard_bucket(const struct backend_config *b, struct guard_question *ret, struct buf *url)
+{
+	int r = b->kind == KIND_SAGEMAKER && b->sagemaker.bucket.name[0] ? s3_url(&b->sagemaker.bucket, "", url) : -ENOENT;
+
+	if (r >= 0)
+		*ret = (struct guard_question){
+			.sink = GUARD_S3,
+			.url = buf_str(url),
+			.connect_to = or_null(b->connect_to),
+			.model = b->sagemaker.bucket.name,
+			.region = b->region,
+		};
+	return r;
+}
+
+int config_guard_page(const struct backend_config *b, struct guard_question *ret, struct buf *url)
+{
+	int r = config_guard_bucket(b, ret, url);
+
+	if (r == -ENOENT)
+		return config_guard_question(b, ret, url);
+	ret->page = r >= 0;
+	return r;
 }
 
 void config_guard_policy(const struct config *c, struct guard_policy *ret)

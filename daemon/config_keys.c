@@ -140,6 +140,24 @@ static int parse_endpoint_name(const char *v, void *target, const void *string, 
 	return len == 0 || len > 63 ? -EINVAL : ini_parse_text(v, target, string, allowed, n);
 }
 
+static int parse_bucket(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	str_format(allowed, n, "name of a bucket: 3 to 63 of a-z, 0-9 and -, which is not at an end");
+	return s3_name_ok(v) ? ini_parse_text(v, target, string, allowed, n) : -EINVAL;
+}
+
+static int parse_account(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	str_format(allowed, n, "12 digits");
+	return strlen(v) == 12 && strspn(v, "0123456789") == 12 ? ini_parse_text(v, target, string, allowed, n) : -EINVAL;
+}
+
+static int parse_prefix(const char *v, void *target, const void *string, char *allowed, size_t n)
+{
+	str_format(allowed, n, "letters, digits and /!-_.*'(), with / at its end and no empty parts");
+	return s3_prefix_ok(v) ? ini_parse_text(v, target, string, allowed, n) : -EINVAL;
+}
+
 /* It goes into a header. */
 static int parse_printable(const char *v, void *target, const void *string, char *allowed, size_t n)
 {
@@ -352,6 +370,15 @@ const struct ini_key config_keys[] = {
 		parse_printable, offsetof(struct backend_config, sagemaker.attributes),
 		SIZE_OF(backend_config, sagemaker.attributes), NULL,
 		"sagemaker: sent to the container as they are, at most 1024 bytes."},
+	{BACKEND, "Bucket",
+		parse_bucket, offsetof(struct backend_config, sagemaker.bucket.name), SIZE_OF(backend_config, sagemaker.bucket.name), NULL,
+		"sagemaker: the endpoint is called asynchronously, by this S3 bucket in its region."},
+	{BACKEND, "BucketOwner",
+		parse_account, offsetof(struct backend_config, sagemaker.bucket.owner), SIZE_OF(backend_config, sagemaker.bucket.owner), NULL,
+		"sagemaker, with Bucket=: number of the account that must own it; it is not asked for by default."},
+	{BACKEND, "Prefix",
+		parse_prefix, offsetof(struct backend_config, sagemaker.prefix), SIZE_OF(backend_config, sagemaker.prefix), "pageferry/",
+		"sagemaker, with Bucket=: what the keys of all objects begin with, / at its end."},
 	{BACKEND, "PricePerRequest", parse_usd, offsetof(struct backend_config, price_per_request_pusd), NULL, NULL,
 		"sagemaker: USD a request, 0 for an endpoint paid by the hour; without it prices.conf must have the model."},
 	{BACKEND, "ColdTimeout",
@@ -386,7 +413,7 @@ const struct ini_key config_keys[] = {
 	{BACKEND, "MaxOutputTokens", NUMBER(backend_config, max_output_tokens, 64, 65536), NULL,
 		"bedrock, sagemaker, openai: cap of the answer, 64 to 65536; 4096 by default."},
 	{BACKEND, "Timeout", TIME(backend_config, timeout_ms, SECONDS(1), SECONDS(3600)), NULL,
-		"One page, 1s to 1h; by default 2min for bedrock and ocr, 70s for sagemaker, 5min for openai."},
+		"One page, 1s to 1h; by default 2min for bedrock and ocr, 70s for sagemaker (15min with Bucket=), 5min for openai."},
 	{BACKEND, "ConnectTimeout", TIME(backend_config, connect_timeout_ms, 100, SECONDS(120)), NULL,
 		"bedrock, sagemaker, openai: 100ms to 2min; 10s by default."},
 	{BACKEND, "ConnectTo", TEXT(backend_config, connect_to), NULL,

@@ -549,6 +549,7 @@ void courier_free(struct courier *c)
 		return;
 	while (c->attempts)
 		attempt_abandon(c->attempts);
+	courier_sweeps_cancel(c);
 	for (size_t i = 0; i < c->n_backends; i++)
 		backend_clear(&c->backends[i]);
 	sd_event_source_disable_unref(c->turn);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/step.h"
 #include "base/text.h"
@@ -22,6 +23,7 @@ void attempt_free(struct attempt *a)
 	verdict_clear(&a->verdict);
 	creds_clear(&a->creds);
 	request_free(&a->req);
+	attempt_dialogue_clear(a);
 	render_cancel(a->render);
 	rendering_clear(&a->rendering);
 	buf_free(&a->rendering_text);
@@ -130,13 +132,15 @@ static bool is_cold(const struct backend *b)
 static bool fill_job(struct attempt *a)
 {
 	struct due_history h;
+	uint64_t nonce = 0;
 	int r = due_history(a->courier->service->spool, a->row.seq, a->row.retried, a->backend->config->name, &h);
 
 	if (r < 0) {
 		courier_storage_failed(a->courier, r);
 		return false;
 	}
-	a->job = (struct job){.page_id = a->row.id, .types = a->row.job->types, .n_images = 1, .cold = is_cold(a->backend),
+	random_bytes(&nonce, sizeof(nonce));
+	a->job = (struct job){.page_id = a->row.id, .nonce = nonce, .types = a->row.job->types, .n_images = 1, .cold = is_cold(a->backend),
 		.tries = (uint32_t)h.tries,
 		.backlog = a->row.lane == LANE_BACKLOG};
 	a->page = (struct job_image){
@@ -203,7 +207,7 @@ static bool guarded(struct attempt *a)
 	if (!a->req.url)
 		return true; /* to a helper on this machine */
 	config_guard_policy(&a->courier->service->config, &p);
-	if (config_guard_question(a->backend->config, &q, &url) < 0) {
+	if (config_guard_page(a->backend->config, &q, &url) < 0) {
 		backend_trouble(a->backend, "local", errno_text(-ENOMEM));
 		return false;
 	}
@@ -371,7 +375,7 @@ static int reserve(struct attempt *a)
 	return 0;
 }
 
-static void on_http_reply(void *ud, const struct reply *reply)
+void attempt_http_reply(void *ud, const struct reply *reply)
 {
 	struct attempt *a = ud;
 
@@ -405,7 +409,7 @@ int attempt_transmit(struct attempt *a)
 {
 	if (!a->req.url)
 		return send_to_helper(a);
-	return http_send(loop_http(a->courier->service->http), &a->req, on_http_reply, a, &a->transfer);
+	return http_send(loop_http(a->courier->service->http), &a->req, attempt_http_reply, a, &a->transfer);
 }
 
 static int sign(struct attempt *a, int64_t signing_time)

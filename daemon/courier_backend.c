@@ -59,7 +59,7 @@ int backend_init(struct courier *c, const struct backend_config *config)
 		break;
 	case KIND_SAGEMAKER:
 		b->per_request.request_pusd = config->price_per_request_pusd;
-		b->extractor.ops = &sagemaker_extractor;
+		b->extractor.ops = config->sagemaker.bucket.name[0] ? &sagemaker_async_extractor : &sagemaker_extractor;
 		b->extractor.config = &config->sagemaker;
 		break;
 	case KIND_OPENAI:

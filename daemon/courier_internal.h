@@ -6,6 +6,7 @@
  *   courier_pages.c    requests of several pages of a document
  *   courier_render.c   what goes in a page's place, when the page itself is not for the backend
  *   courier_same.c     what was answered before is not asked again
+ *   courier_dialogue.c a job that takes several requests, one after the other
  *   courier_settle.c   from the reply to the commit
  *   courier_progress.c what is told while an answer arrives
  *   courier_health.c, courier_route.c, courier_due.c  the rules, pure but for the queries
@@ -105,6 +106,9 @@ struct attempt {
 	int64_t id;                  /* 0: not in the ledger yet */
 	struct http_transfer *transfer;
 	struct helper *helper;
+	struct dialogue dialogue;    /* of a job that takes several requests */
+	struct request more_req, coming; /* the one after the first that is out; the one that takes its place */
+	sd_event_source *next_timer; /* when that goes */
 	int64_t deadline_ms;         /* boottime */
 	int64_t began_ms, tokens;    /* boottime; as counted for TokensPerMinute= */
 	int64_t arrived, told_ms;    /* bytes of a streamed answer; boottime when that was told */
@@ -139,6 +143,7 @@ struct courier {
 	sd_event_source *delivery_turn, *delivery_timer;
 	uint32_t delivery_failures;
 	sd_event_source *settle_timer;
+	struct sweep *sweeps;        /* requests that clear up behind a dialogue */
 };
 
 /* courier.c */
@@ -208,6 +213,7 @@ size_t attempt_answered_index(const struct spool_job *job, const char *backend);
 int attempt_open_file(struct attempt *a, const struct page_row *row);
 bool attempt_is_whole_file(struct attempt *a, int fd, const struct page_row *row);
 bool attempt_build(struct attempt *a);
+void attempt_http_reply(void *ud, const struct reply *reply);
 int attempt_transmit(struct attempt *a);
 
 /* courier_pages.c */
@@ -248,6 +254,14 @@ bool attempt_same(struct attempt *a);
 /* courier_progress.c */
 /* Before it is sent: an answer that arrives as a stream is told of. */
 void attempt_follow(struct attempt *a);
+
+/* courier_dialogue.c */
+/* extractor_ops.proceed(): 1: another request is to come, and the attempt goes on; 0: the verdict is there; or negative errno. */
+int attempt_proceed(struct attempt *a, const struct reply *reply);
+/* What the dialogue left behind on the other side is removed, as well as that goes; nobody waits for it. */
+void attempt_tidy(struct attempt *a);
+void attempt_dialogue_clear(struct attempt *a);
+void courier_sweeps_cancel(struct courier *c);
 
 /* courier_settle.c */
 /* The verdict's answer to typed and checked fields, or another verdict. */

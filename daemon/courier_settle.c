@@ -296,7 +296,14 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	bool news = learn_skew(a, reply);
 	int r;
 
-	r = b->extractor.ops->decode(&b->extractor, &a->job, reply, v);
+	if (b->extractor.ops->proceed) {
+		r = attempt_proceed(a, reply);
+		if (r > 0)
+			return;
+		attempt_tidy(a);
+	} else {
+		r = b->extractor.ops->decode(&b->extractor, &a->job, reply, v);
+	}
 	if (r >= 0)
 		r = attempt_read_answer(a);
 	if (r >= 0 && a->by_page)
@@ -306,7 +313,7 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	if (r < 0) {
 		answer_free(take_ptr(a->answer));
 		verdict_set(v, PAGE_RETRY, BACKEND_OK, "local", "the answer could not be taken in: %s", errno_text(r));
-		v->billed = v->billed || reply->sent;
+		v->billed = v->billed || reply->sent || a->dialogue.step > 0;
 	}
 	look_at_counts(a);
 	/* Our time was theirs: it was the request that took its time. */

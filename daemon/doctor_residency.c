@@ -37,7 +37,7 @@ static void examine_backend(struct doctor *d, struct service *s, const struct ba
 		return;
 	}
 	config_guard_policy(&s->config, &p);
-	if (config_guard_question(b, &q, &url) < 0) {
+	if (config_guard_page(b, &q, &url) < 0) {
 		doctor_add(d, "residency", FINDING_PROBLEM, NULL, "backend %s: out of memory", b->name);
 		return;
 	}

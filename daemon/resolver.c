@@ -18,7 +18,7 @@
 #define DEADLINE_MS     MINUTES(1)  /* beyond the transport's own, before the watchdog is told */
 
 /* What is asked about one backend, in this order. */
-enum part { PART_PROFILE, PART_GUARDRAIL, N_PARTS };
+enum part { PART_PROFILE, PART_GUARDRAIL, PART_BUCKET, N_PARTS };
 
 /* Of one backend that has something to be resolved. */
 struct entry {
@@ -164,6 +164,32 @@ static const char *action_of(enum part p)
 	return p == PART_PROFILE ? "bedrock:GetInferenceProfile" : "bedrock:GetGuardrail";
 }
 
+/* Of a bucket the header says it, and of a refused one too. */
+static void on_bucket(struct entry *e, const struct reply *r)
+{
+	const struct sagemaker_config *c = &e->backend->sagemaker;
+	_cleanup_buf_ struct buf call = BUF_MAX(1024);
+	char why[sizeof(e->message)];
+
+	switch (s3_place_of(&c->bucket, r, why, sizeof(why))) {
+	case S3_UNKNOWN:
+		unresolved(e, why);
+		return;
+	case S3_ELSEWHERE:
+		refused(e, why);
+		return;
+	case S3_STAYS:
+		break;
+	}
+	if (sagemaker_url(c, &call) < 0 ||
+		str_format(e->fresh[PART_BUCKET].arns, sizeof(e->fresh[PART_BUCKET].arns), "arn:aws:s3:::%s %s", c->bucket.name, buf_str(&call)) < 0) {
+		unresolved(e, errno_text(-ENOMEM));
+		return;
+	}
+	e->part++;
+	ask_part(e);
+}
+
 static const char *subject(const struct entry *e)
 {
 	return e->part == PART_PROFILE ? e->backend->bedrock.model : e->backend->bedrock.guardrail;
@@ -204,6 +230,10 @@ static void on_reply(void *ud, const struct reply *r)
 	char why[sizeof(e->message)];
 
 	e->ask = NULL;
+	if (e->part == PART_BUCKET) {
+		on_bucket(e, r);
+		return;
+	}
 	if (r->error != TRANSPORT_OK || r->status != 200) {
 		not_answered(e, r);
 	} else if (!part_stays(e, r, why, sizeof(why))) {
@@ -218,7 +248,8 @@ static int url_of(const struct entry *e, char **ret)
 {
 	const struct bedrock_config *b = &e->backend->bedrock;
 	_cleanup_buf_ struct buf url = {};
-	int r = e->part == PART_PROFILE ? bedrock_control_url(b->region, b->model, &url)
+	int r = e->part == PART_BUCKET ? s3_url(&e->backend->sagemaker.bucket, "", &url)
+		: e->part == PART_PROFILE ? bedrock_control_url(b->region, b->model, &url)
 					: bedrock_guardrail_url(b->region, b->guardrail, b->guardrail_version, &url);
 
 	if (r < 0)
@@ -271,7 +302,7 @@ enum resolve_state resolver_look(struct resolver *r, const struct backend_config
 		return RESOLVE_READY;
 	if (!e->message[0]) {
 		*ret_reason = "unresolved";
-		*ret_message = "AWS is being asked where its model or guardrail leads";
+		*ret_message = "AWS is being asked where its model or guardrail leads, or its bucket is";
 		return RESOLVE_COMING;
 	}
 	*ret_reason = e->reason;
@@ -311,12 +342,13 @@ bool resolver_tell(const struct resolver *r, const struct backend_config *b, boo
 
 static void add(struct resolver *r, const struct backend_config *b)
 {
+	bool bucket = b->kind == KIND_SAGEMAKER && b->sagemaker.bucket.name[0];
 	bool profile = starts_with(b->bedrock.model, "arn:") && strstr(b->bedrock.model, ":application-inference-profile/");
 
-	if (b->kind != KIND_BEDROCK || (!profile && !b->bedrock.guardrail[0]))
+	if (!bucket && (b->kind != KIND_BEDROCK || (!profile && !b->bedrock.guardrail[0])))
 		return;
 	r->entries[r->n++] = (struct entry){
-		.all = r, .backend = b, .wanted = {[PART_PROFILE] = profile, [PART_GUARDRAIL] = b->bedrock.guardrail[0]}};
+		.all = r, .backend = b, .wanted = {[PART_PROFILE] = profile, [PART_GUARDRAIL] = b->bedrock.guardrail[0], [PART_BUCKET] = bucket}};
 }
 
 int resolver_new(struct service *s, struct resolver **ret)

@@ -1,8 +1,9 @@
 /*
- * Where application inference profiles and guardrails lead: what the guard answers with NEEDS_RESOLVE, only AWS can say. Asked of
- * Bedrock's control plane in the backend's region, once the service has started; until the reply proves that all of it is in allowed
- * regions, pages wait. It is believed for an hour by boottime, and asked again before that ends; a reply that leads abroad ends it at
- * once. Nothing is stored: a service that starts asks anew, for a page that can be sent needs AWS then anyhow.
+ * Where application inference profiles and guardrails lead, and where a bucket is: what the guard answers with NEEDS_RESOLVE,
+ * only AWS can say. Asked of Bedrock's control plane, or of S3, in the backend's region, once the service has started; until the
+ * reply proves that all of it is in allowed regions, pages wait. It is believed for an hour by boottime, and asked again before
+ * that ends; a reply that leads abroad ends it at once. Nothing is stored: a service that starts asks anew, for a page that can
+ * be sent needs AWS then anyhow.
  */
 #pragma once
 

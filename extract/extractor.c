@@ -131,6 +131,13 @@ const char *reply_header(const struct reply *r, const char *name)
 	return find_header(r->headers, r->n_headers, name);
 }
 
+void dialogue_clear(struct dialogue *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(e->objects); i++)
+		free(e->objects[i]);
+	*e = (struct dialogue){0};
+}
+
 void verdict_clear(struct verdict *v)
 {
 	if (!v)

@@ -28,6 +28,7 @@ struct job {
 	bool cold;      /* the backend has not answered for minutes: its model may have to be loaded first */
 	uint32_t tries; /* how often this backend was already asked for this page: another seed, a smaller image */
 	bool backlog;   /* nobody waits for it */
+	uint64_t nonce; /* another one for each attempt */
 };
 
 /* A request is a list of segments, hashed in one pass and sent in another: no body in memory. */
@@ -201,16 +202,33 @@ struct extractor {
 	const void *config;  /* the extractor's own struct: cloud/bedrock.h, cloud/openai.h, extract/ocr.h */
 };
 
+/* What a job that takes several requests, one after the other, has learned so far; the courier owns it. */
+#define DIALOGUE_OBJECTS 3
+struct dialogue {
+	unsigned int step;  /* the extractor's own; 0: what build() made is out */
+	unsigned int looks; /* the same */
+	int64_t left_ms;    /* of the first request's timeout_ms, which is that of all of them; set before each call */
+	char *objects[DIALOGUE_OBJECTS]; /* owned; what is to be cleared up, as the extractor calls it */
+	char id[80];        /* the request, as the other side calls it */
+};
+void dialogue_clear(struct dialogue *e); /* frees what it owns */
+
 struct extractor_ops {
 	const char *name; /* "bedrock", "openai", "ocr" */
 	bool paid;        /* needs reservation, and a person's word after a rebuild */
 	/* The request for a job. 0, or negative errno (-EMSGSIZE: the page is too large for this backend). */
 	int (*build)(const struct extractor *x, const struct job *j, struct request *ret);
-	/* What a reply means. Called for every end of an exchange, transport errors included. 0 or -ENOMEM. */
+	/* What a reply means. Called for every end of an exchange, transport errors included. 0 or -ENOMEM. NULL with proceed(). */
 	int (*decode)(const struct extractor *x, const struct job *j, const struct reply *r, struct verdict *ret);
 	/* Adds authentication, last before every send; NULL: none is needed. now: seconds since 1970, skew applied.
 	 * 0, or -EACCES when these credentials cannot sign. */
 	int (*sign)(const struct extractor *x, const struct creds *c, int64_t now, struct request *req);
 	/* A small request that proves the backend alive without a page (GET /health); NULL: a page is the probe. */
 	int (*probe)(const struct extractor *x, struct request *ret);
+	/* In place of decode(), of a job that may take several requests; NULL: one is all. 1: *ret is the next, to be sent after
+	 * *ret_wait_ms (the verdict has nothing then but creds_wrong); 0: the verdict is there; or negative errno. */
+	int (*proceed)(const struct extractor *x, struct dialogue *e, const struct job *j, const struct reply *r, struct request *ret,
+		int64_t *ret_wait_ms, struct verdict *v);
+	/* When it is over, until it gives 0: 1: *ret removes one thing that the dialogue left behind; or negative errno. With proceed(). */
+	int (*tidy)(const struct extractor *x, struct dialogue *e, struct request *ret);
 };

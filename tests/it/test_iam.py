@@ -14,10 +14,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MARKS = {'"/invoke"': "bedrock:InvokeModel", "/converse": "bedrock:InvokeModel", "/invoke-with-response-stream": "bedrock:InvokeModelWithResponseStream",
          "/converse-stream": "bedrock:InvokeModelWithResponseStream", "/foundation-models/": "bedrock:GetFoundationModel",
          "/inference-profiles/": "bedrock:GetInferenceProfile", "/guardrails/": "bedrock:GetGuardrail", "guardrailidentifier": "bedrock:ApplyGuardrail", '"/invocations"': "sagemaker:InvokeEndpoint",
-         "/async-invocations": "sagemaker:InvokeEndpointAsync", "Action=AssumeRole&": "sts:AssumeRole"}
+         "/async-invocations": "sagemaker:InvokeEndpointAsync", "Action=AssumeRole&": "sts:AssumeRole", '"PUT"': "s3:PutObject",
+         "STEP_OUTPUT": "s3:GetObject", '"DELETE"': "s3:DeleteObject", "x-amz-bucket-region": "s3:ListBucket"}
 # Of services whose actions are in no service model, or that others do on their side.
-UNMODELLED = {"iot:AssumeRoleWithCertificate", "sts:TagSession", "sts:SetSourceIdentity"}
-MODELS = {"bedrock": ("bedrock", "bedrock-runtime"), "sts": ("sts",), "sagemaker": ("sagemaker-runtime",)}
+UNMODELLED = {"iot:AssumeRoleWithCertificate", "sts:TagSession", "sts:SetSourceIdentity", "s3:ListBucket"}
+MODELS = {"bedrock": ("bedrock", "bedrock-runtime"), "sts": ("sts",), "sagemaker": ("sagemaker-runtime",), "s3": ("s3",)}
 
 
 def policies():

@@ -138,6 +138,7 @@ def check_config(text):
 def test_check_config():
     start = "[Backend own]\nKind=sagemaker\n"
     assert check_config(start + "EndpointName=qwen\nPricePerRequest=0\n") == (0, "configuration is right\n")
+    assert check_config(start + "EndpointName=qwen\nPricePerRequest=0\nBucket=pages-sydney\n") == (0, "configuration is right\n")
     code, text = check_config(start + "EndpointName=qwen\n")
     assert code == 0 and "[Backend own]: it will not be asked: there is no price for qwen in ap-southeast-2" in text, text
     code, text = check_config("[Backend a]\nKind=bedrock\n[Backend b]\nKind=bedrock\nModel=anthropic.claude-3-haiku-20240307-v1:0\n")
@@ -145,6 +146,9 @@ def test_check_config():
     for keys, word in (("", "EndpointName= is missing"), ("EndpointName=-a\n", "EndpointName"), ("EndpointName=a\nRegion=us-east-1\n", "us-east-1"),
                        ("EndpointName=a\nEndpoint=https://runtime.sagemaker.us-east-1.amazonaws.com\n", "Endpoint="),
                        ("EndpointName=a\nSchemaMode=none\n", "Form=openai"), ("EndpointName=a\nPricePerRequest=free\n", "PricePerRequest"),
+                       ("EndpointName=a\nPrefix=b/\n", "only with Bucket="), ("EndpointName=a\nBucket=a.b\n", "3 to 63 of"), ("EndpointName=a\nBucket=ab1\nPrefix=/b\n", "Prefix"),
+                       ("EndpointName=a\nBucket=ab1\nBucketOwner=1\n", "12 digits"), ("EndpointName=a\nBucket=ab1\nTargetModel=b\n", "asynchronously"),
+                       ("EndpointName=a\nBucket=sthree-abc\n", "Bucket="),
                        ("EndpointName=a\nURL=http://10.0.0.1\n", "no such key"), ("EndpointName=a\nConnectTo=127.0.0.1:1\n", "Lab=yes")):
         code, text = check_config(start + keys)
         assert code != 0 and word in text, (keys, text)

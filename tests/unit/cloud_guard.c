@@ -557,3 +557,18 @@ TEST(regions_and_arns_in_a_configuration)
 	CHECK(guard_check_arn(&sydney, "iam", NULL, "arn:aws:iam::" ACC ":role/pages", why, sizeof(why)));
 	CHECK(!guard_check_arn(&sydney, "iam", NULL, "arn:aws:iam:us-east-1:" ACC ":role/pages", why, sizeof(why)));
 }
+
+TEST(a_page_goes_to_a_bucket_only_when_its_place_is_proved)
+{
+	struct guard_question q = {.sink = GUARD_S3, .url = "https://pages.s3.ap-southeast-2.amazonaws.com/a", .model = "pages",
+		.region = "ap-southeast-2", .page = true};
+
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), GUARD_NEEDS_RESOLVE);
+	q.page = false;
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), GUARD_ALLOW);
+	q.page = true;
+	q.url = "https://pages.s3.us-east-1.amazonaws.com/a";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), GUARD_DENY);
+	q.url = "https://others.s3.ap-southeast-2.amazonaws.com/a";
+	CHECK_INT(guard_check(&sydney, &q, why, sizeof(why)), GUARD_DENY);
+}
