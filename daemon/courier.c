@@ -433,6 +433,7 @@ static int on_turn(sd_event_source *source, void *ud)
 		backend_has_credentials(&c->backends[i]);
 		backend_probe_if_due(&c->backends[i]);
 	}
+	attempt_render_turn(c);
 	/* One look has its time always: where all that comes before it is slow, too, pages go. */
 	for (int i = 0; i < SENDS_A_TURN && r > 0 && !storage_waits(c); i++) {
 		if (i > 0 && clock_boottime_ms(clock) >= c->turn_ends_ms)

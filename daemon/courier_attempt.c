@@ -25,8 +25,7 @@ void attempt_free(struct attempt *a)
 	request_free(&a->req);
 	attempt_dialogue_clear(a);
 	render_cancel(a->render);
-	rendering_clear(&a->rendering);
-	buf_free(&a->rendering_text);
+	attempt_shapes_clear(a, 0);
 	attempt_pages_clear(a);
 	if (a->fd >= 0)
 		close(a->fd);
@@ -121,7 +120,10 @@ static bool open_page(struct attempt *a)
 	if (a->row.state != STATE_QUEUED && a->row.state != STATE_PROVISIONAL)
 		return false;
 	a->fd = attempt_open_file(a, &a->row);
-	return a->fd >= 0 && attempt_open_pages(a);
+	if (a->fd < 0)
+		return false;
+	attempt_shape_init(a, 0, a->fd, &a->row);
+	return attempt_open_pages(a);
 }
 
 static bool is_cold(const struct backend *b)
@@ -143,14 +145,9 @@ static bool fill_job(struct attempt *a)
 	a->job = (struct job){.page_id = a->row.id, .nonce = nonce, .types = a->row.job->types, .n_images = 1, .cold = is_cold(a->backend),
 		.tries = (uint32_t)h.tries,
 		.backlog = a->row.lane == LANE_BACKLOG};
-	a->page = (struct job_image){
-		.fd = a->fd,
-		.bytes = (uint64_t)a->row.bytes,
-		.width = a->row.width,
-		.height = a->row.height,
-	};
-	a->job.images[0] = a->page;
-	a->step = MAX(a->step, (unsigned int)h.smaller);
+	a->n_shapes = 1;
+	attempt_at_least(a, (unsigned int)h.smaller);
+	a->job.images[0] = attempt_image(a, 0);
 	return true;
 }
 
@@ -342,8 +339,7 @@ static int reserve(struct attempt *a)
 	int64_t id;
 	int r;
 
-	buf_clear(&a->rendering_text);
-	r = attempt_describe_rendering(a, &a->rendering_text);
+	r = attempt_describe_renderings(a);
 	if (r < 0)
 		return r;
 	if (a->req.url && url_split(a->req.url, &u, NULL, 0) >= 0)
@@ -358,8 +354,6 @@ static int reserve(struct attempt *a)
 		.tier = a->req.tier,
 		.resolved = a->req.resolved,
 		.host = a->req.unix_socket ? NULL : or_null(a->host),
-		.rendering = a->rendering_text.len ? buf_str(&a->rendering_text) : NULL,
-		.rendering_sha256 = or_null(a->rendering.sha256),
 		.body_sha256 = a->body_hex,
 		.body_bytes = (int64_t)request_body_length(&a->req),
 		.reserved_pusd = a->price ? price_cost(a->price, a->req.max_input_tokens, a->req.max_output_tokens, 0) : 0,
@@ -367,6 +361,10 @@ static int reserve(struct attempt *a)
 		.lab = a->courier->service->config.lab,
 		.budget = &a->courier->service->config.budget,
 	};
+	for (size_t i = 0; i <= a->n_more; i++) {
+		a->open.renderings[i].json = a->shapes[i].told.len ? buf_str(&a->shapes[i].told) : NULL;
+		a->open.renderings[i].sha256 = or_null(a->shapes[i].rendering.sha256);
+	}
 	id = ledger_open(a->courier->service->spool, &a->open);
 	if (id < 0)
 		return (int)id;
@@ -483,14 +481,16 @@ int attempt_go(struct attempt *a)
 	}
 	if (!attempt_choose_pages(a))
 		return 0;
-	if (a->n_more == 0 && attempt_wants_rendering(a)) {
+	if (attempt_wants_rendering(a)) {
 		attempt_render(a);
 		return 0;
 	}
 	if (!prepare(a, &signing_time)) {
 		if (!a->too_large)
 			attempt_free(a);
-		else if (a->n_more > 0 || !attempt_render_smaller(a))
+		else if (a->n_more == 0 && attempt_smaller(a, 0))
+			attempt_render(a);
+		else
 			attempt_refused(a, "too-large", "it is larger than this backend takes, however small it is made");
 		return 0;
 	}
@@ -521,7 +521,8 @@ int attempt_start(struct courier *c, struct backend *b, size_t asked, int64_t se
 	a->backend = b;
 	a->asked = asked;
 	a->fd = -1;
-	a->rendering = RENDERING_NONE;
+	for (size_t i = 0; i < ARRAY_SIZE(a->shapes); i++)
+		a->shapes[i].rendering = RENDERING_NONE;
 	a->row.seq = seq;
 	if (open_page(a))
 		return attempt_go(a);

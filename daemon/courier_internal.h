@@ -58,7 +58,7 @@ struct backend {
 	uint32_t picks;              /* for the backlog's share */
 	uint32_t picks_now;          /* of them of the lane of now */
 	int64_t last_seq[2];         /* by lane: probes by page go round */
-	struct learned_limit bytes, pixels; /* of a request's body, of the pictures in it */
+	struct learned_limit bytes, pixels, pixels_together; /* of a request's body, of a picture, of several in one request */
 	/* what is told */
 	enum backend_state shown;
 	char reason[48], message[sizeof(((struct verdict *)0)->message)];
@@ -68,7 +68,16 @@ struct backend {
 	int64_t probe_deadline_ms;
 };
 
-/* One page at one backend. */
+/* How one of its pages goes. */
+struct shape {
+	struct job_image page;       /* as accepted */
+	struct rendering rendering;  /* what goes in its place; its fd is -1: the page itself */
+	unsigned int step, rendered_step; /* render_step(): wanted, of `rendering` */
+	char failed[160];            /* why there is no rendering; "": there is, or none was wanted */
+	struct buf told;             /* for the ledger; empty: the page itself goes */
+};
+
+/* One page at one backend; or several of a document, in one request. */
 struct attempt {
 	struct attempt *next;
 	struct courier *courier;
@@ -86,13 +95,13 @@ struct attempt {
 	struct answer *joined;       /* of those before */
 	struct buf joined_raw;
 	size_t split_at;             /* its pages are divided here when it has ended; 0: they are not */
-	struct job_image page;       /* as accepted */
-	struct rendering rendering;  /* what goes in its place; its fd is -1: the page itself */
-	struct render *render;       /* on its way */
-	unsigned int step, rendered_step, next_step; /* render_step(): wanted, of `rendering`, the least that may do after this attempt */
+	struct shape shapes[JOB_IMAGES_MAX]; /* of `row`, then of `more` */
+	size_t n_shapes;             /* so many go, as far as that is known */
+	struct render *render;       /* on its way: */
+	size_t rendering;            /* of the page at this place */
+	unsigned int next_step;      /* render_step() that may do after this attempt */
 	bool render_waits;           /* for its turn */
 	bool smaller_next;           /* it was too large, and goes again smaller */
-	char render_failed[160];     /* why there is no rendering; "": there is, or none was wanted */
 	char same_as[PAGE_ID_SIZE];  /* the page whose answer it takes over; "": none */
 	struct job job;
 	struct request req;
@@ -102,7 +111,6 @@ struct attempt {
 	char host[256], body_hex[BODY_HEX_SIZE];
 	char *resolved;              /* where its model leads; NULL: its name says it */
 	struct attempt_open open;
-	struct buf rendering_text;   /* for the ledger; empty: the page itself went */
 	int64_t id;                  /* 0: not in the ledger yet */
 	struct http_transfer *transfer;
 	struct helper *helper;
@@ -221,8 +229,10 @@ int attempt_transmit(struct attempt *a);
 bool attempt_open_pages(struct attempt *a);
 void attempt_pages_clear(struct attempt *a);
 bool attempt_pages_whole(struct attempt *a);
-/* How many of them go, and how. False: the attempt was taken. */
+/* How many of them go, and how, as far as that can be said before what must be rendered for it is. False: the attempt was taken. */
 bool attempt_choose_pages(struct attempt *a);
+/* Are they still the pages that go with it? */
+bool attempt_pages_same(const struct attempt *a);
 /* Less than all of them may be within the budget. True: they are divided, and the attempt was taken. */
 bool attempt_halve(struct attempt *a);
 /* A request that was too much for the backend: next time it has half of the pages. Before and after the commit that closes it. */
@@ -232,18 +242,26 @@ void attempt_split_now(struct attempt *a);
 int attempt_next_page(struct attempt *a);
 
 /* courier_render.c */
-/* Must one be made before the question is built? What is there already takes the page's place in the job. */
-bool attempt_wants_rendering(struct attempt *a);
+void attempt_shape_init(struct attempt *a, size_t i, int fd, const struct page_row *row);
+/* The first page was refused before: it goes at this step, or at the smallest there is. */
+void attempt_at_least(struct attempt *a, unsigned int step);
+/* What a page goes as now. */
+struct job_image attempt_image(const struct attempt *a, size_t i);
+/* Must one be made before the question is built? */
+bool attempt_wants_rendering(const struct attempt *a);
 /* Takes the attempt: it goes on, or ends, when the rendering is there. */
 void attempt_render(struct attempt *a);
-/* The same, one step smaller. False: nothing smaller can be read any more. */
-bool attempt_render_smaller(struct attempt *a);
+/* Whoever waits for a rendering and has room now. */
+void attempt_render_turn(struct courier *c);
+/* A page is too large for the backend as it is: it is wanted smaller. False: nothing smaller can be read any more, or made. */
+bool attempt_smaller(struct attempt *a, size_t i);
+void attempt_shapes_clear(struct attempt *a, size_t keep); /* those behind the first so many */
 /* Is the request within what the backend has not refused yet? */
-bool attempt_fits(const struct attempt *a);
+bool attempt_fits(struct attempt *a);
 /* What the reply says of the page's size; a page that can be smaller is not passed on. */
 void attempt_learn_size(struct attempt *a, const struct reply *reply);
-/* JSON for the ledger; nothing when the page itself goes and nothing else was wanted. */
-int attempt_describe_rendering(const struct attempt *a, struct buf *out);
+/* JSON for the ledger, in `told` of each shape; nothing where the page itself goes and nothing else was wanted. */
+int attempt_describe_renderings(struct attempt *a);
 
 /* courier_same.c */
 /* Is a page of this content (its hash's front; 0: none) out to a backend that is paid? Others of it wait for its answer. */

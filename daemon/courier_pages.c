@@ -1,5 +1,6 @@
 /*
- * Requests of several pages: what is in them, and how many of them a backend takes. A backend that takes fewer than there are
+ * Requests of several pages: what is in them, and how many of them a backend takes. Dividing them keeps each page's quality, so they are made
+ * smaller only where one is too large by itself. A backend that takes fewer than there are
  * gets as many as it takes when it is the one whose answer counts: the others are split off. A fallback that takes fewer is passed
  * over, but for OCR: that reads page by page, on this machine, in one attempt, and what it read is joined.
  */
@@ -25,6 +26,7 @@ void attempt_pages_clear(struct attempt *a)
 /* Rows beyond those that go: of the group, but not of this request. */
 static void let_go(struct attempt *a, size_t n_more)
 {
+	attempt_shapes_clear(a, n_more + 1);
 	for (; a->n_more > n_more; a->n_more--)
 		if (a->more_fds[a->n_more - 1] >= 0)
 			close(a->more_fds[a->n_more - 1]);
@@ -35,6 +37,8 @@ static bool open_one(struct attempt *a, size_t i)
 	int fd = attempt_open_file(a, &a->more[i]);
 
 	a->more_fds[i] = fd;
+	if (fd >= 0)
+		attempt_shape_init(a, i + 1, fd, &a->more[i]);
 	return fd >= 0;
 }
 
@@ -73,16 +77,15 @@ bool attempt_pages_whole(struct attempt *a)
 	return true;
 }
 
-static struct job_image image_of(const struct attempt *a, size_t i)
+bool attempt_pages_same(const struct attempt *a)
 {
-	const struct page_row *p = i == 0 ? &a->row : &a->more[i - 1];
+	struct page_row rows[JOB_IMAGES_MAX];
+	ssize_t n = group_rows(a->courier->service->spool, a->row.seq, rows, JOB_IMAGES_MAX);
+	bool same = n == (ssize_t)a->n_more;
 
-	return (struct job_image){
-		.fd = i == 0 ? a->fd : a->more_fds[i - 1],
-		.bytes = (uint64_t)p->bytes,
-		.width = p->width,
-		.height = p->height,
-	};
+	for (size_t i = 0; same && i < a->n_more; i++)
+		same = rows[i].seq == a->more[i].seq;
+	return same;
 }
 
 /* ---- how many at once -------------------------------------------------------------------------------------------------------- */
@@ -104,19 +107,41 @@ static bool is_authoritative(const struct attempt *a)
 	return true;
 }
 
-/* The first so many that make a request which the backend takes; 1: of one page something else is tried. 0: trouble, noted. */
-static size_t count_taken(struct attempt *a)
+/* Does it take the first n pages together, as they would go now? Negative: trouble, noted. */
+static int takes(struct attempt *a, size_t n)
 {
-	size_t n = MIN(a->n_more + 1, most_pages(a));
+	a->job.n_images = n;
+	return attempt_build(a) ? 1 : a->too_large ? 0 : -EIO;
+}
 
-	for (; n > 1; n--) {
-		a->job.n_images = n;
-		if (attempt_build(a))
-			return n;
-		if (!a->too_large)
-			return 0;
-	}
-	return 1;
+/* One of them, by itself. */
+static int takes_alone(struct attempt *a, size_t i)
+{
+	int r;
+
+	a->part = i;
+	a->job.images[0] = attempt_image(a, i);
+	r = takes(a, 1);
+	a->part = 0;
+	a->job.images[0] = attempt_image(a, 0);
+	return r;
+}
+
+/* The first so many that make a request which the backend takes; 1: of one page something else is tried. 0: trouble, noted. A page that
+ * is too large by itself is no reason to divide them: it is to be rendered for it (`ret_render`), and then it is looked at again. */
+static size_t count_taken(struct attempt *a, bool *ret_render)
+{
+	size_t most = MIN(a->n_more + 1, most_pages(a)), n = 0;
+	int r = takes(a, most);
+
+	if (r != 0)
+		return r < 0 ? 0 : most;
+	for (; n < most && (r = takes(a, n + 1)) > 0; n++)
+		;
+	if (r == 0)
+		r = takes_alone(a, n);
+	*ret_render = r == 0 && attempt_smaller(a, n);
+	return r < 0 ? 0 : *ret_render ? n + 1 : MAX(n, (size_t)1);
 }
 
 static bool split(struct attempt *a, size_t keep)
@@ -136,26 +161,39 @@ static bool split(struct attempt *a, size_t keep)
 static void fill_images(struct attempt *a)
 {
 	for (size_t i = 0; i <= a->n_more; i++)
-		a->job.images[i] = image_of(a, i);
+		a->job.images[i] = attempt_image(a, i);
 	a->job.n_images = a->n_more + 1;
+}
+
+/* Each is in a request of its own. */
+static bool choose_one_by_one(struct attempt *a)
+{
+	int r = 0;
+
+	a->by_page = true;
+	a->n_shapes = a->n_more + 1;
+	for (size_t i = 0; i < a->n_shapes && r >= 0; i++) {
+		r = takes_alone(a, i);
+		if (r == 0)
+			attempt_smaller(a, i);
+	}
+	if (r < 0)
+		attempt_free(a);
+	return r >= 0;
 }
 
 bool attempt_choose_pages(struct attempt *a)
 {
+	bool render = false;
 	size_t n;
 
 	if (a->n_more == 0)
 		return true;
-	a->step = 0;
-	if (a->job.types->types[0]->image_flatten || a->job.types->types[0]->image_contrast)
-		str_copy(a->render_failed, sizeof(a->render_failed), "pages that are asked together go as they were accepted");
-	if (a->backend->config->kind == KIND_OCR) {
-		a->by_page = true;
-		return true;
-	}
+	if (a->backend->config->kind == KIND_OCR)
+		return choose_one_by_one(a);
 	fill_images(a);
-	n = count_taken(a);
-	if (n == a->n_more + 1)
+	n = a->n_shapes = count_taken(a, &render);
+	if (n == a->n_more + 1 || render)
 		return true;
 	if (n > 0 && !is_authoritative(a)) {
 		attempt_refused(a, "too-many-pages", "it does not take the pages of the document in one request");
@@ -167,8 +205,8 @@ bool attempt_choose_pages(struct attempt *a)
 	}
 	let_go(a, n - 1);
 	fill_images(a);
-	if (n == 1)
-		a->render_failed[0] = '\0';
+	if (n == 1 && a->shapes[0].step > 0)
+		a->shapes[0].failed[0] = '\0'; /* by itself it is tried again */
 	return true;
 }
 
@@ -240,7 +278,7 @@ static int ask_next(struct attempt *a)
 	struct reply none = {.error = TRANSPORT_LOCAL};
 	int r;
 
-	a->job.images[0] = image_of(a, a->part);
+	a->job.images[0] = attempt_image(a, a->part);
 	if (!attempt_build(a)) {
 		verdict_set(&a->verdict, PAGE_NEXT, BACKEND_OK, "too-large", "page %zu of the document is larger than this backend takes", a->part + 1);
 		return 0;

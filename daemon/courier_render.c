@@ -10,8 +10,11 @@
 #include "base/step.h"
 #include "base/text.h"
 
-#define AT_ONCE   2 /* helpers that render: they take a processor each */
-#define ALIVE_MAX 8 /* renderings in memory, or on their way there, for as long as their requests take */
+#define AT_ONCE    2 /* helpers that render: they take a processor each */
+/* Renderings in memory, or on their way there, for as long as their requests take: room for so many of RENDERING_MAX. Pages that
+ * are asked together have theirs from their first one on, however many they are. */
+#define ALL_ROOM   8
+#define GROUP_ROOM 4
 
 /* ---- what a backend takes, as far as it has said so -------------------------------------------------------------------------- */
 
@@ -46,45 +49,99 @@ static uint64_t pixels(const struct job *j)
 	return n;
 }
 
-static bool has_step(const struct attempt *a, unsigned int step)
+static bool has_step(const struct attempt *a, size_t i, unsigned int step)
 {
 	struct render_how how;
 
-	return render_step(&a->page, (int)a->courier->service->config.quality, step, &how);
+	return render_step(&a->shapes[i].page, (int)a->courier->service->config.quality, step, &how);
 }
 
-bool attempt_fits(const struct attempt *a)
+/* A picture may be too large, or several together. */
+static struct learned_limit *limit_of_pixels(struct attempt *a)
 {
-	const struct backend *b = a->backend;
-	bool last = !has_step(a, a->step + 1);
-
-	return limit_holds(&b->bytes, request_body_length(&a->req), last) && limit_holds(&b->pixels, pixels(&a->job), last);
+	return a->job.n_images > 1 ? &a->backend->pixels_together : &a->backend->pixels;
 }
 
-/* The body's bytes or the picture's size? Only 413 says which. Less quality helps against bytes alone. */
-void attempt_learn_size(struct attempt *a, const struct reply *reply)
+bool attempt_fits(struct attempt *a)
 {
-	struct verdict *v = &a->verdict;
+	bool last = a->job.n_images == 1 && !has_step(a, a->part, a->shapes[a->part].step + 1);
+
+	return limit_holds(&a->backend->bytes, request_body_length(&a->req), last) && limit_holds(limit_of_pixels(a), pixels(&a->job), last);
+}
+
+/* The body's bytes or the pictures' size? Only 413 says which. */
+static void learn(struct attempt *a, const struct reply *reply)
+{
+	const struct verdict *v = &a->verdict;
 	struct backend *b = a->backend;
 	bool bytes = reply->status == 413;
 
 	if (v->page == PAGE_DONE) {
 		limit_taken(&b->bytes, request_body_length(&a->req));
-		limit_taken(&b->pixels, pixels(&a->job));
+		limit_taken(limit_of_pixels(a), pixels(&a->job));
 	}
-	if (!v->smaller || v->backend != BACKEND_OK || (v->page != PAGE_NEXT && v->page != PAGE_RETRY))
+	if (v->smaller && v->backend == BACKEND_OK && v->page == PAGE_NEXT)
+		limit_refused(bytes ? &b->bytes : limit_of_pixels(a), bytes ? request_body_length(&a->req) : pixels(&a->job));
+}
+
+void attempt_learn_size(struct attempt *a, const struct reply *reply)
+{
+	struct verdict *v = &a->verdict;
+	unsigned int step = a->shapes[0].step + 1;
+
+	if (a->by_page)
 		return;
-	a->next_step = bytes ? a->step + 1 : MAX(a->step + 1, 2U);
-	if (v->page != PAGE_NEXT)
+	learn(a, reply);
+	if (a->n_more > 0 || !v->smaller || v->backend != BACKEND_OK || (v->page != PAGE_NEXT && v->page != PAGE_RETRY))
 		return;
-	limit_refused(bytes ? &b->bytes : &b->pixels, bytes ? request_body_length(&a->req) : pixels(&a->job));
-	if (!has_step(a, a->next_step))
+	/* Less quality helps against bytes alone. */
+	a->next_step = reply->status == 413 ? step : MAX(step, 2U);
+	if (v->page != PAGE_NEXT || !has_step(a, 0, a->next_step))
 		return;
 	a->smaller_next = true;
 	v->page = PAGE_RETRY;
 }
 
-/* ---- rendering --------------------------------------------------------------------------------------------------------------- */
+/* ---- what each page goes as -------------------------------------------------------------------------------------------------- */
+
+void attempt_shape_init(struct attempt *a, size_t i, int fd, const struct page_row *row)
+{
+	a->shapes[i].page = (struct job_image){
+		.fd = fd,
+		.bytes = (uint64_t)row->bytes,
+		.width = row->width,
+		.height = row->height,
+	};
+}
+
+void attempt_shapes_clear(struct attempt *a, size_t keep)
+{
+	for (size_t i = keep; i < ARRAY_SIZE(a->shapes); i++) {
+		rendering_clear(&a->shapes[i].rendering);
+		buf_free(&a->shapes[i].told);
+	}
+}
+
+void attempt_at_least(struct attempt *a, unsigned int step)
+{
+	struct shape *s = &a->shapes[0];
+
+	s->step = MAX(s->step, step);
+	while (s->step > 0 && !has_step(a, 0, s->step))
+		s->step--;
+}
+
+static bool is_there(const struct shape *s)
+{
+	return s->rendering.image.fd >= 0 && s->rendered_step == s->step;
+}
+
+struct job_image attempt_image(const struct attempt *a, size_t i)
+{
+	const struct shape *s = &a->shapes[i];
+
+	return is_there(s) ? s->rendering.image : s->page;
+}
 
 static bool type_wants(const struct attempt *a)
 {
@@ -93,38 +150,99 @@ static bool type_wants(const struct attempt *a)
 	return t->image_flatten || t->image_contrast;
 }
 
-bool attempt_wants_rendering(struct attempt *a)
+/* The first that is to be rendered; n_shapes: none is. */
+static size_t next_wanted(const struct attempt *a)
 {
-	while (a->step > 0 && !has_step(a, a->step))
-		a->step--; /* the smallest there is, once more */
-	if (a->rendering.image.fd >= 0 && a->rendered_step == a->step) {
-		a->job.images[0] = a->rendering.image;
-		return false;
+	size_t i = 0;
+
+	for (; i < a->n_shapes; i++) {
+		const struct shape *s = &a->shapes[i];
+
+		if (!is_there(s) && !s->failed[0] && (s->step > 0 || type_wants(a)))
+			break;
 	}
-	return a->step > 0 || (type_wants(a) && !a->render_failed[0]);
+	return i;
+}
+
+bool attempt_wants_rendering(const struct attempt *a)
+{
+	return next_wanted(a) < a->n_shapes;
+}
+
+bool attempt_smaller(struct attempt *a, size_t i)
+{
+	struct shape *s = &a->shapes[i];
+
+	if (s->failed[0] && s->step > 0)
+		return false;
+	/* What its type wants of it comes first. */
+	if (!s->failed[0] && !is_there(s) && type_wants(a))
+		return true;
+	if (!has_step(a, i, s->step + 1))
+		return false;
+	s->step++;
+	s->failed[0] = '\0';
+	return true;
+}
+
+/* ---- rendering --------------------------------------------------------------------------------------------------------------- */
+
+/* Room that it has, or needs before its first rendering. */
+static size_t room_of(const struct attempt *a)
+{
+	return a->n_more > 0 ? GROUP_ROOM : 1;
+}
+
+static bool has_room(const struct attempt *a)
+{
+	bool has = a->render;
+
+	for (size_t i = 0; i <= a->n_more && !has; i++)
+		has = a->shapes[i].rendering.image.fd >= 0;
+	return has;
+}
+
+/* What is left for the next one. */
+static uint64_t room_left(const struct attempt *a)
+{
+	uint64_t all = room_of(a) * RENDERING_MAX;
+
+	for (size_t i = 0; i <= a->n_more; i++)
+		all -= MIN(all, a->shapes[i].rendering.image.bytes);
+	return MIN(all, RENDERING_MAX);
+}
+
+/* The one that has waited longest; before it those that have their room, which others wait for. */
+static struct attempt *longest_waiting(struct courier *c, size_t room)
+{
+	struct attempt *with_room = NULL, *without = NULL;
+
+	for (struct attempt *a = c->attempts; a; a = a->next) {
+		if (a->render_waits && has_room(a))
+			with_room = a;
+		else if (a->render_waits)
+			without = a;
+	}
+	return with_room ? with_room : without && room_of(without) <= room ? without : NULL;
 }
 
 static void begin(struct attempt *a);
 
-/* The one that has waited longest begins, when there is room. */
-static void next_turn(struct courier *c)
+void attempt_render_turn(struct courier *c)
 {
-	struct attempt *oldest;
+	struct attempt *next;
 
 	do {
-		size_t running = 0, alive = 0;
+		size_t running = 0, room = ALL_ROOM;
 
-		oldest = NULL;
 		for (struct attempt *a = c->attempts; a; a = a->next) {
 			running += a->render != NULL;
-			alive += a->render || a->rendering.image.fd >= 0;
-			if (a->render_waits)
-				oldest = a;
+			room -= has_room(a) ? room_of(a) : 0;
 		}
-		if (!oldest || running >= AT_ONCE || (alive >= ALIVE_MAX && oldest->rendering.image.fd < 0))
-			return;
-		begin(oldest);
-	} while (oldest);
+		next = running < AT_ONCE ? longest_waiting(c, room) : NULL;
+		if (next)
+			begin(next);
+	} while (next);
 }
 
 /* Is it still for this backend? A person may have dealt with it meanwhile, and the backend may have gone. */
@@ -134,7 +252,7 @@ static bool still_wanted(const struct attempt *a, const struct page_row *before)
 
 	if (now->state != STATE_QUEUED && now->state != STATE_PROVISIONAL)
 		return false;
-	return now->job == before->job && now->retried == before->retried && (int64_t)a->asked >= now->rung &&
+	return now->job == before->job && now->retried == before->retried && (int64_t)a->asked >= now->rung && attempt_pages_same(a) &&
 		backend_rung(a->backend, now->seq) == RUNG_READY;
 }
 
@@ -148,7 +266,7 @@ static void go_on(struct attempt *a)
 		r = attempt_go(a);
 	else
 		attempt_free(a);
-	if (r < 0)
+	if (r < 0 && r != -ENOENT) /* a person may have dropped it */
 		courier_storage_failed(c, r);
 	courier_kick(c);
 }
@@ -156,21 +274,26 @@ static void go_on(struct attempt *a)
 /* The page as accepted goes where only its light was to be evened out; too large, it waits and is tried again. */
 static void failed(struct attempt *a, int error, const char *why)
 {
-	const struct log_field fields[] = {{"PAGE_ID", a->row.id}, {"BACKEND", a->backend->config->name}};
+	const struct page_row *p = a->rendering == 0 ? &a->row : &a->more[a->rendering - 1];
+	const struct log_field fields[] = {{"PAGE_ID", p->id}, {"BACKEND", a->backend->config->name}};
+	struct shape *s = &a->shapes[a->rendering];
 
-	text_safe_copy(a->render_failed, sizeof(a->render_failed), why);
-	log_event(LOG_LEVEL_WARNING, NULL, fields, ARRAY_SIZE(fields), "page %s: no rendering for %s: %s", a->row.id,
-		a->backend->config->name, a->render_failed);
-	if (error == -EMSGSIZE && has_step(a, a->step + 1)) {
-		a->step++;
-		go_on(a);
-	} else if (a->step == 0) {
-		go_on(a);
-	} else if (attempt_is_whole(a)) {
-		attempt_not_rendered(a);
-	} else {
-		attempt_free(a);
+	text_safe_copy(s->failed, sizeof(s->failed), why);
+	log_event(LOG_LEVEL_WARNING, NULL, fields, ARRAY_SIZE(fields), "page %s: no rendering for %s: %s", p->id, a->backend->config->name,
+		s->failed);
+	if (error == -EMSGSIZE && has_step(a, a->rendering, s->step + 1)) {
+		s->step++;
+		s->failed[0] = '\0';
 	}
+}
+
+static void take(struct attempt *a, struct rendering *r)
+{
+	struct shape *s = &a->shapes[a->rendering];
+
+	s->rendering = *r;
+	s->rendered_step = s->step;
+	STEP(SEND_RENDERED);
 }
 
 static void on_rendered(void *ud, int error, const char *why, struct rendering *r)
@@ -179,18 +302,22 @@ static void on_rendered(void *ud, int error, const char *why, struct rendering *
 	struct courier *c = a->courier;
 
 	a->render = NULL;
-	attempt_unlink(a);
-	if (error < 0) {
+	if (error < 0)
 		failed(a, error, why);
-	} else {
-		rendering_clear(&a->rendering);
-		a->rendering = *r;
-		a->rendered_step = a->step;
-		a->render_failed[0] = '\0';
-		STEP(SEND_RENDERED);
-		go_on(a);
+	else
+		take(a, r);
+	if (!c->stopped && attempt_wants_rendering(a)) {
+		begin(a); /* it has its room */
+		return;
 	}
-	next_turn(c);
+	attempt_unlink(a);
+	if (a->n_more > 0 || a->shapes[0].step == 0 || !a->shapes[0].failed[0])
+		go_on(a);
+	else if (attempt_is_whole(a))
+		attempt_not_rendered(a);
+	else
+		attempt_free(a);
+	attempt_render_turn(c);
 }
 
 static void begin(struct attempt *a)
@@ -198,14 +325,19 @@ static void begin(struct attempt *a)
 	struct service *s = a->courier->service;
 	const struct doctype *t = a->job.types->types[0];
 	struct render_how how;
+	struct shape *shape;
 	int r;
 
 	a->render_waits = false;
+	a->rendering = next_wanted(a);
+	shape = &a->shapes[a->rendering];
+	rendering_clear(&shape->rendering);
 	a->deadline_ms = clock_boottime_ms(s->clock) + s->config.helper_timeout_ms + TRANSFER_GRACE_MS;
-	render_step(&a->page, (int)s->config.quality, a->step, &how);
+	render_step(&shape->page, (int)s->config.quality, shape->step, &how);
 	how.flatten = t->image_flatten;
 	how.contrast = t->image_contrast;
-	r = render_start(s, &a->page, &how, on_rendered, a, &a->render);
+	how.max_bytes = MAX(room_left(a), UINT64_C(1));
+	r = render_start(s, &shape->page, &how, on_rendered, a, &a->render);
 	if (r < 0)
 		on_rendered(a, r, errno_text(r), NULL);
 }
@@ -215,27 +347,18 @@ void attempt_render(struct attempt *a)
 	attempt_link(a);
 	a->render_waits = true;
 	a->deadline_ms = INT64_MAX;
-	next_turn(a->courier);
-}
-
-bool attempt_render_smaller(struct attempt *a)
-{
-	if (!has_step(a, a->step + 1))
-		return false;
-	a->step++;
-	attempt_render(a);
-	return true;
+	attempt_render_turn(a->courier);
 }
 
 /* ---- what is told of it ------------------------------------------------------------------------------------------------------ */
 
-static int describe(const struct attempt *a, cJSON *j)
+static int describe(const struct shape *s, cJSON *j)
 {
-	const struct rendering *n = &a->rendering;
-	int r = json_add_i64(j, "step", a->step);
+	const struct rendering *n = &s->rendering;
+	int r = json_add_i64(j, "step", s->step);
 
 	if (n->image.fd < 0)
-		return r < 0 ? r : json_add_string(j, "failed", a->render_failed);
+		return r < 0 ? r : json_add_string(j, "failed", s->failed);
 	r = r < 0 ? r : json_add_string(j, "sha256", n->sha256);
 	r = r < 0 ? r : json_add_i64(j, "bytes", (int64_t)n->image.bytes);
 	r = r < 0 ? r : json_add_i64(j, "width", n->image.width);
@@ -245,14 +368,24 @@ static int describe(const struct attempt *a, cJSON *j)
 	return r;
 }
 
-int attempt_describe_rendering(const struct attempt *a, struct buf *out)
+static int tell_of(struct shape *s)
 {
 	_cleanup_json_ cJSON *j = NULL;
 	int r;
 
-	if (a->rendering.image.fd < 0 && !a->render_failed[0])
+	buf_clear(&s->told);
+	if (s->rendering.image.fd < 0 && !s->failed[0])
 		return 0;
 	j = cJSON_CreateObject();
-	r = j ? describe(a, j) : -ENOMEM;
-	return r < 0 ? r : json_print(j, false, out);
+	r = j ? describe(s, j) : -ENOMEM;
+	return r < 0 ? r : json_print(j, false, &s->told);
+}
+
+int attempt_describe_renderings(struct attempt *a)
+{
+	int r = 0;
+
+	for (size_t i = 0; i <= a->n_more && r >= 0; i++)
+		r = tell_of(&a->shapes[i]);
+	return r;
 }

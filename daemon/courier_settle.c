@@ -327,10 +327,8 @@ void attempt_reply(struct attempt *a, const struct reply *reply)
 	}
 	if (b->credentials && v->backend == BACKEND_OK)
 		credentials_accepted(b->credentials, a->creds_generation);
-	if (a->n_more == 0)
-		attempt_learn_size(a, reply);
-	else
-		attempt_split_next(a);
+	attempt_learn_size(a, reply);
+	attempt_split_next(a);
 	backend_paced(b, a->began_ms, v);
 	v->page = backend_ended(b, a->row.seq, v, reply);
 	judged(a, reply);
@@ -349,7 +347,7 @@ void attempt_without_request(struct attempt *a)
 void attempt_not_rendered(struct attempt *a)
 {
 	verdict_set(&a->verdict, PAGE_RETRY, BACKEND_OK, "rendering", "it is too large for this backend, and could not be made smaller: %s",
-		a->render_failed);
+		a->shapes[0].failed);
 	attempt_without_request(a);
 }
 

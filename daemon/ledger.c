@@ -19,7 +19,8 @@ static int insert_pages(struct spool *s, const struct attempt_open *a, int64_t a
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i <= a->n_more; p = &a->more[i++])
-		r = db_exec(s->db, "INSERT INTO attempt_pages (attempt, place, page) VALUES (?, ?, ?)", "iii", attempt, (int64_t)i + 1, p->seq);
+		r = db_exec(s->db, "INSERT INTO attempt_pages (attempt, place, page, rendering) VALUES (?, ?, ?, ?)", "iiis", attempt,
+			(int64_t)i + 1, p->seq, a->renderings[i].json);
 	return r;
 }
 
@@ -35,7 +36,7 @@ static int insert_attempt(
 		"reserved_pusd, rendering, priced)"
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		"issssisiss", a->page ? a->page->seq : 0, a->backend, a->model, a->region, a->host, now->ms,
-		time_trust_name(now->trust), reserved, a->rendering, a->priced);
+		time_trust_name(now->trust), reserved, a->renderings[0].json, a->priced);
 	if (r >= 0)
 		*ret = db_last_id(s->db);
 	if (r >= 0 && a->page && a->n_more > 0)
@@ -49,8 +50,13 @@ static int pages_print(const struct attempt_open *a, struct buf *out)
 	const struct page_row *p = a->page;
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i <= a->n_more; p = &a->more[i++])
-		r = buf_addf(out, "%s{\"page\":\"%s\",\"content\":\"%s\"}", i ? "," : "[", p->id, p->sha256);
+	for (size_t i = 0; r >= 0 && i <= a->n_more; p = &a->more[i++]) {
+		r = buf_addf(out, "%s{\"page\":\"%s\",\"content\":\"%s\"", i ? "," : "[", p->id, p->sha256);
+		if (r >= 0 && a->renderings[i].sha256)
+			r = buf_addf(out, ",\"rendering\":\"%s\"", a->renderings[i].sha256);
+		if (r >= 0)
+			r = buf_addc(out, '}');
+	}
 	return r < 0 ? r : buf_addc(out, ']');
 }
 
@@ -70,7 +76,7 @@ static struct receipt receipt_of(const struct attempt_open *a, int64_t attempt, 
 		.attempt = attempt,
 		.page = a->page ? a->page->id : NULL,
 		.content_sha256 = a->page ? a->page->sha256 : NULL,
-		.rendering_sha256 = a->rendering_sha256,
+		.rendering_sha256 = a->renderings[0].sha256,
 		.body_sha256 = a->body_sha256,
 		.bytes = a->body_bytes,
 		.backend = a->backend,

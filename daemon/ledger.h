@@ -14,8 +14,11 @@ struct attempt_open {
 	size_t n_more;
 	const char *backend, *model, *region, *host;
 	const char *tier, *resolved; /* as in struct request; may be NULL */
-	const char *rendering;        /* JSON: what went in the page's place, or why nothing did; NULL: nothing was to */
-	const char *rendering_sha256; /* hex; NULL: the page itself went */
+	/* Of the page, then of `more`. */
+	struct {
+		const char *json;   /* what went in its place, or why nothing did; NULL: nothing was to */
+		const char *sha256; /* hex; NULL: the page itself went */
+	} renderings[JOB_IMAGES_MAX];
 	const char *body_sha256; /* hex */
 	int64_t body_bytes;
 	int64_t reserved_pusd;

@@ -186,7 +186,8 @@ int ledger_attempts_json(struct spool *s, int64_t seq, cJSON *array)
 	r = db_query(s->db, &st,
 		"SELECT id, backend, model, region, host, opened_ms, outcome, reason, message, billed,"
 		" reserved_pusd, settled_pusd, tokens_input, tokens_output, request_id, http_status, "
-		"duration_ms, rendering, priced"
+		"duration_ms, CASE page WHEN ?1 THEN rendering ELSE"
+		" (SELECT p.rendering FROM attempt_pages p WHERE p.attempt = attempts.id AND p.page = ?1) END, priced"
 		" FROM attempts WHERE page = ?1 OR id IN (SELECT attempt FROM attempt_pages WHERE page = ?1) ORDER BY id",
 		"i", seq);
 	if (r < 0)

@@ -8,7 +8,7 @@ struct receipt {
 	const char *kind; /* "sent", "answered", "crashed" */
 	int64_t attempt;
 	const char *rendering_sha256; /* NULL: the page itself went */
-	const char *pages; /* JSON array, where there are several: {"page":ID,"content":HASH} of each; NULL */
+	const char *pages; /* JSON array, where there are several: {"page":ID,"content":HASH} of each, and "rendering":HASH; NULL */
 	const char *page, *content_sha256, *body_sha256, *backend;
 	const char *host, *region, *model, *tier, *resolved; /* may be NULL */
 	int64_t bytes; /* of the request's body; -1: not known */

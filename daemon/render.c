@@ -17,6 +17,7 @@ struct render {
 	struct helper *helper;
 	struct rendering out;
 	struct sha256 *hash;
+	uint64_t max_bytes;
 	bool page, whole;
 	char said[160]; /* why the helper took the page for none */
 	render_done_fn done;
@@ -90,7 +91,7 @@ static int take_data(struct render *r, const struct frame_piece *piece)
 	if (!r->page || r->whole)
 		return -EBADMSG;
 	r->out.image.bytes += piece->len;
-	if (r->out.image.bytes > RENDERING_MAX)
+	if (r->out.image.bytes > r->max_bytes)
 		return -EMSGSIZE;
 	e = write_all(r->out.image.fd, piece->data, piece->len);
 	if (e >= 0)
@@ -249,6 +250,7 @@ int render_start(struct service *s, const struct job_image *page, const struct r
 	if (!r)
 		return -ENOMEM;
 	r->out = RENDERING_NONE;
+	r->max_bytes = how->max_bytes ? how->max_bytes : RENDERING_MAX;
 	r->done = done;
 	r->ud = ud;
 	e = fill(r, s, page, how);

@@ -19,6 +19,7 @@ struct render_how {
 	uint32_t max_side; /* pixels */
 	int quality;
 	bool flatten, contrast;
+	uint64_t max_bytes; /* of what comes; 0: RENDERING_MAX */
 	/* Of the original beside a page: what lies here on the page. */
 	bool cut;
 	uint32_t x, y, width, height, page_width, page_height; /* pixels of the page */
@@ -40,7 +41,7 @@ void rendering_clear(struct rendering *r);
 
 struct render;
 /* Called once, from the loop. 0 and the rendering, which is the callee's from then on; or negative errno and why, for people:
- * -EMSGSIZE: it is over RENDERING_MAX. */
+ * -EMSGSIZE: it is over max_bytes. */
 typedef void (*render_done_fn)(void *ud, int error, const char *why, struct rendering *r);
 /* `page` is as accepted; its descriptor is borrowed until the end. */
 int render_start(struct service *s, const struct job_image *page, const struct render_how *how, render_done_fn done, void *ud,

@@ -140,6 +140,7 @@ CREATE TABLE attempt_pages (
 	attempt		INTEGER NOT NULL REFERENCES attempts (id),
 	place		INTEGER NOT NULL,	-- in the request, from 1
 	page		INTEGER NOT NULL,	-- pages.seq, or gone.seq later
+	rendering	TEXT,			-- as attempts.rendering
 	PRIMARY KEY (attempt, place)
 ) WITHOUT ROWID;
 CREATE INDEX attempt_pages_page ON attempt_pages (page);

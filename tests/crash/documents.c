@@ -104,6 +104,9 @@ static void send_verify(struct fixture *f, struct report *r)
 	if (count_rows(f, "SELECT count(*) FROM receipts WHERE attempt IN (SELECT attempt FROM attempt_pages)"
 			  " AND json_array_length(body, '$.pages') IS NOT 3") != 0)
 		problem(r, "a receipt does not name each of its pages");
+	if (count_rows(f, "SELECT count(*) FROM attempt_pages p JOIN receipts r ON r.attempt = p.attempt WHERE json_extract(p.rendering, '$.sha256')"
+			  " IS NOT json_extract(r.body, '$.pages[' || (p.place - 1) || '].rendering') OR (p.rendering IS NULL) = (p.place = 3)") != 0)
+		problem(r, "ledger and receipts do not say the same of what went in a page's place");
 	if (r->acknowledged && count_rows(f, "SELECT count(*) FROM attempt_pages") == 0)
 		problem(r, "what may have been sent is not in the ledger");
 }

@@ -33,6 +33,8 @@ static void exchange_of(struct fixture *f, int64_t seq, const char *backend)
 		.body_sha256 = HASH,
 		.reserved_pusd = RESERVE,
 	};
+	x.open.renderings[n].json = "{\"sha256\":\"" HASH "\"}"; /* the last page, or the only one, went smaller */
+	x.open.renderings[n].sha256 = HASH;
 }
 
 /* The answer to the attempt, as the courier has it when it closes. */

@@ -12,7 +12,7 @@ import tempfile
 from PIL import Image
 
 import suite
-from service import ROOT, Service, sample
+from service import Service, sample
 from standin_aws import BedrockStandin, write_keys
 from steps import owners, steps_of
 from varlink import VarlinkError
@@ -122,20 +122,11 @@ def broken_invariants(s, acknowledged, requests):
     return wrong
 
 
-def flatten_receipts(s):
-    """Pages of this type go as renderings."""
-    with open(ROOT + "/configs/documents/receipt.json", encoding="utf-8") as f:
-        kind = dict(json.load(f), image={"flatten": True})
-    os.makedirs(s.folder + "/documents", exist_ok=True)
-    with open(s.folder + "/documents/receipt.json", "w", encoding="utf-8") as f:
-        json.dump(kind, f)
-
-
 def run(world, environment, rendered=False):
     """One life, one death, one more life; returns (was the fault reached, what is wrong)."""
     s = world.service()
     if rendered:
-        flatten_receipts(s)
+        s.change_type("receipt", image={"flatten": True})
     try:
         before = len(world.aws.requests)
         acknowledged = []

@@ -6,15 +6,15 @@ import hashlib
 import io
 import json
 import os
-import random
 import tempfile
 
 import pagereader
 import standin_sagemaker
 import suite
-from PIL import Image, ImageChops
-from service import ROOT, Service, sample, truth
-from standin_aws import Refused, write_keys
+from largepages import Limited, noisy_page
+from PIL import Image
+from service import Service, sample, truth
+from standin_aws import write_keys
 from standin_llama import LlamaStandin
 from standin_models import ModelsStandin
 
@@ -22,33 +22,12 @@ HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
 READ = pagereader.read_fields
 
 
-class Limited:
-    """A stand-in of which the test says how large a body may be; what came is kept."""
-
-    most = 10**9
-
-    def _check_request(self, line, body):
-        if len(body) > self.most:
-            raise Refused(413, "RequestEntityTooLargeException", "Request Entity Too Large")
-        answer = super()._check_request(line, body)
-        self.pages.append(answer[2])
-        return answer
-
-
 class Bedrock(Limited, ModelsStandin):
-    pages = None
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.pages = []
+    pass
 
 
 class Sagemaker(Limited, standin_sagemaker.SagemakerStandin):
-    pages = None
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.pages = []
+    pass
 
 
 class Jetson(LlamaStandin):
@@ -84,11 +63,7 @@ class Setup:
                          "Credentials aws": {"Source": "file", "File": secrets}, "Backend own": dict(keys, **backend)}
         self.service = Service(self.sections)
         if image:
-            with open(ROOT + "/configs/documents/invoice.json", encoding="utf-8") as f:
-                kind = dict(json.load(f), image=image)
-            os.makedirs(self.service.folder + "/documents", exist_ok=True)
-            with open(self.service.folder + "/documents/invoice.json", "w", encoding="utf-8") as f:
-                json.dump(kind, f)
+            self.service.change_type("invoice", image=image)
 
     def __enter__(self):
         self.service.start()
@@ -100,13 +75,6 @@ class Setup:
         self.there.stop()
         self.service.clean()
         self.folder.cleanup()
-
-
-def noisy_page(path, width, height, quality):
-    """Paper under a magnifying glass: a JPEG that does not get small by itself."""
-    noise = Image.frombytes("RGB", (500, 500), random.Random(7).randbytes(750000)).resize((width // 2, height // 2), Image.NEAREST)
-    page = Image.open(sample("receipt-1")).convert("RGB").resize((width, height), Image.BILINEAR)
-    ImageChops.blend(page, noise.resize((width, height), Image.BICUBIC), 0.6).save(path, quality=quality)
 
 
 def answers_without_looking():
@@ -134,13 +102,13 @@ def check_record(s, page, jpeg):
 
 def test_refused_by_bedrock_it_goes_again_smaller_and_the_limit_is_kept():
     with Setup(Bedrock, Kind="bedrock") as (aws, s):
-        aws.most = 180000
+        aws.most_bytes = 180000
         ids = s.submit(sample("invoice-1"), "invoice")
         s.wait_states(ids, {"done"})
         rows = s.rows("SELECT outcome, reason, charged FROM attempts ORDER BY id")
         assert [r["outcome"] for r in rows[-2:]] == ["retry", "done"] and [r["charged"] for r in rows] == [0] * len(rows), rows
         assert {r["reason"] for r in rows[:-1]} == {"too-large"} and s.pages()[ids[0]]["tries"] == 0, rows
-        assert len(kept_page(s, ids[0])) * 4 // 3 > aws.most and len(aws.pages) == 1, "the page is not large enough for this test"
+        assert len(kept_page(s, ids[0])) * 4 // 3 > aws.most_bytes and len(aws.pages) == 1, "the page is not large enough for this test"
         check_record(s, ids[0], aws.pages[-1])
         before = len(s.rows("SELECT id FROM attempts"))
         ids = s.submit(sample("invoice-2"), "invoice")
@@ -152,7 +120,7 @@ def test_limits_of_a_model_are_known_beforehand():
     answers_without_looking()
     with Setup(Bedrock, Kind="bedrock", Model=HAIKU, capture={"MaxSide": "8192", "Quality": "95"}) as (aws, s):
         page = s.folder + "/large.jpg"
-        noisy_page(page, 2500, 3600, 95)
+        noisy_page(page, "receipt-1", 2500, 3600)
         ids = s.submit(page, "receipt")
         s.wait_states(ids, {"done"})
         assert len(kept_page(s, ids[0])) > 3_750_000, "the page is not large enough for this test"
@@ -166,7 +134,7 @@ def test_base64_counts_for_sagemaker():
     with Setup(Sagemaker, Kind="sagemaker", EndpointName="qwen", Form="openai", PricePerRequest="0",
                capture={"MaxSide": "8192", "Quality": "95"}) as (aws, s):
         page = s.folder + "/large.jpg"
-        noisy_page(page, 2700, 4000, 95)
+        noisy_page(page, "receipt-1", 2700, 4000)
         ids = s.submit(page, "receipt")
         s.wait_states(ids, {"done"})
         assert len(kept_page(s, ids[0])) * 4 // 3 > standin_sagemaker.MAX_BODY, "the page is not large enough for this test"
@@ -189,7 +157,7 @@ def test_a_small_context_in_the_house():
 
 def test_too_large_however_small_goes_to_the_next():
     with Setup(Bedrock, route="own ocr", Kind="bedrock") as (aws, s):
-        aws.most = 10000
+        aws.most_bytes = 10000
         ids = s.submit(sample("receipt-1"), "receipt")
         s.wait_states(ids, {"done", "provisional"})
         rows = s.rows("SELECT backend, outcome, json_extract(rendering, '$.width') AS width FROM attempts ORDER BY id")

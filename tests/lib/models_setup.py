@@ -15,7 +15,7 @@ OWN = "arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijk
 class Setup:
     """A stand-in and a service whose route begins at it; a price for the model."""
 
-    def __init__(self, model, route="sydney", standin=ModelsStandin, **backend):
+    def __init__(self, model, route="sydney", standin=ModelsStandin, capture=None, **backend):
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-models-", dir="/tmp")
         self.aws = standin(self.folder.name)
         self.aws.control = ControlPlane()
@@ -25,7 +25,7 @@ class Setup:
         with open(prices, "w", encoding="ascii") as f:
             f.write("[Model %s]\nRegion=ap-southeast-2\nInput=1.10\nOutput=5.50\nDate=2026-07-01\n" % model)
         self.service = Service({
-            "Service": {"Lab": "yes", "Prices": prices}, "Route": {"Backends": route}, "Residency": {"Regions": "sydney melbourne"},
+            "Service": {"Lab": "yes", "Prices": prices}, "Route": {"Backends": route}, "Residency": {"Regions": "sydney melbourne"}, "Capture": capture or {},
             "Credentials aws": {"Source": "file", "File": secrets},
             "Backend sydney": dict({"Kind": "bedrock", "Model": model, "ConnectTo": "127.0.0.1:%d" % self.aws.port, "CAFile": self.aws.ca_file,
                                     "Backoff": "100ms", "BackoffMax": "400ms", "FallbackAfter": "0s", "Timeout": "20s",

@@ -70,6 +70,14 @@ class Service:
             for name, keys in config.items():
                 f.write("[%s]\n" % name + "".join("%s=%s\n" % kv for kv in keys.items()) + "\n")
 
+    def change_type(self, name, **members):
+        """A document type of the sample configuration, with other members."""
+        with open("%s/configs/documents/%s.json" % (ROOT, name), encoding="utf-8") as f:
+            kind = dict(json.load(f), **members)
+        os.makedirs(self.folder + "/documents", exist_ok=True)
+        with open("%s/documents/%s.json" % (self.folder, name), "w", encoding="utf-8") as f:
+            json.dump(kind, f)
+
     def __enter__(self):
         self.start()
         return self
