@@ -92,9 +92,15 @@ check-emulated: all tests
 	$(Q)test $(ARCH) != arm64 || tests/tools/neon.py $(TRIPLET)-objdump $(O)/obj
 # On a Debian 13 machine of arm64 with a live systemd and a virtual camera, in QEMU (cross/image.sh).
 VM_SUITES := $(sort $(wildcard tests/vm/test_*.py))
-.PHONY: check-vm
+# Sets what a time service sets in the kernel; for that machine.
+SYNCHRONISED := $(O)/vm/synchronised
+$(SYNCHRONISED): $(O)/obj/tests/vm/synchronised.o
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALLLDFLAGS) -o $@ $^
+.PHONY: check-vm vm-programs
+vm-programs: $(SYNCHRONISED)
 check-vm:
-	$(Q)$(MAKE) --no-print-directory ARCH=arm64 all
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 all vm-programs
 	$(Q)tests/run --build build/arm64 --fault build/arm64-fault $(VM_SUITES)
 sysroots:
 	$(Q)cross/sysroot.sh arm64

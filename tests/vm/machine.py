@@ -17,6 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 QEMU = "qemu-system-aarch64"
 BOOT_S = 300    # until the first command has run: emulated, on a busy machine
 COMMAND_S = 120
+TUNNELS = 8
 
 
 class Failed(Exception):
@@ -37,9 +38,10 @@ def installed(folder):
 
 
 class Machine:
-    """`with Machine(files={"/pages/a.yuyv": b"..."}) as m: m.run("uname -a")`. The image is not changed: what is written goes to a copy that ends with it."""
+    """`with Machine(files={"/pages/a.yuyv": b"..."}) as m: m.run("uname -a")`. The image is not changed: what is written goes to a copy that ends with it.
+    It has no network; each of /dev/virtio-ports/tunnel.* is a connection to tunnel=PORT of this one, good for one time."""
 
-    def __init__(self, files=None):
+    def __init__(self, files=None, tunnel=None):
         if not shutil.which(QEMU):
             raise suite.Skip("%s is not here: ./bootstrap.sh setup vm" % QEMU)
         self.folder = tempfile.mkdtemp(prefix="pageferry-vm-", dir="/tmp")
@@ -49,7 +51,7 @@ class Machine:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         image = subprocess.run([os.path.join(ROOT, "cross/image.sh")], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout.strip()
         self._pack(files or {})
-        self._start(image)
+        self._start(image, tunnel)
 
     def __enter__(self):
         return self
@@ -66,7 +68,13 @@ class Machine:
         subprocess.run(["tar", "-c", "--owner=0", "--group=0", "--no-overwrite-dir", "-f", self.folder + "/files.tar", "-C", root, "."], check=True)
         shutil.rmtree(root)
 
-    def _start(self, image):
+    @staticmethod
+    def _tunnels(port):
+        return [word for n in range(TUNNELS if port else 0) for word in (
+            "-chardev", "socket,id=tunnel%d,host=127.0.0.1,port=%d" % (n, port),
+            "-device", "virtserialport,chardev=tunnel%d,name=tunnel.%d" % (n, n))]
+
+    def _start(self, image, tunnel):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self.folder + "/port")
         listener.listen(1)
@@ -78,7 +86,7 @@ class Machine:
                    "-drive", "if=none,id=root,file=%s/root.img,format=raw,snapshot=on,cache=unsafe" % image, "-device", "virtio-blk-pci,drive=root",
                    "-drive", "if=none,id=files,file=%s/files.tar,format=raw,readonly=on" % self.folder, "-device", "virtio-blk-pci,drive=files",
                    "-device", "virtio-serial-pci", "-chardev", "socket,id=port,path=%s/port" % self.folder,
-                   "-device", "virtserialport,chardev=port,name=pageferry", "-device", "virtio-rng-pci"]
+                   "-device", "virtserialport,chardev=port,name=pageferry", "-device", "virtio-rng-pci"] + self._tunnels(tunnel)
         with open(self.folder + "/qemu", "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_us,
                                             env=dict(os.environ, TMPDIR=self.folder))

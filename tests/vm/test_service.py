@@ -1,13 +1,18 @@
 #!/usr/bin/python3
-"""The installed units under a live systemd of Debian 13 on arm64: readiness, watchdog, journal, sandboxes, rights, restarts."""
+"""The installed units under a live systemd of Debian 13 on arm64: readiness, watchdog, journal, sandboxes, rights, restarts; and a clock that is set."""
+import hashlib
 import json
 import os
 import sys
+import tempfile
+import time
 
 import suite
 from machine import Machine, ROOT
+from standin_aws import BedrockStandin
 
-SAMPLE = os.path.join(ROOT, "tests/samples/pages/invoice-1.jpg")
+SAMPLES = {"/test/%s.jpg" % name: os.path.join(ROOT, "tests/samples/pages/%s.jpg" % file) for name, file in (
+    ("invoice", "invoice-1"), ("receipt", "receipt-1"), ("receipt2", "receipt-2"), ("statement", "statement-1"))}
 # Says in the journal what the sandbox of a helper lets it see and do; in place of the helper.
 PROBE = rb"""
 try() { if bash -c "$2" >/dev/null 2>&1; then echo "can $1" >&2; else echo "cannot $1" >&2; fi; }
@@ -22,7 +27,16 @@ try network 'exec 3<>/dev/udp/127.0.0.1/9'
 try others 'ls /proc/1/'
 echo "probe over" >&2
 """
-machine = None
+# A connection of the service's, through a port of its own to the stand-in for Bedrock.
+TUNNEL = rb"""#!/bin/bash
+mkdir -p /run/tunnels
+for port in /dev/virtio-ports/tunnel.*; do mkdir "/run/tunnels/${port##*/}" 2>/dev/null && break; done
+exec 3<>"$port"
+cat <&3 &
+exec cat >&3
+"""
+YEAR_S = 365 * 86400
+machine = aws = None
 
 
 def show(*properties, unit="pageferry.service"):
@@ -168,13 +182,112 @@ def test_a_stop_is_clean():
     machine.run("systemctl start pageferry.service", 300)
 
 
+# ---- the clock ----------------------------------------------------------------------------------------------------------
+
+def set_clock(seconds):
+    machine.run("date -s @%d" % seconds)
+
+
+def clock():
+    return json.loads(machine.run("pageferryctl status --json"))["clock"]
+
+
+def hand_in(*names):
+    """Their pages, in this order."""
+    return [machine.run("pageferryctl extract --no-wait --type receipt /test/%s.jpg" % name).split()[0] for name in names]
+
+
+def sent_pages():
+    """Hashes of what was sent, in order; all of it was taken: the stand-in looks at the time of the signatures, too."""
+    assert all(r["status"] == 200 for r in aws.requests), aws.requests
+    return [r["page"] for r in aws.requests]
+
+
+def hashes(ids):
+    return [hashlib.sha256(machine.read("/var/lib/pageferry/pages/%s.jpg" % i)).hexdigest() for i in ids]
+
+
+def was_told():
+    """How often the service, as it runs, was told that the clock was set."""
+    return machine.run("journalctl -b -o cat _PID=%s" % show("MainPID")["MainPID"]).splitlines().count("the clock was set")
+
+
+def wait_done(ids):
+    machine.wait("! pageferryctl list | grep -E '%s' | grep -v ' done '" % "|".join(ids), 300)
+
+
+def test_it_knows_whether_the_clock_is_synchronised():
+    """As a time service tells the kernel. Whoever sets the clock says that it is not."""
+    assert clock() == "plausible"
+    machine.run("/test/synchronised")
+    assert clock() == "trusted"
+    set_clock(time.time())
+    assert clock() == "plausible"
+
+
+def test_pages_wait_for_the_clock_and_go_when_it_is_set():
+    """A boot without a battery, and time that comes with the network."""
+    machine.wait("systemctl show -P StatusText pageferry.service | grep -x '0 pages waiting, 0 held'", 300)
+    before = pages()
+    machine.run("systemctl stop pageferry.service && mkdir -p /etc/pageferry/pageferry.conf.d && cp /test/clock.conf /etc/pageferry/pageferry.conf.d/"
+                " && install -o pageferry -m 600 /test/keys /etc/pageferry/keys && systemd-run -q --unit tunnel busybox nc -ll -p 8443 -e /test/tunnel", 300)
+    set_clock(86400)
+    machine.run("systemctl start pageferry.service", 300)
+    ids = hand_in("receipt", "invoice", "receipt2")
+    machine.wait("pageferryctl status | grep 'sydney: the clock is known to be wrong'")
+    assert clock() == "untrusted" and aws.requests == [] and pages() == dict(before, **{i: "queued" for i in ids})
+    pid = show("MainPID")
+    set_clock(time.time())
+    wait_done(ids)
+    assert show("MainPID") == pid and was_told() == 1 and sent_pages() == hashes(ids), (aws.requests, ids)
+    assert pages() == dict(before, **{i: "done" for i in ids})
+
+
+def test_years_ahead_nothing_ages_and_pages_wait():
+    """A time service that is wrong by years: no certificate is valid any more. A page waits until the clock is right, the others stay."""
+    before, sent = pages(), sent_pages()
+    machine.run("systemctl stop pageferry.service", 300)
+    set_clock(time.time() + 5 * YEAR_S)
+    machine.run("/test/synchronised && systemctl start pageferry.service", 300)
+    assert clock() == "trusted"
+    ids = hand_in("statement")
+    machine.wait("pageferryctl status | grep 'sydney: .*certificate'")
+    assert sent_pages() == sent and pages() == dict(before, **{ids[0]: "queued"})
+    pid = show("MainPID")
+    set_clock(time.time())
+    wait_done(ids)
+    assert show("MainPID") == pid and was_told() == 1 and sent_pages() == sent + hashes(ids), (aws.requests, ids)
+    machine.run("systemctl restart pageferry.service", 300)
+    assert pages() == dict(before, **{ids[0]: "done"}) and len(hashes(pages())) == len(before) + 1
+
+
+def lab():
+    """What of the stand-in goes into the machine."""
+    def read(path):
+        with open(path, "rb") as f:
+            return f.read()
+    keys = "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (aws.credentials.access_key, aws.credentials.secret_key)
+    # What waits for the next try would wait for long: the clock wakes it.
+    config = ("[Service]\nLab=yes\n[Route]\nBackends=sydney\n[Credentials aws]\nSource=file\nFile=/etc/pageferry/keys\n"
+              "[Backend sydney]\nKind=bedrock\nModel=amazon.nova-pro-v1:0\nConnectTo=127.0.0.1:8443\nCAFile=/test/ca.pem\nBackoff=10min\nBackoffMax=1h\n")
+    files = {"/test/probe": PROBE, "/test/tunnel": TUNNEL, "/test/clock.conf": config.encode(), "/test/keys": keys.encode(), "/test/ca.pem": read(aws.ca_file),
+             "/test/synchronised": read(os.path.join(os.environ["PAGEFERRY_BUILD"], "vm/synchronised"))}
+    files.update({name: read(path) for name, path in SAMPLES.items()})
+    return files
+
+
+def main():
+    global machine, aws
+    with tempfile.TemporaryDirectory(prefix="pageferry-vm-", dir="/tmp") as folder, BedrockStandin(folder) as aws:
+        try:
+            machine = Machine(lab(), aws.port)
+        except suite.Skip as s:
+            print("skip the service under a live systemd: %s" % s)
+            sys.exit(0)
+        with machine:
+            machine.run("chmod +x /test/tunnel /test/synchronised")
+            suite.main()
+
+
 if __name__ == "__main__":
-    with open(SAMPLE, "rb") as f:
-        page = f.read()
-    try:
-        machine = Machine({"/test/invoice.jpg": page, "/test/probe": PROBE})
-    except suite.Skip as s:
-        print("skip the service under a live systemd: %s" % s)
-        sys.exit(0)
-    with machine:
-        suite.main()
+    main()
