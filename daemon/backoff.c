@@ -116,3 +116,8 @@ void breaker_down(struct breaker *b, int64_t now_ms, int64_t delay_ms)
 	if (b->down_since_ms == 0)
 		b->down_since_ms = MAX(now_ms, 1);
 }
+
+int64_t spread_ms(int64_t ms, uint32_t random)
+{
+	return (int64_t)((uint64_t)ms * random >> 32);
+}

@@ -8,6 +8,9 @@
  * Backoff And Jitter" (full jitter). */
 int64_t backoff_ms(int64_t base_ms, int64_t cap_ms, uint32_t n, uint32_t random, int64_t hint_ms);
 
+/* A moment of so many milliseconds (31 bits), each as likely as the others. */
+int64_t spread_ms(int64_t ms, uint32_t random);
+
 /*
  * The quick tries of AWS's SDKs since 2026: two after the first, full jitter, from 50 ms (transient) or 1 s (throttled) up to
  * 20 s, as long as a bucket of 500 tokens lasts: a try costs 14 or 5 of them; an answer gives back what the try before it cost,

@@ -93,6 +93,7 @@ struct config {
 	/* [Route] */
 	char route[ROUTE_MAX][BACKEND_NAME_SIZE]; /* Backends=: default "ocr" */
 	size_t n_route;
+	int64_t start_spread_ms;
 	/* [Budget] */
 	struct budget_limits budget;
 	int over_budget;           /* enum over_budget */

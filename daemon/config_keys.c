@@ -298,6 +298,8 @@ const struct ini_key config_keys[] = {
 
 	{"Route", "Backends", parse_route, 0, NULL, "ocr",
 		"Names of backends: the authoritative one first, then the fallbacks in order."},
+	{"Route", "StartSpread", TIME(config, start_spread_ms, 0, SECONDS(600)), "30s",
+		"After a start, pages from before it begin to go out at a random moment within this time; 0 to 10min."},
 
 	{"Budget", "Day", parse_budget, offsetof(struct config, budget.day_pusd), NULL, "none",
 		"What backends may cost in a day (UTC): USD, or none."},

@@ -45,6 +45,14 @@ static void recall_rate(struct backend *b)
 		log_warning("backend %s: what it was sent in the last minute is not known: %s", b->config->name, errno_text(r));
 }
 
+static uint32_t random_word(void)
+{
+	uint32_t x;
+
+	random_bytes(&x, sizeof(x));
+	return x;
+}
+
 int backend_init(struct courier *c, const struct backend_config *config)
 {
 	struct backend *b = &c->backends[c->n_backends];
@@ -75,6 +83,8 @@ int backend_init(struct courier *c, const struct backend_config *config)
 	if (b->extractor.ops->sign)
 		b->credentials = credentials_find(c->service->credentials, config->credentials);
 	recall_rate(b);
+	if (c->backlog_at_start && config->kind != KIND_OCR)
+		b->spread_ms = c->started_ms + spread_ms(c->service->config.start_spread_ms, random_word());
 	c->n_backends++;
 	return 0;
 }
@@ -114,6 +124,8 @@ enum rung_state backend_rung(struct backend *b, int64_t seq)
 		return s;
 	if (b->no_credentials_ms)
 		return now_ms(b) - b->no_credentials_ms >= b->config->fallback_after_ms ? RUNG_DOWN : RUNG_WAIT;
+	if (seq != 0 && seq <= b->courier->start_seq && now_ms(b) < b->spread_ms)
+		return RUNG_WAIT;
 	if (!health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency))
 		return RUNG_WAIT;
 	return backend_minute_wait_ms(b, b->need) > 0 ? RUNG_WAIT : RUNG_READY;
@@ -159,14 +171,6 @@ static void tell(struct backend *b, enum backend_state state, const char *reason
 		.reason = state == BACKEND_OK ? NULL : reason,
 		.message = state == BACKEND_OK ? NULL : message,
 	});
-}
-
-static uint32_t random_word(void)
-{
-	uint32_t x;
-
-	random_bytes(&x, sizeof(x));
-	return x;
 }
 
 /* What is paused for minutes comes back at other times on each device: up to a quarter longer. */
@@ -249,6 +253,11 @@ void backend_begin(struct backend *b, int64_t tokens)
 	health_begin(&b->health, now_ms(b), random_word());
 	backend_count(b, tokens);
 	b->need = 0;
+}
+
+bool backend_starts_later(const struct backend *b, bool new_pages)
+{
+	return !new_pages && now_ms(b) < b->spread_ms;
 }
 
 bool backend_has_tokens(struct backend *b, int64_t tokens)

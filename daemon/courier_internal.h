@@ -48,6 +48,7 @@ struct backend {
 	size_t in_flight;
 	int64_t answered, failed;
 	int64_t answered_ms;         /* boottime of the last answer; 0: none since the start */
+	int64_t spread_ms;           /* boottime until which pages from before the start wait; 0: none was there, or it is no network's */
 	int64_t starting_ms;         /* boottime since when its model is being started; 0: it is not */
 	struct provider *credentials; /* NULL: it needs none */
 	int64_t no_credentials_ms;   /* boottime since when there are none; 0: there are */
@@ -142,6 +143,8 @@ struct courier {
 	bool wide;                   /* in this turn they are */
 	int64_t turn_ends_ms;        /* boottime */
 	bool turn_held, turn_cut;    /* one was held; something was left for the next turn */
+	int64_t start_seq;           /* the last page that was there when this run began */
+	bool backlog_at_start;       /* and some of them waited: many devices may have begun at this moment */
 	int64_t fresh_after, fresh_next; /* seq: pages behind the first were accepted just now */
 	int64_t fresh_ms;            /* boottime when they were moved on */
 	int64_t storage_wait_ms;     /* boottime until which the ledger is left alone after it failed */
@@ -174,6 +177,8 @@ enum rung_state backend_rung(struct backend *b, int64_t seq);
 enum backend_state backend_state(const struct backend *b);
 /* May one of so many tokens start now? If not, the backend waits until it may. */
 bool backend_has_tokens(struct backend *b, int64_t tokens);
+/* Nobody waits for it yet: all that there is is from before the start, and its moment has not come. */
+bool backend_starts_later(const struct backend *b, bool new_pages);
 /* When that changes by itself, boottime; INT64_MAX: it does not. */
 int64_t backend_rate_wake_ms(struct backend *b);
 /* So long until one of so many tokens may start; 0: now. It counts: only for the minute and the pace. */

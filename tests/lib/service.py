@@ -66,6 +66,8 @@ class Service:
         }
         for name, keys in sections.items():
             config.setdefault(name, {}).update(keys)
+        # Restarts with pages that wait are many here; what StartSpread= does is shown where it is asked for.
+        config.setdefault("Route", {}).setdefault("StartSpread", "0s")
         with open(self.config, "w", encoding="utf-8") as f:
             for name, keys in config.items():
                 f.write("[%s]\n" % name + "".join("%s=%s\n" % kv for kv in keys.items()) + "\n")

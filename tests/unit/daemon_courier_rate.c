@@ -1,4 +1,4 @@
-/* RequestsPerMinute= and TokensPerMinute=, as the courier keeps to them. */
+/* RequestsPerMinute=, TokensPerMinute= and StartSpread=, as the courier keeps to them. */
 #include "tests/unit/daemon_courier_fixture.h"
 
 static void begin(const char *config)
@@ -180,4 +180,65 @@ TEST(what_carries_no_page_teaches_a_pace)
 	CHECK(courier_aside_wait_ms(c, "sydney", 600) > 0);
 	one_more_waits();
 	sent_after(60000);
+}
+
+/* ---- the start ------------------------------------------------------------------------------------------- */
+
+/* Two pages wait, and the service starts. */
+static int64_t begin_with_backlog(void)
+{
+	rig_open("[Route]\nStartSpread=20s\n" RIG_SYDNEY);
+	rig_page();
+	rig_page();
+	CHECK_INT(courier_new(&rig.s, &rig.s.courier), 0);
+	courier_start(rig.s.courier);
+	rig_turn();
+	return rig_backend("sydney")->spread_ms - rig.f.boot;
+}
+
+TEST(what_waited_before_the_start_goes_at_a_moment_of_its_own)
+{
+	int64_t moments[8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(moments); i++) {
+		moments[i] = begin_with_backlog();
+		CHECK(moments[i] >= 0 && moments[i] <= 20000);
+		if (moments[i] > 1000) {
+			rig_wait(moments[i] - 1000);
+			CHECK_INT(rig.sent, 0);
+			CHECK(backend_state(rig_backend("sydney")) == BACKEND_OK); /* nothing is wrong with it */
+		}
+		rig_wait(MIN(moments[i], INT64_C(1000)));
+		CHECK_INT(rig.sent, 1); /* by its own timer; one at first, as ever */
+		rig_end();
+	}
+	for (size_t i = 1; i < ARRAY_SIZE(moments); i++)
+		if (moments[i] != moments[0])
+			return;
+	test_fail(__FILE__, __LINE__, "each start has the same moment");
+}
+
+/* Somebody waits for it. Its answer lets none of the others go before their time. */
+TEST(what_is_handed_in_after_the_start_goes_at_once)
+{
+	int64_t moment;
+
+	while ((moment = begin_with_backlog()) < 2000)
+		rig_end();
+	one_page();
+	rig_turn();
+	CHECK_INT(rig.sent, 1);
+	CHECK(rig_row(3).state == STATE_DONE && rig_row(1).state == STATE_QUEUED);
+	rig_wait(moment);
+	CHECK_INT(rig.sent, 2);
+	rig_end();
+}
+
+TEST(a_start_without_a_backlog_waits_for_nothing)
+{
+	begin("[Route]\nStartSpread=20s\n" RIG_SYDNEY);
+	CHECK_INT(rig_backend("sydney")->spread_ms, 0);
+	CHECK_INT(rig_backend("ocr")->spread_ms, 0);
+	one_page();
+	rig_end();
 }

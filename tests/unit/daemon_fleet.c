@@ -1,6 +1,7 @@
 /*
  * Many devices with the same backlog whose outage ends at the same moment: what daemon/courier_health.c and daemon/pace.c make of it, over
- * virtual time, with a seed a device. Without a seed of its own each would ask when all others do, which is shown too.
+ * virtual time, with a seed a device. Without a seed of its own each would ask when all others do, which is shown too. So it is where power
+ * returns to all of them: each starts anew, and nothing of what it learned is left.
  */
 #include "daemon/courier_health.h"
 #include "daemon/pace.h"
@@ -23,6 +24,7 @@ struct device {
 	int64_t next_ms;      /* it looks again */
 	int64_t ends_ms;      /* of the request that is out; 0: none is */
 	int64_t first_ms;     /* its first request after the outage */
+	int64_t spread_ms;    /* until then it keeps what it has from before its start */
 	int left;             /* pages */
 };
 
@@ -71,7 +73,7 @@ static void look(struct fleet *f, struct device *d, int64_t now)
 {
 	if (d->ends_ms && now >= d->ends_ms)
 		end(f, d, now);
-	if (d->ends_ms || d->left == 0)
+	if (d->ends_ms || d->left == 0 || now < d->spread_ms)
 		return;
 	if (health_rung(&d->health, 1, now, HOUR, false) != RUNG_READY || !health_room(&d->health, now, 0, 1) || pace_wait_ms(&d->pace, now) > 0)
 		return;
@@ -159,4 +161,66 @@ TEST(retries_of_a_short_outage_are_spread)
 	CHECK(most(fleet.asked, 10 * SECOND, 30 * SECOND) <= DEVICES / 3);
 	CHECK(most(fleet.first, 30 * SECOND, 2 * MINUTE) <= DEVICES / 8);
 	CHECK(first_before(&fleet, 2 * MINUTE) >= DEVICES * 95 / 100);
+}
+
+/* ---- power returns ------------------------------------------------------------------------------------- */
+
+#define RETURNS (2 * HOUR)
+#define SPREAD  (30 * SECOND) /* StartSpread= as it comes */
+
+/* All start at RETURNS, at a server that is well. */
+static void run_start(int64_t spread, int64_t a_second)
+{
+	memset(&fleet, 0, sizeof(fleet));
+	fleet.a_second = a_second;
+	for (int i = 0; i < DEVICES; i++) {
+		struct device *d = &fleet.devices[i];
+
+		*d = (struct device){.random = (uint64_t)i * 7919 + 12345, .left = PAGES};
+		d->spread_ms = RETURNS + spread_ms(spread, device_random(d));
+	}
+	for (int64_t now = RETURNS; now < RETURNS + HOUR; now += 20)
+		for (int i = 0; i < DEVICES; i++)
+			look(&fleet, &fleet.devices[i], now);
+}
+
+TEST(devices_that_start_together_would_ask_together)
+{
+	run_start(0, 1000);
+	CHECK_INT(fleet.first[RETURNS / SECOND], DEVICES);
+}
+
+/* A thirtieth of them in each second, about. */
+TEST(devices_that_start_together_ask_one_after_the_other)
+{
+	run_start(SPREAD, 1000);
+	CHECK_INT(first_before(&fleet, RETURNS + SPREAD + 20), DEVICES);
+	CHECK(most(fleet.first, RETURNS, RETURNS + SPREAD + SECOND) <= DEVICES * 7 / 100);
+	for (int tenth = 1; tenth < 10; tenth++) {
+		int n = first_before(&fleet, RETURNS + SPREAD * tenth / 10);
+
+		if (n < DEVICES * tenth / 10 - DEVICES / 10 || n > DEVICES * tenth / 10 + DEVICES / 10)
+			test_fail(__FILE__, __LINE__, "%d devices asked in the first %d tenths", n, tenth);
+	}
+}
+
+static int refused_at_first(void)
+{
+	int n = 0;
+
+	for (int64_t s = RETURNS / SECOND; s < (RETURNS + 10 * SECOND) / SECOND; s++)
+		n += fleet.asked[s] - fleet.taken[s];
+	return n;
+}
+
+/* With little room at the server, they find some. */
+TEST(a_spread_start_is_refused_less)
+{
+	int together;
+
+	run_start(0, DEVICES / 10);
+	together = refused_at_first();
+	run_start(SPREAD, DEVICES / 10);
+	if (refused_at_first() * 3 > together)
+		test_fail(__FILE__, __LINE__, "%d were refused, and %d without a spread", refused_at_first(), together);
 }
