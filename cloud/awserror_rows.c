@@ -45,8 +45,8 @@
 	"into the credentials' source again"
 #define NO_SIGNATURE "AWS cannot read the signature; a proxy or gateway on the way may have changed the request"
 #define IAM_POLICY \
-	"IAM forbids it: IAM console > Roles (or Users) > the one in use > Permissions: allow what configs/iam/ has: bedrock:InvokeModel " \
-	"on this model (Stream=yes: InvokeModelWithResponseStream too), or sagemaker:InvokeEndpoint on this endpoint (Bucket=: sagemaker-async.json)"
+	"IAM forbids it: IAM console > Roles (or Users) > the one in use > Permissions: allow what configs/iam/ has for this backend, " \
+	"on this model or endpoint"
 #define MODEL_ACCESS \
 	"this account may not use the model yet: Bedrock console > Model catalog > the model: accept its " \
 	"terms or request access. After that it can take 15 minutes"
