@@ -266,12 +266,14 @@ static inline void rig_rendered_with(const char *frames, size_t len, int error, 
 	struct http_transfer *t = rig.out;
 	struct frame_reader *reader;
 	struct frame_piece piece;
+	int64_t countdown = memory_hold();
 	int part, r = 0;
 
 	CHECK(t && t->frame);
 	rig.out = t->next;
 	CHECK_INT(frame_reader_new(&reader), 0);
 	CHECK_INT(frame_reader_feed(reader, frames, len), 0);
+	memory_fail_at(countdown);
 	while (r >= 0 && (part = frame_reader_next(reader, &piece)) > FRAME_NONE)
 		r = t->frame(t->ud, (enum frame_part)part, &piece);
 	frame_reader_free(reader);
@@ -283,6 +285,7 @@ static inline void rig_rendered_with(const char *frames, size_t len, int error, 
 static inline void rig_rendered(uint32_t width, uint32_t height, size_t bytes)
 {
 	_cleanup_buf_ struct buf out = {}, data = {};
+	int64_t countdown = memory_hold();
 	char sum[SHA256_HEX_SIZE];
 
 	for (size_t i = 0; i < bytes; i++)
@@ -297,6 +300,7 @@ static inline void rig_rendered(uint32_t width, uint32_t height, size_t bytes)
 		CHECK_INT(buf_add(&out, data.data + at, n), 0);
 	}
 	CHECK_INT(buf_addf(&out, "{\"type\":\"page-end\",\"bytes_total\":%zu,\"sha256\":\"%s\"}\n{\"type\":\"end\",\"ok\":true}\n", bytes, sum), 0);
+	memory_fail_at(countdown);
 	rig_rendered_with(out.data, out.len, 0, NULL);
 }
 

@@ -65,6 +65,15 @@ static inline void memory_fail_at(int64_t n)
 	memory_countdown = n;
 }
 
+/* From here on none fails, until memory_fail_at() of what is returned: around what the test itself allocates. */
+static inline int64_t memory_hold(void)
+{
+	int64_t left = memory_countdown;
+
+	memory_countdown = 0;
+	return left;
+}
+
 /* From here on none fails. Has one? */
 static inline bool memory_failed(void)
 {
