@@ -15,14 +15,26 @@ bool s3_name_ok(const char *name)
 	return name[0] != '-' && name[len - 1] != '-';
 }
 
+/* Parts between slashes that somebody on the way may take for something else: "", but at the end, "." and "..". */
+static bool has_odd_part(const char *key)
+{
+	for (const char *p = key;; p++) {
+		size_t n = strcspn(p, "/");
+
+		if ((!n && *p) || (n && n < 3 && strspn(p, ".") >= n))
+			return true;
+		p += n;
+		if (!*p)
+			return false;
+	}
+}
+
 bool s3_prefix_ok(const char *prefix)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/!-_.*'()";
 	size_t len = strlen(prefix);
 
-	if (!len || prefix[0] == '/' || prefix[len - 1] != '/' || prefix[strspn(prefix, letters)] || strstr(prefix, "//"))
-		return false;
-	return !starts_with(prefix, "./") && !starts_with(prefix, "../") && !strstr(prefix, "/./") && !strstr(prefix, "/../");
+	return len && prefix[len - 1] == '/' && !prefix[strspn(prefix, letters)] && !has_odd_part(prefix);
 }
 
 int s3_url(const struct s3_bucket *b, const char *key, struct buf *out)
@@ -48,7 +60,7 @@ const char *s3_key_of(const struct s3_bucket *b, const char *prefix, const char 
 	uri += strlen(start);
 	if (!starts_with(uri, prefix) || !uri[strlen(prefix)] || strlen(uri) > KEY_MAX)
 		return NULL;
-	return strstr(uri, "//") || strstr(uri, "/./") || strstr(uri, "/../") ? NULL : uri;
+	return has_odd_part(uri) ? NULL : uri;
 }
 
 int s3_add_owner(const struct s3_bucket *b, struct request *req)

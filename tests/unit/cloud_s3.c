@@ -40,9 +40,11 @@ TEST(urls_are_of_the_region)
 TEST(keys_are_of_the_bucket_and_below_the_prefix)
 {
 	static const char *const wrong[] = {"s3://pages-sydney/pf/", "s3://pages-sydney/other/a", "s3://pages-sydney2/pf/a", "https://pages-sydney/pf/a", "",
-		"s3://pages-sydney/pf/../a", "s3://pages-sydney/pf//a", "S3://pages-sydney/pf/a"};
+		"s3://pages-sydney/pf/../a", "s3://pages-sydney/pf//a", "S3://pages-sydney/pf/a", "s3://pages-sydney/pf/..", "s3://pages-sydney/pf/.",
+		"s3://pages-sydney/pf/a/..", "s3://pages-sydney/pf/./a"};
 
 	CHECK_STR(s3_key_of(&bucket, "pf/", "s3://pages-sydney/pf/out/a.out"), "pf/out/a.out");
+	CHECK_STR(s3_key_of(&bucket, "pf/", "s3://pages-sydney/pf/..a/.b/c..."), "pf/..a/.b/c...");
 	CHECK(!s3_key_of(&bucket, "pf/", NULL));
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		CHECK(!s3_key_of(&bucket, "pf/", wrong[i]));
