@@ -410,15 +410,6 @@ static void move_fresh(struct courier *c, int64_t now_ms)
 	c->fresh_ms = now_ms;
 }
 
-/* Somebody has handed one in since the start: for it credentials are got at once, which are a request too. */
-static bool has_new_pages(const struct courier *c, int64_t now_ms)
-{
-	int64_t newest;
-
-	return now_ms - c->started_ms >= c->service->config.start_spread_ms ||
-		db_get_i64(spool_db(c->service->spool), &newest, "SELECT coalesce(max(seq), 0) FROM pages", "") < 0 || newest > c->start_seq;
-}
-
 static int on_turn(sd_event_source *source, void *ud)
 {
 	struct courier *c = ud;
@@ -436,7 +427,7 @@ static int on_turn(sd_event_source *source, void *ud)
 	c->turn_held = c->turn_cut = false;
 	move_fresh(c, began_ms);
 	look_at_budget(c);
-	new_pages = has_new_pages(c, began_ms);
+	new_pages = courier_has_new_pages(c);
 	lost = spool_ledger_lost(c->service->spool);
 	if (lost < 0)
 		courier_storage_failed(c, lost); /* and nothing is sent */
@@ -530,7 +521,6 @@ void courier_deliver(struct courier *c)
 int courier_new(struct service *s, struct courier **ret)
 {
 	struct courier *c = calloc(1, sizeof(*c));
-	int64_t waits;
 
 	if (!c)
 		return -ENOMEM;
@@ -540,9 +530,8 @@ int courier_new(struct service *s, struct courier **ret)
 	c->fresh_ms = c->started_ms - FRESH_MS;
 	c->wake_ms = INT64_MAX;
 	move_fresh(c, c->started_ms);
-	c->fresh_after = c->start_seq = c->fresh_next;
-	c->backlog_at_start = db_get_i64(spool_db(s->spool), &waits, "SELECT EXISTS (SELECT 1 FROM pages WHERE state IN ('queued', 'provisional'))", "") < 0 ||
-		waits > 0;
+	c->fresh_after = c->fresh_next;
+	courier_find_backlog(c);
 	for (size_t i = 0; i < s->config.n_backends; i++)
 		backend_init(c, &s->config.backends[i]);
 	*ret = c;
@@ -551,13 +540,8 @@ int courier_new(struct service *s, struct courier **ret)
 
 void courier_start(struct courier *c)
 {
-	int64_t now = clock_boottime_ms(c->service->clock);
-
 	c->started = true;
-	for (size_t i = 0; i < c->n_backends; i++)
-		if (c->backends[i].spread_ms > now)
-			log_info("backend %s: pages from before the start begin to go in %lld s (StartSpread=)", c->backends[i].config->name,
-				(long long)((c->backends[i].spread_ms - now + 999) / 1000));
+	courier_say_spread(c);
 	courier_kick(c);
 	courier_deliver(c);
 }

@@ -83,8 +83,7 @@ int backend_init(struct courier *c, const struct backend_config *config)
 	if (b->extractor.ops->sign)
 		b->credentials = credentials_find(c->service->credentials, config->credentials);
 	recall_rate(b);
-	if (c->backlog_at_start && config->kind != KIND_OCR)
-		b->spread_ms = c->started_ms + spread_ms(c->service->config.start_spread_ms, random_word());
+	backend_spread(b, random_word());
 	c->n_backends++;
 	return 0;
 }
@@ -124,7 +123,7 @@ enum rung_state backend_rung(struct backend *b, int64_t seq)
 		return s;
 	if (b->no_credentials_ms)
 		return now_ms(b) - b->no_credentials_ms >= b->config->fallback_after_ms ? RUNG_DOWN : RUNG_WAIT;
-	if (seq != 0 && seq <= b->courier->start_seq && now_ms(b) < b->spread_ms)
+	if (backend_keeps_back(b, seq))
 		return RUNG_WAIT;
 	if (!health_room(&b->health, now_ms(b), b->in_flight, b->config->concurrency))
 		return RUNG_WAIT;
@@ -253,11 +252,6 @@ void backend_begin(struct backend *b, int64_t tokens)
 	health_begin(&b->health, now_ms(b), random_word());
 	backend_count(b, tokens);
 	b->need = 0;
-}
-
-bool backend_starts_later(const struct backend *b, bool new_pages)
-{
-	return !new_pages && now_ms(b) < b->spread_ms;
 }
 
 bool backend_has_tokens(struct backend *b, int64_t tokens)

@@ -168,6 +168,18 @@ void courier_storage_failed(struct courier *c, int error);
 /* The budget has no room for a request that may cost so much: paid backends are not asked until it has. */
 void courier_over_budget(struct courier *c, int64_t need_pusd);
 
+/* courier_start.c. What was there when this run began, */
+void courier_find_backlog(struct courier *c);
+/* and its moment at this backend. */
+void backend_spread(struct backend *b, uint32_t random);
+void courier_say_spread(const struct courier *c);
+/* Is the page from before, and that moment still to come? */
+bool backend_keeps_back(const struct backend *b, int64_t seq);
+/* Somebody has handed one in since the start, or the time is over. */
+bool courier_has_new_pages(const struct courier *c);
+/* Nothing is wanted of it yet, not even credentials, which are a request too. */
+bool backend_starts_later(const struct backend *b, bool new_pages);
+
 /* courier_backend.c */
 struct backend *backend_find(struct courier *c, const char *name);
 int backend_init(struct courier *c, const struct backend_config *config);
@@ -177,8 +189,6 @@ enum rung_state backend_rung(struct backend *b, int64_t seq);
 enum backend_state backend_state(const struct backend *b);
 /* May one of so many tokens start now? If not, the backend waits until it may. */
 bool backend_has_tokens(struct backend *b, int64_t tokens);
-/* Nobody waits for it yet: all that there is is from before the start, and its moment has not come. */
-bool backend_starts_later(const struct backend *b, bool new_pages);
 /* When that changes by itself, boottime; INT64_MAX: it does not. */
 int64_t backend_rate_wake_ms(struct backend *b);
 /* So long until one of so many tokens may start; 0: now. It counts: only for the minute and the pace. */

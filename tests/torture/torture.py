@@ -54,6 +54,7 @@ FreeFloor=1M
 InodeFloor=0
 [Route]
 Backends=sydney
+StartSpread=0s
 [Credentials aws]
 Source=file
 File=/app/credentials
