@@ -27,7 +27,12 @@ size_t look_columns(int fd)
 {
 	struct winsize w = {};
 
-	return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+	const char *told = getenv("COLUMNS");
+	int64_t n;
+
+	if (ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+		return w.ws_col;
+	return told && parse_i64(told, 1, UINT16_MAX, &n) == 0 ? (size_t)n : 80;
 }
 
 static const char *style_start(enum style s)
@@ -52,6 +57,40 @@ int format_text(struct buf *out, const struct look *l, const char *text, size_t 
 		i += n ? n : 1;
 	}
 	return r;
+}
+
+/* So much of its beginning as takes no more columns. */
+static int add_front(struct buf *out, const char *text, size_t columns)
+{
+	_cleanup_buf_ struct buf front = {};
+	int r = 0;
+
+	for (size_t n; r >= 0 && *text; text += n) {
+		size_t before = front.len;
+
+		n = MAX(utf8_sequence(text, strlen(text), NULL), (size_t)1);
+		r = buf_add(&front, text, n);
+		if (r >= 0 && text_columns(buf_str(&front)) > columns)
+			return buf_add(out, front.data, before);
+	}
+	return r < 0 ? r : buf_adds(out, buf_str(&front));
+}
+
+int format_middle(struct buf *out, const struct look *l, const char *text, size_t max_columns)
+{
+	const char *dots = l->ascii ? "..." : "…", *rest;
+	size_t room = max_columns - MIN(max_columns, text_columns(dots));
+	_cleanup_buf_ struct buf whole = {};
+	int r = format_text(&whole, l, text, 0);
+
+	if (r < 0 || text_columns(buf_str(&whole)) <= max_columns)
+		return r < 0 ? r : buf_adds(out, buf_str(&whole));
+	r = add_front(out, buf_str(&whole), (room + 1) / 2);
+	if (r >= 0)
+		r = buf_adds(out, dots);
+	for (rest = buf_str(&whole); text_columns(rest) > room / 2;)
+		rest += MAX(utf8_sequence(rest, strlen(rest), NULL), (size_t)1);
+	return r < 0 ? r : buf_adds(out, rest);
 }
 
 int format_styled(struct buf *out, const struct look *l, enum style style, const char *text)

@@ -21,6 +21,8 @@ int format_styled(struct buf *out, const struct look *l, enum style style, const
 /* Appends text from outside: harmless, and with '?' for what is not ASCII when the look says so. max_columns
  * as in text_safe(). */
 int format_text(struct buf *out, const struct look *l, const char *text, size_t max_columns);
+/* The same of a name whose end matters as much as its beginning: cut in the middle. */
+int format_middle(struct buf *out, const struct look *l, const char *text, size_t max_columns);
 
 /* "US$0.00123": five digits below a dollar, two above; what would show as zero is "<US$0.00001". */
 int format_money(struct buf *out, int64_t pusd);

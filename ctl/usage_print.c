@@ -9,6 +9,7 @@
 #include "ctl/usage.h"
 
 #define KEY_COLUMNS 44
+#define KEY_MIN     20 /* of a name, with both its ends */
 #define BAR_MIN     6
 #define WIDE        100 /* columns of a terminal that has room for what matters less */
 #define BAR_MAX     40
@@ -145,19 +146,26 @@ static int money_cell(struct table *t, int64_t pusd)
 	return r < 0 ? r : table_cell(t, STYLE_PLAIN, buf_str(&text));
 }
 
+/* What of the table a terminal has room for. */
+struct shape {
+	size_t key_columns;
+	bool hidden[USAGE_COUNTS];
+	size_t bar; /* columns of the longest; 0: none */
+};
+
 /* A column that is empty everywhere is left out. */
-static int text_row(struct table *t, const struct look *l, const struct usage_group *g, const char *key)
+static int text_row(struct table *t, const struct look *l, const struct shape *s, const struct usage_group *g, const char *key)
 {
-	static const enum usage_count shown[] = {U_PAGES, U_REUSED, U_REQUESTS, U_INPUT, U_OUTPUT};
-	bool wide = !l->terminal || look_columns(STDOUT_FILENO) >= WIDE;
-	int r = table_row(t);
+	static const enum usage_count shown[] = {U_PAGES, U_REUSED, U_REQUESTS, U_INPUT, U_OUTPUT, U_CACHED};
+	_cleanup_buf_ struct buf short_key = {};
+	int r = format_middle(&short_key, l, key, s->key_columns);
 
 	if (r >= 0)
-		r = table_cell(t, STYLE_PLAIN, key);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(shown); i++)
-		r = count_cell(t, g->n[shown[i]]);
+		r = table_row(t);
 	if (r >= 0)
-		r = count_cell(t, wide ? g->n[U_CACHED] : 0);
+		r = table_cell(t, STYLE_PLAIN, buf_str(&short_key));
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(shown); i++)
+		r = count_cell(t, s->hidden[shown[i]] ? 0 : g->n[shown[i]]);
 	return r < 0 ? r : money_cell(t, g->n[U_COST]);
 }
 
@@ -181,8 +189,7 @@ static bool has_ended(const struct usage_group *g)
 	return g->n[U_REQUESTS] > 0 || g->n[U_REUSED] > 0;
 }
 
-/* `width` of the bars; 0: none. */
-static int table_text(const struct usage *u, const struct usage_group *total, size_t width, const struct look *l, struct buf *out)
+static int table_text(const struct usage *u, const struct usage_group *total, const struct shape *s, const struct look *l, struct buf *out)
 {
 	const char *titles[] = {u->by, ">pages", ">reused", ">requests", ">tokens in", ">out", ">cached", ">cost", "", NULL};
 	enum usage_count what = total->n[U_COST] > 0 ? U_COST : U_REQUESTS;
@@ -195,15 +202,15 @@ static int table_text(const struct usage *u, const struct usage_group *total, si
 
 		if (!*g->key && !has_ended(g))
 			continue;
-		r = text_row(t, l, g, key_text(u, g));
-		if (r >= 0 && width > 0)
-			r = bar(&text, l, g->n[what], most(u, what), width);
+		r = text_row(t, l, s, g, key_text(u, g));
+		if (r >= 0 && s->bar > 0)
+			r = bar(&text, l, g->n[what], most(u, what), s->bar);
 		if (r >= 0)
 			r = table_cell(t, STYLE_GOOD, buf_str(&text));
 	}
 	if (r >= 0 && u->n > 1)
-		r = text_row(t, l, total, "total");
-	return r < 0 ? r : table_print(t, l, true, 0, KEY_COLUMNS, out);
+		r = text_row(t, l, s, total, "total");
+	return r < 0 ? r : table_print(t, l, true, 0, 0, out);
 }
 
 static size_t widest(const struct buf *out)
@@ -220,17 +227,51 @@ static size_t widest(const struct buf *out)
 	return max;
 }
 
-/* What the table leaves of the terminal's width. */
-static size_t bar_width(const struct usage *u, const struct usage_group *total)
+/* Columns of the table without bars; 0: it cannot be made. */
+static size_t columns_of(const struct usage *u, const struct usage_group *total, const struct shape *s)
 {
 	const struct look plain = {.terminal = true, .ascii = u->c->look.ascii};
-	size_t columns = look_columns(STDOUT_FILENO), used;
 	_cleanup_buf_ struct buf out = {};
 
-	if (!u->c->look.terminal || table_text(u, total, 0, &plain, &out) < 0)
-		return 0;
-	used = widest(&out) + 2;
-	return columns < used + BAR_MIN ? 0 : MIN(columns - used, (size_t)BAR_MAX);
+	return table_text(u, total, s, &plain, &out) < 0 ? 0 : widest(&out);
+}
+
+static size_t widest_key(const struct usage *u, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < u->n; i++) {
+		_cleanup_buf_ struct buf text = {};
+
+		if (format_middle(&text, &u->c->look, key_text(u, &u->groups[i]), max) >= 0)
+			n = MAX(n, text_columns(buf_str(&text)));
+	}
+	return n;
+}
+
+/* The bars go first, then the middle of long names, then counts, those last that matter most; never what it cost. */
+static struct shape shape_for(const struct usage *u, const struct usage_group *total)
+{
+	static const enum usage_count less[][2] = {{U_REUSED, U_REUSED}, {U_INPUT, U_OUTPUT}, {U_REQUESTS, U_REQUESTS}};
+	size_t columns = look_columns(STDOUT_FILENO), key = widest_key(u, KEY_COLUMNS), least = by_time(u) ? key : MIN(key, (size_t)KEY_MIN);
+	struct shape s = {.key_columns = KEY_COLUMNS};
+
+	if (!u->c->look.terminal)
+		return s;
+	s.hidden[U_CACHED] = columns < WIDE;
+	for (size_t i = 0;; i++) {
+		size_t used = columns_of(u, total, &s);
+
+		if (used <= columns) {
+			s.bar = columns < used + 2 + BAR_MIN ? 0 : MIN(columns - used - 2, (size_t)BAR_MAX);
+			return s;
+		}
+		if (i == ARRAY_SIZE(less) || key >= least + (used - columns)) {
+			s.key_columns = MAX(key - MIN(key, used - columns), least);
+			return s;
+		}
+		s.hidden[less[i][0]] = s.hidden[less[i][1]] = true;
+	}
 }
 
 static int add_apart(const struct usage_group *total, struct buf *out)
@@ -258,6 +299,7 @@ static int put_text(struct usage *u)
 {
 	struct usage_group total = {};
 	_cleanup_buf_ struct buf out = {};
+	struct shape shape;
 	int r = 0;
 
 	for (size_t i = 0; i < u->n; i++)
@@ -266,8 +308,9 @@ static int put_text(struct usage *u)
 				total.n[k] = INT64_MAX;
 	if (has_ended(&total))
 		r = fill_days(u);
+	shape = shape_for(u, &total);
 	if (r >= 0 && has_ended(&total))
-		r = table_text(u, &total, bar_width(u, &total), &u->c->look, &out);
+		r = table_text(u, &total, &shape, &u->c->look, &out);
 	else if (r >= 0)
 		r = buf_addf(&out, "no request has ended since %s\n", u->since);
 	if (r >= 0)

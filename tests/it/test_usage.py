@@ -129,8 +129,9 @@ def test_a_chart_on_a_terminal():
             lines = plain(said).splitlines()
             bars = {line[:10]: line.count("\u2588") for line in lines}
             assert [line[:10].strip() for line in lines] == ["day", "2022-01-08", "2022-01-09", "2022-01-10", "2022-01-11", "2022-11-04", "total"], said
+            assert max(len(line) for line in lines) <= columns, (columns, said)
+            assert all("US$" in line or line[:10] == "2022-01-09" for line in lines[1:]), said
             if columns >= 80:
-                assert max(len(line) for line in lines) <= columns, (columns, said)
                 width = bars["2022-01-08"]
                 assert 6 <= width <= 40 and bars["2022-01-09"] == 0 and abs(bars["2022-01-10"] - width / 2) <= 1, (columns, said)
                 assert lines[4].endswith("\u258f") and "\u2588" not in lines[6], said  # one eighth: it is not nothing
@@ -142,6 +143,36 @@ def test_a_chart_on_a_terminal():
         piped = ctl(s, "--since", "2022-01-01").stdout
         assert "\u2588" not in piped and "\033" not in piped and "US$4.00" in piped, piped
         assert plain(on_terminal(s, 100, "--since", "2022-01-01", "--by", "backend")).splitlines()[1].startswith("sydney")
+
+
+HAIKU, SONNET = "au.anthropic.claude-haiku-4-5-20251001-v1:0", "au.anthropic.claude-sonnet-4-5-20250929-v1:0"
+PROFILE = "arn:aws:bedrock:ap-southeast-2:123456789012:application-inference-profile/abc123def456"
+
+
+def test_a_narrow_terminal():
+    """The bars go first, then the middle of names, then counts: each line fits, and what it cost is there."""
+    rows = [row(DAY0, model=HAIKU, pusd=4 * DOLLAR + 25 * 10**7), row(DAY0, model=SONNET, pusd=2 * DOLLAR), row(DAY0, model=PROFILE, pusd=DOLLAR), row(DAY0, model="\u6a21" * 40)]
+    with local(rows) as s:
+        titles = {}
+        for columns in (46, 60, 72, 80, 110, 160):
+            lines = plain(on_terminal(s, columns, "--since", "2022-01-01", "--by", "model")).splitlines()
+            wide = [len(line) + line.count("\u6a21") for line in lines]
+            assert max(wide) <= columns and all("US$" in line for line in lines[1:]) and len(lines) == 6, (columns, lines)
+            titles[columns] = lines[0].split()
+            names = [line.split()[0] for line in lines[1:5]]
+            assert names[0] == HAIKU or (names[0].startswith("au.anthrop") and names[0].endswith("1-v1:0") and "\u2026" in names[0]), names
+            assert names[2].startswith("arn:aws:b") and names[2].endswith("23def456") and "\u2026" in names[2], names  # its end is what tells it from others
+            assert any("\u2588" in line for line in lines) == (columns == 160), (columns, lines)
+        assert titles[160] == ["model", "pages", "reused", "requests", "tokens", "in", "out", "cached", "cost"], titles
+        assert titles[80] == ["model", "pages", "reused", "requests", "tokens", "in", "out", "cost"], titles
+        assert titles[60] == ["model", "pages", "requests", "cost"] and titles[46] == ["model", "pages", "cost"], titles
+        said = on_terminal(s, 60, "--since", "2022-01-01", "--by", "model", "--ascii")
+        assert said.isascii() and "..." in said and max(len(line) for line in plain(said).splitlines()) <= 60, said
+        # A terminal that does not say how wide it is.
+        lines = plain(on_terminal(s, 0, "--since", "2022-01-01", "--by", "model", COLUMNS="60")).splitlines()
+        assert max(len(line) for line in lines) <= 60 and lines[0].split() == titles[60], lines
+        piped = ctl(s, "--since", "2022-01-01", "--by", "model", env={"COLUMNS": "40"}).stdout.splitlines()
+        assert piped[0].split() == titles[160] and piped[1].startswith(HAIKU), piped
 
 
 def sections(folder, aws):

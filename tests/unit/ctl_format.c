@@ -276,3 +276,27 @@ TEST(events)
 		"03:12:05.123  lights  captured off, safe on, delivered off\n");
 	SHOWN(event_print(odd, &plain, &out), "  \n");
 }
+
+static void check_middle(const char *text, size_t columns, bool only_ascii, const char *want)
+{
+	_cleanup_buf_ struct buf out = {};
+
+	CHECK_INT(format_middle(&out, only_ascii ? &ascii : &plain, text, columns), 0);
+	CHECK_STR(buf_str(&out), want);
+	CHECK(text_columns(buf_str(&out)) <= columns);
+}
+
+TEST(the_middle_of_a_name_is_left_out)
+{
+	check_middle("", 5, false, "");
+	check_middle("amazon.nova-pro-v1:0", 20, false, "amazon.nova-pro-v1:0");
+	check_middle("amazon.nova-pro-v1:0", 19, false, "amazon.no…-pro-v1:0");
+	check_middle("amazon.nova-pro-v1:0", 10, false, "amazo…v1:0");
+	check_middle("amazon.nova-pro-v1:0", 10, true, "amaz...1:0");
+	check_middle("amazon", 1, false, "…");
+	/* Of two columns each, and what is for no terminal. */
+	check_middle("模模模模模模", 12, false, "模模模模模模");
+	check_middle("模模模模模模", 11, false, "模模…模模");
+	check_middle("模模模模模模", 8, false, "模模…模");
+	check_middle("a\033[2Jbcdefghij", 9, false, "a\xef\xbf\xbd[2…ghij");
+}
