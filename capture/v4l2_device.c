@@ -44,7 +44,7 @@ static int queue(struct v4l2_device *d, unsigned int index)
 
 static void unmap_all(struct v4l2_device *d)
 {
-	for (unsigned int i = 0; i < V4L2_BUFFERS; i++)
+	for (unsigned int i = 0; i < VIDEO_MAX_FRAME; i++)
 		for (unsigned int p = 0; p < IMAGE_PLANES; p++)
 			if (d->buffers[i][p].data)
 				d->io.unmap(d->io.ud, d->buffers[i][p].data, d->buffers[i][p].len);
@@ -144,7 +144,7 @@ static int map_buffers(struct v4l2_device *d, struct reject *why)
 
 	if (r < 0 || q.count == 0)
 		return v4l2_failed(d, "cannot get buffers", r < 0 ? r : -ENOMEM, why);
-	for (unsigned int i = 0; i < MIN(q.count, (unsigned int)V4L2_BUFFERS); i++) {
+	for (unsigned int i = 0; i < MIN(q.count, (unsigned int)VIDEO_MAX_FRAME); i++) {
 		r = map_buffer(d, i, why);
 		if (r < 0)
 			return r;

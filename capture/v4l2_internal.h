@@ -7,7 +7,7 @@
 #include "capture/glance.h"
 #include "capture/v4l2_io.h"
 
-#define V4L2_BUFFERS 4
+#define V4L2_BUFFERS 4 /* asked for; a driver that cannot stream with them gives more, and needs all of them queued */
 
 /* What the source's name and the configuration ask for. */
 struct v4l2_wish {
@@ -46,10 +46,10 @@ struct v4l2_device {
 	uint32_t type; /* V4L2_BUF_TYPE_VIDEO_CAPTURE or ..._MPLANE */
 	struct image_limits limits;
 	struct v4l2_shape shape;
-	struct v4l2_mapping buffers[V4L2_BUFFERS][IMAGE_PLANES];
+	struct v4l2_mapping buffers[VIDEO_MAX_FRAME][IMAGE_PLANES];
 	unsigned int n_buffers;
 	bool streaming, has_events;
-	bool ours[V4L2_BUFFERS];      /* dequeued and not given back yet */
+	bool ours[VIDEO_MAX_FRAME];   /* dequeued and not given back yet */
 	struct v4l2_convert *convert; /* owned; only for formats of no other use */
 };
 

@@ -443,6 +443,19 @@ TEST(few_buffers_do)
 	}
 }
 
+/* A driver says by the count how many it cannot do without, and begins when it has them all. */
+TEST(as_many_buffers_as_the_driver_needs)
+{
+	for (unsigned int n = 5; n <= VIDEO_MAX_FRAME; n += 9) {
+		struct fake f = fake_camera();
+		_cleanup_mem_ struct mem_emit m = MEM_EMIT;
+
+		f.buffers = n;
+		check_scan(&f, &m);
+		CHECK_INT(f.mapped, 0);
+	}
+}
+
 TEST(black_is_no_page)
 {
 	struct fake f = fake_camera();

@@ -6,7 +6,7 @@
 #include "capture/v4l2_io.h"
 #include "tests/unit/capture_make.h"
 
-#define FAKE_BUFFERS 6
+#define FAKE_BUFFERS VIDEO_MAX_FRAME
 #define FAKE_FD      42
 
 struct fake_format {
