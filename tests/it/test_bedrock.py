@@ -4,12 +4,12 @@ import tempfile
 from decimal import Decimal
 
 import suite
-from service import Service, sample, truth
+from service import Asking, Service, sample, truth
 from standin_aws import BedrockStandin, write_keys
 from standin_llama import LlamaStandin
 
 
-class Setup:
+class Setup(Asking):
     """A stand-in and a service whose route begins at it."""
 
     def __init__(self, route="sydney", aws=None, more=None, **backend):
@@ -26,16 +26,6 @@ class Setup:
         for name, keys in (more or {}).items():
             sections.setdefault(name, {}).update(keys)
         self.service = Service(sections)
-
-    def __enter__(self):
-        self.service.start()
-        return self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
 
 
 def right_fields(result, name):

@@ -7,7 +7,7 @@ import tempfile
 import time
 
 import suite
-from service import Service, sample
+from service import Asking, Service, sample
 from standin_aws import BedrockStandin, write_keys
 
 DAY_MS = 86_400_000
@@ -22,7 +22,7 @@ class AgedStandin(BedrockStandin):
         super()._reply(s, status, dict(headers, **({"Age": "10"} if self.aged else {})), body, cut)
 
 
-class Setup:
+class Setup(Asking):
     def __init__(self, route="sydney"):
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-clock-", dir="/tmp")
         self.aws = AgedStandin(self.folder.name)
@@ -32,16 +32,6 @@ class Setup:
             "Service": {"Lab": "yes"}, "Route": {"Backends": route}, "Credentials aws": {"Source": "file", "File": keys},
             "Backend sydney": {"Kind": "bedrock", "Model": "amazon.nova-pro-v1:0", "ConnectTo": "127.0.0.1:%d" % self.aws.port,
                                "CAFile": self.aws.ca_file, "Backoff": "50ms", "BackoffMax": "100ms", "FallbackAfter": "0s"}})
-
-    def __enter__(self):
-        self.service.start()
-        return self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
 
 
 def floor(s):

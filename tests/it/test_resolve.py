@@ -8,7 +8,7 @@ import tempfile
 import threading
 
 import suite
-from service import Service, sample
+from service import Asking, Service, sample
 from standin_aws import BedrockStandin, write_keys
 from standin_control import ControlPlane, Words
 
@@ -17,7 +17,7 @@ SYDNEY, TOKYO = "ap-southeast-2", "ap-northeast-1"
 LITE_ARN = "arn:aws:bedrock:ap-southeast-2::foundation-model/" + LITE
 
 
-class Setup:
+class Setup(Asking):
     def __init__(self, model=None, regions=(SYDNEY,), status=None, more=None, **backend):
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-resolve-", dir="/tmp")
         self.aws = BedrockStandin(self.folder.name)
@@ -34,12 +34,6 @@ class Setup:
     def __enter__(self):
         self.service.start()
         return self.aws, self.control, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
 
 
 def sydney(s):

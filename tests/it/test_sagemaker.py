@@ -4,12 +4,12 @@ import subprocess
 import tempfile
 
 import suite
-from service import ROOT, Service, build_folder, sample, truth
+from service import ROOT, Asking, Service, build_folder, sample, truth
 from standin_aws import write_keys
 from standin_sagemaker import SagemakerStandin
 
 
-class Setup:
+class Setup(Asking):
     def __init__(self, route="own", components=None, service=None, **backend):
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-sm-", dir="/tmp")
         self.aws = SagemakerStandin(self.folder.name, components=components)
@@ -20,16 +20,6 @@ class Setup:
         keys.update(backend)
         self.service = Service({"Service": dict({"Lab": "yes"}, **(service or {})), "Route": {"Backends": route}, "Credentials aws": {"Source": "file", "File": secrets},
                                 "Backend own": {k: v for k, v in keys.items() if v is not None}})
-
-    def __enter__(self):
-        self.service.start()
-        return self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
 
 
 def right_fields(result, name):

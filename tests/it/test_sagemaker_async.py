@@ -1,37 +1,24 @@
 #!/usr/bin/python3
 """Pages through an endpoint that is called asynchronously, by a bucket of S3: the order of requests, where they go, and each that fails."""
 import json
-import os
 import tempfile
 
 import suite
-from service import Service, sample, truth
+from service import Asking, Service, sample, truth
+from standin_aws import write_keys
 from standin_async import BUCKET, S3_HOST, AsyncStandin
 
 
-class Setup:
+class Setup(Asking):
     def __init__(self, standin=None, **backend):
         self.folder = tempfile.TemporaryDirectory(prefix="pageferry-async-", dir="/tmp")
         self.aws = AsyncStandin(self.folder.name, **(standin or {}))
         self.aws.start()
-        secrets = os.path.join(self.folder.name, "credentials")
-        with open(secrets, "w", encoding="ascii") as f:
-            f.write("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % (self.aws.credentials.access_key, self.aws.credentials.secret_key))
-        os.chmod(secrets, 0o600)
+        secrets = write_keys(self.folder.name, self.aws.credentials)
         keys = {"Kind": "sagemaker", "EndpointName": "qwen", "Form": "openai", "PricePerRequest": "0.0125", "Bucket": BUCKET, "ConnectTo": "127.0.0.1:%d" % self.aws.port,
                 "CAFile": self.aws.ca_file, "Backoff": "100ms", "BackoffMax": "400ms", "FallbackAfter": "0s", "Timeout": "30s", "ColdTimeout": "30s"}
         keys.update(backend)
         self.service = Service({"Service": {"Lab": "yes", "StopTimeout": "0"}, "Route": {"Backends": "own"}, "Credentials aws": {"Source": "file", "File": secrets}, "Backend own": keys})
-
-    def __enter__(self):
-        self.service.start()
-        return self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()
 
 
 def submit(s):

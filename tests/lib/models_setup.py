@@ -2,7 +2,7 @@
 import os
 import tempfile
 
-from service import Service
+from service import Asking, Service
 from standin_aws import write_keys
 from standin_control import ControlPlane
 from standin_models import ModelsStandin
@@ -12,7 +12,7 @@ HAIKU = "au.anthropic.claude-haiku-4-5-20251001-v1:0"
 OWN = "arn:aws:bedrock:ap-southeast-2:123456789012:provisioned-model/abcdefghijkl"
 
 
-class Setup:
+class Setup(Asking):
     """A stand-in and a service whose route begins at it; a price for the model."""
 
     def __init__(self, model, route="sydney", standin=ModelsStandin, capture=None, **backend):
@@ -30,13 +30,3 @@ class Setup:
             "Backend sydney": dict({"Kind": "bedrock", "Model": model, "ConnectTo": "127.0.0.1:%d" % self.aws.port, "CAFile": self.aws.ca_file,
                                     "Backoff": "100ms", "BackoffMax": "400ms", "FallbackAfter": "0s", "Timeout": "20s",
                                     "MaxOutputTokens": "65536"}, **backend)})
-
-    def __enter__(self):
-        self.service.start()
-        return self.aws, self.service
-
-    def __exit__(self, *_):
-        self.service.stop()
-        self.aws.stop()
-        self.service.clean()
-        self.folder.cleanup()

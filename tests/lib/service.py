@@ -243,3 +243,17 @@ class Service:
         found = [f for f in lines[:-1] if f["remedy"] != "note"]
         assert lines[-1]["findings"] == len(found) and r.returncode == (1 if found else 0), (r.returncode, lines)
         return found
+
+
+class Asking:
+    """A service and the stand-in that it asks, in a folder: `service`, `aws`, which listens already, and `folder`. `with` it the service runs."""
+
+    def __enter__(self):
+        self.service.start()
+        return self.aws, self.service
+
+    def __exit__(self, *_):
+        self.service.stop()
+        self.aws.stop()
+        self.service.clean()
+        self.folder.cleanup()
