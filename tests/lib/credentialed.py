@@ -114,8 +114,9 @@ def mended(setup, ids):
 
 def goes_through(make, script=(), **more):
     """A page waits for credentials through all that is scripted, and is then done."""
-    with Setup(make, **more) as (source, aws, s):
+    def scripted(source, _):
         source.script = list(script)
+    with Setup(changed(make, scripted), **more) as (source, aws, s):
         gone_once(aws, s, s.submit(sample("receipt-1"), "receipt"))
         assert not source.script, source.script
         return source.requests
