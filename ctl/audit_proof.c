@@ -30,7 +30,7 @@ static int judge_kept(const struct audit_found *f)
 	return EXIT_WELL;
 }
 
-/* Whoever was root could have said that the key is lost: what is before and what is after are vouched for each by their own. */
+/* Whoever can write the database could say that the key is lost: what is before and what is after are vouched for each by their own. */
 static int judge_losses(const struct audit_found *f)
 {
 	for (size_t i = 0; f->key_given && i < f->n_losses; i++) {
@@ -179,8 +179,9 @@ static int add_loss(const struct chain_loss *l, struct buf *out)
 	else if (r >= 0)
 		r = buf_addf(out, "What the old key proves is not here: it is before this part. The old one is\n%s\n", lost);
 	return r < 0 ? r
-		     : buf_adds(out, "For the change itself nobody vouches but that person: who was root on the device could have made it, and changed or cut off\n"
-				     "all that the old key had not signed, or heads of it that were not kept elsewhere.\n");
+		     : buf_adds(out, "For the change itself nobody vouches but that person: who was root on the device, or could write its database, could have made\n"
+				     "it with a key of their own, and changed or cut off all that the old key had not signed, or heads of it that were not kept\n"
+				     "elsewhere.\n");
 }
 
 /* Each time. */

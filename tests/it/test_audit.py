@@ -281,6 +281,7 @@ def test_a_key_that_is_lost_for_good():
         s.wait_states(s.submit(sample("receipt-4")), {"done"})
         s.stop()
         text = audit(s, "export", "--directory", s.spool)
+        assert s.fsck() == []
         check_loss(s, text, old, new)
         check_loss_parts(s, text, old)
     finally:

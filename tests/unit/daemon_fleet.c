@@ -179,7 +179,7 @@ static void run_start(int64_t spread, int64_t a_second)
 		*d = (struct device){.random = (uint64_t)i * 7919 + 12345, .left = PAGES};
 		d->spread_ms = RETURNS + spread_ms(spread, device_random(d));
 	}
-	for (int64_t now = RETURNS; now < RETURNS + HOUR; now += 20)
+	for (int64_t now = RETURNS; now < RETURNS + 2 * SPREAD; now += 20)
 		for (int i = 0; i < DEVICES; i++)
 			look(&fleet, &fleet.devices[i], now);
 }
