@@ -302,10 +302,10 @@ static void on_rendered(void *ud, int error, const char *why, struct rendering *
 	struct courier *c = a->courier;
 
 	a->render = NULL;
-	if (error < 0)
-		failed(a, error, why);
-	else
+	if (r)
 		take(a, r);
+	else
+		failed(a, error, why);
 	if (!c->stopped && attempt_wants_rendering(a)) {
 		begin(a); /* it has its room */
 		return;
