@@ -219,6 +219,8 @@ static int not_called(const struct reply *r, struct verdict *v)
 	if (r->error == TRANSPORT_TIMEOUT || r->error == TRANSPORT_BROKEN || r->error == TRANSPORT_TOO_LARGE ||
 		r->error == TRANSPORT_REDIRECT)
 		v->billed = true;
+	if (r->error == TRANSPORT_LOCAL) /* no credentials, no memory: the page was read, and lies in S3 */
+		v->page = PAGE_UNTOUCHED;
 	return e;
 }
 

@@ -1,5 +1,5 @@
-/* One allocation fails, or one step of SQLite, anywhere on the way of a page that is made smaller and of a document: all of it comes
- * to its end all the same, answered once. A page that goes as it is: daemon_courier_answer.c. */
+/* One allocation fails, or one step of SQLite, anywhere on the way of a page that is made smaller, of a document or of a page that goes by
+ * a bucket: all of it comes to its end all the same, answered once. A page that goes as it is: daemon_courier_answer.c. */
 #include "tests/unit/daemon_courier_fixture.h"
 
 #include "daemon/document.h"
@@ -40,6 +40,24 @@ static void bring(const struct way *w)
 	courier_kick(rig.s.courier);
 }
 
+static void reply_as_aws(bool refused)
+{
+	const char *method = rig.out->req->method;
+
+	if (streq(method, "HEAD"))
+		rig_reply_header(200, "x-amz-bucket-region", "ap-southeast-2");
+	else if (streq(method, "PUT") || streq(method, "DELETE"))
+		rig_reply_with(streq(method, "PUT") ? 200 : 204, "");
+	else if (streq(method, "GET"))
+		rig_reply_with(200, CHAT_HELLO);
+	else if (strstr(rig.out->req->url, "async-invocations"))
+		rig_reply_header(202, "x-amzn-sagemaker-outputlocation", RIG_OUTPUT);
+	else if (refused)
+		rig_reply_with(413, TOO_LARGE413);
+	else
+		rig_reply_with(200, NOVA_HELLO);
+}
+
 /* Time passes, and what is out comes back. */
 static void go_on(bool refused)
 {
@@ -49,10 +67,8 @@ static void go_on(bool refused)
 			rig_rendered(900, 1800, 4);
 		else if (rig.out->helper)
 			rig_reply_words(WORDS_HELLO);
-		else if (refused)
-			rig_reply_with(413, TOO_LARGE413);
 		else
-			rig_reply_with(200, NOVA_HELLO);
+			reply_as_aws(refused);
 		refused = false;
 		rig_turn();
 	}
@@ -112,6 +128,8 @@ static const struct way document = {.config = BEDROCK, .pages = 3};
 static const struct way divided = {.config = BEDROCK, .pages = 3, .refused = true};
 static const struct way by_page = {.config = "[Route]\nBackends=ocr\n", .pages = 2};
 
+static const struct way by_bucket = {.config = RIG_ASYNC, .pages = 1};
+
 TEST(each_allocation_of_a_page_that_is_made_smaller)
 {
 	each_fails(&smaller, true);
@@ -145,4 +163,14 @@ TEST(each_allocation_of_a_document_that_is_read_page_by_page)
 TEST(each_step_of_a_document_that_is_read_page_by_page)
 {
 	each_fails(&by_page, false);
+}
+
+TEST(each_allocation_of_a_page_that_goes_by_a_bucket)
+{
+	each_fails(&by_bucket, true);
+}
+
+TEST(each_step_of_a_page_that_goes_by_a_bucket)
+{
+	each_fails(&by_bucket, false);
 }

@@ -221,6 +221,18 @@ static inline void rig_reply_with(int status, const char *body)
 		.len = strlen(body)});
 }
 
+/* With one header, and an empty object. */
+static inline void rig_reply_header(int status, const char *name, const char *value)
+{
+	char n[60], v[100];
+	const struct header h = {n, v};
+
+	str_copy(n, sizeof(n), name);
+	str_copy(v, sizeof(v), value);
+	rig_reply(&(struct reply){.error = TRANSPORT_OK, .sent = true, .sent_all = true, .status = status, .headers = &h, .n_headers = 1,
+		.body = "{}", .len = 2});
+}
+
 static inline void rig_reply_error(enum transport_error error, bool sent)
 {
 	rig_reply(&(struct reply){.error = error, .sent = sent, .sent_all = sent, .detail = "as the test says"});
@@ -409,6 +421,12 @@ static const struct clock_ops rig_clock = {rig_boottime, rig_realtime, rig_synch
 #define RIG_KEYS     "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=wJalrXUtnFEMI/K7MDENG\n"
 #define RIG_SYDNEY   "[Credentials aws]\nSource=file\nFile=%s/keys\n[Backend sydney]\nKind=bedrock\nBackoff=1s\nBackoffMax=1min\n"
 #define RIG_JETSON   "[Backend jetson]\nKind=openai\nURL=http://192.168.55.1:8080\nInterface=usb0\n"
+
+/* By a bucket: HEAD (the resolver's), PUT, POST, GET, and a DELETE of what is put and of what is got. */
+#define RIG_ASYNC                                                                                                               \
+	"[Credentials aws]\nSource=file\nFile=%s/keys\n[Backend sydney]\nKind=sagemaker\nEndpointName=qwen\nForm=openai\n"     \
+	"PricePerRequest=0.01\nBucket=pages-sydney\nBackoff=1s\nBackoffMax=1min\nTries=100\nFallbackAfter=10d\nTimeout=5min\n"
+#define RIG_OUTPUT   "s3://pages-sydney/pageferry/out/1.out"
 
 /* As the fixture's, and OCR finds the word. */
 static const char rig_types[] =
