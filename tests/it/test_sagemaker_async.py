@@ -99,7 +99,8 @@ def test_what_s3_does_not_take_is_not_billed():
             ids = submit(s)
             s.wait(lambda s=s: own(s)["state"] == "down")
             assert own(s)["reason"] == reason, own(s)
-            assert [(r["outcome"], r["settled_pusd"]) for r in attempts(s)] == [("untouched", 0)] and s.pages()[ids[0]]["state"] == "queued", attempts(s)
+            ended = [(r["outcome"], r["settled_pusd"]) for r in attempts(s) if r["closed_ms"]]  # another may be on its way already
+            assert set(ended) == {("untouched", 0)} and s.pages()[ids[0]]["state"] == "queued", attempts(s)
             assert "call" not in stages(aws), aws.seen
 
 
