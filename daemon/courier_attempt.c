@@ -465,6 +465,7 @@ static void send_now(struct attempt *a, int64_t signing_time)
 int attempt_go(struct attempt *a)
 {
 	struct courier *c = a->courier;
+	size_t n_more = a->n_more;
 	int64_t signing_time;
 	int r;
 
@@ -481,6 +482,8 @@ int attempt_go(struct attempt *a)
 	}
 	if (!attempt_choose_pages(a))
 		return 0;
+	if (a->n_more < n_more)
+		return attempt_go(a); /* those that are left may have been answered before */
 	if (attempt_wants_rendering(a)) {
 		attempt_render(a);
 		return 0;

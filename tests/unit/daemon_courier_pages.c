@@ -90,6 +90,25 @@ TEST(as_many_as_the_first_backend_takes)
 	rig_end();
 }
 
+/* What is left of a group may be what was paid for, though the whole was not. */
+TEST(divided_they_are_not_paid_for_again)
+{
+	begin(RIG_SYDNEY "PagesPerRequest=1\n", 1);
+	kick();
+	rig_reply_with(200, NOVA_HELLO);
+	rig_turn();
+	rig.f.content -= rig.f.next_content;
+	document_of(2);
+	kick();
+	count_is("SELECT count(*) FROM attempts WHERE page = 2 AND reason = 'same-content' AND reserved_pusd = 0", 1);
+	count_is("SELECT count(*) FROM pages WHERE state = 'done'", 2);
+	rig_reply_with(200, NOVA_HELLO);
+	rig_turn();
+	count_is("SELECT count(*) FROM pages WHERE state = 'done'", 3);
+	CHECK_INT(rig.sent, 2);
+	rig_end();
+}
+
 TEST(refused_as_a_whole_it_is_halved)
 {
 	begin(RIG_SYDNEY, 4);
