@@ -29,32 +29,65 @@ int keep_now(struct spool *s, int64_t *ret_ms)
 	return 0;
 }
 
-/* Boottime since this run last moved the keep clock; a day, the most that it may move, before it did. */
+/* The furthest that it may move at its next look. */
 static int64_t since_look_ms(const struct spool *s)
 {
-	if (!s->keep_looked)
+	if (!s->keep_looked || s->keep_off)
 		return DAY_MS;
 	return CLAMP(clock_boottime_ms(s->clock) - s->keep_boot_ms, (int64_t)0, DAY_MS);
 }
 
-/* By how much realtime says it may move. */
-static int passed(struct spool *s, int64_t now_ms, int64_t *ret_ms)
-{
-	int64_t seen_ms = 0;
-	int r = spool_meta_get_i64(s, "keep_seen_ms", &seen_ms);
+/* What is known of the last look. */
+struct look {
+	bool first;      /* there was none */
+	int64_t seen_ms; /* realtime by then, as far as servers have proved it; 0: none has */
+	int64_t since_ms; /* that has surely passed: boottime, of this boot */
+	bool off;        /* the time before this boot is not counted yet */
+};
 
-	if (r < 0)
-		return r;
-	if (r == 0 || seen_ms >= now_ms)
-		*ret_ms = 0;
-	else if (!BUG("age-wall-clock") && seen_ms < now_ms - DAY_MS)
-		*ret_ms = DAY_MS;
-	else
-		*ret_ms = now_ms - seen_ms;
-	return 0;
+static int same_boot(struct spool *s, bool *ret)
+{
+	_cleanup_stmt_ struct stmt *st = NULL;
+	int r = db_query(s->db, &st, "SELECT value FROM meta WHERE key = 'keep_boot'", "");
+
+	if (r >= 0)
+		r = stmt_next(st);
+	*ret = r > 0 && streq(stmt_text(st, 0), s->boot_id);
+	return r;
 }
 
-static int store_tick(struct spool *s, int64_t keep_ms, int64_t now_ms)
+static int last_look(struct spool *s, int64_t boot_ms, struct look *ret)
+{
+	int64_t then_ms = 0, off = 0;
+	bool same = false;
+	int r = spool_meta_get_i64(s, "keep_seen_ms", &ret->seen_ms);
+
+	ret->first = r == 0;
+	if (r >= 0)
+		r = same_boot(s, &same);
+	if (r >= 0)
+		r = spool_meta_get_i64(s, "keep_boot_ms", &then_ms);
+	if (r >= 0)
+		r = spool_meta_get_i64(s, "keep_off", &off);
+	same = same && then_ms <= boot_ms;
+	ret->since_ms = same ? boot_ms - then_ms : boot_ms;
+	ret->off = same ? off != 0 : !ret->first;
+	return MIN(r, 0);
+}
+
+/* By how much it moves. What a machine was off for is known by a clock that a server has proved alone. */
+static int64_t step_of(const struct look *l, int64_t now_ms, bool proved)
+{
+	int64_t passed = l->seen_ms == 0 ? DAY_MS : MAX(now_ms - l->seen_ms, (int64_t)0);
+
+	if (l->first)
+		return 0;
+	if (BUG("age-wall-clock"))
+		return passed;
+	return MIN(MIN(passed, DAY_MS), l->off && proved && l->seen_ms ? DAY_MS : l->since_ms);
+}
+
+static int store_look(struct spool *s, int64_t keep_ms, int64_t seen_ms, int64_t boot_ms, bool off)
 {
 	int r;
 
@@ -63,7 +96,13 @@ static int store_tick(struct spool *s, int64_t keep_ms, int64_t now_ms)
 		return r;
 	r = spool_meta_set_i64(s, "keep_ms", keep_ms);
 	if (r >= 0)
-		r = spool_meta_set_i64(s, "keep_seen_ms", now_ms);
+		r = spool_meta_set_i64(s, "keep_seen_ms", seen_ms);
+	if (r >= 0)
+		r = spool_meta_set(s, "keep_boot", s->boot_id);
+	if (r >= 0)
+		r = spool_meta_set_i64(s, "keep_boot_ms", boot_ms);
+	if (r >= 0)
+		r = spool_meta_set_i64(s, "keep_off", off);
 	if (r < 0) {
 		db_rollback(s->db);
 		return r;
@@ -73,21 +112,28 @@ static int store_tick(struct spool *s, int64_t keep_ms, int64_t now_ms)
 
 int keep_tick(struct spool *s)
 {
-	int64_t boot_ms = clock_boottime_ms(s->clock), now_ms = clock_realtime_ms(s->clock), keep_ms, step_ms;
+	int64_t boot_ms = clock_boottime_ms(s->clock), now_ms = clock_realtime_ms(s->clock), keep_ms, step_ms, seen_ms;
+	bool proved = clock_proven_floor_ms(s->clock) > 0;
+	struct look last = {};
 	int r;
 
-	/* Planted, here and below: pages age by the wall clock, whatever is known of it. */
-	if ((!BUG("age-wall-clock") && clock_trust(s->clock) != TIME_TRUSTED) || (s->keep_looked && since_look_ms(s) < TICK_MS))
+	/* Planted, here and above: pages age by the wall clock, whatever is known of it. */
+	if (!BUG("age-wall-clock") && clock_trust(s->clock) != TIME_TRUSTED)
+		return 0;
+	if (s->keep_looked && boot_ms - s->keep_boot_ms < TICK_MS && !(s->keep_off && proved))
 		return 0;
 	r = keep_now(s, &keep_ms);
 	if (r >= 0)
-		r = passed(s, now_ms, &step_ms);
+		r = last_look(s, boot_ms, &last);
 	if (r < 0)
 		return r;
-	r = store_tick(s, keep_ms + (BUG("age-wall-clock") ? step_ms : MIN(step_ms, since_look_ms(s))), now_ms);
+	step_ms = step_of(&last, now_ms, proved);
+	seen_ms = proved || BUG("age-wall-clock") ? now_ms : last.seen_ms ? last.seen_ms + step_ms : 0;
+	r = store_look(s, keep_ms + step_ms, seen_ms, boot_ms, last.off && !proved);
 	if (r < 0)
 		return r;
 	s->keep_looked = true;
+	s->keep_off = last.off && !proved;
 	s->keep_boot_ms = boot_ms;
 	return 0;
 }

@@ -3,9 +3,10 @@
  * done and delivered never ages, and nothing is ever removed to make room.
  *
  * Age is measured by the keep clock, kept in meta: it goes on only while realtime is trusted, by the time that has passed
- * since it was last looked at, by realtime and (in the same run) by boottime, whichever says less, a day at most, and never
- * back. A boot in 1970, a clock that is stepped by years, or a machine that lay in a cupboard makes pages stay longer, never
- * shorter. A page's kept_ms is the keep clock when the last of its results was delivered.
+ * since it was last looked at, by realtime and by boottime, whichever says less, a day at most, and never back. For how long
+ * the machine was off no boottime tells: that counts (a day at most) once a server has proved the clock in this run, and until then
+ * not; a clock that is synchronised may be so with a wrong server. A boot in 1970, a clock that is stepped by years, or a machine that
+ * lay in a cupboard makes pages stay longer, never shorter. A page's kept_ms is the keep clock when the last of its results was delivered.
  *
  * Each removal is one commit first and the unlink of the files after it; what a crash leaves between the two has a row that
  * says so (pages.file = 0, or gone), and spool_reconcile() removes it. Steps AGE_* of base/step.h.

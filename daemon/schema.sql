@@ -5,7 +5,7 @@ PRAGMA user_version = 3;
 
 CREATE TABLE meta (
 	-- spool_id, created_ms, stamp_ms (last trusted); rebuilt: page files without rows are of the lost database;
-	-- ledger_lost: paid backends wait for a person; keep_ms, keep_seen_ms: the keep clock (daemon/keep.h);
+	-- ledger_lost: paid backends wait for a person; keep_ms, keep_seen_ms, keep_boot, keep_boot_ms, keep_off: the keep clock (daemon/keep.h);
 	-- budget_ms, budget_boot, budget_boot_ms: the budget's clock (daemon/budget.h);
 	-- daily_head, daily_day: the last head that is in a daily file, and that one's day (daemon/daily.h);
 	-- pages_bytes: what page files take; probes: changes when a commit is wanted that surely writes (daemon/room.c)

@@ -79,7 +79,8 @@ struct spool {
 	int64_t set_aside;            /* how often something was moved to quarantine/ */
 	int64_t newer;                /* page files of a newer version, left where they are */
 	bool keep_looked;             /* the keep clock was moved in this run, */
-	int64_t keep_boot_ms;         /* at this boottime */
+	int64_t keep_boot_ms;         /* at this boottime; */
+	bool keep_off;                /* the time before this boot is not counted yet */
 	struct keep_counts kept;
 	struct budget_clock budget;
 	int64_t stuck_files; /* that could not be removed */

@@ -11,11 +11,38 @@
 
 static const struct keep_options month_year = {.pages_ms = 30 * DAY, .results_ms = YEAR};
 
-static inline void trusted_begin(struct fixture *f)
+static inline void synchronised_begin(struct fixture *f)
 {
 	fixture_begin(f);
 	f->synchronised = true;
 	CHECK_INT(keep_tick(f->spool), 0);
+}
+
+/* And a server has proved it. */
+static inline void trusted_begin(struct fixture *f)
+{
+	fixture_begin(f);
+	f->synchronised = true;
+	clock_learn_skew(f->clock, 0);
+	CHECK_INT(keep_tick(f->spool), 0);
+}
+
+/* Another run, whose clock nobody has proved yet; of another boot, if it is one (-1: it is none). */
+static inline void fixture_reopen_in(struct fixture *f, int boot)
+{
+	spool_close(take_ptr(f->spool));
+	clock_free(f->clock);
+	CHECK_INT(clock_new(&fixture_clock, f, &f->clock), 0);
+	CHECK_INT(fixture_open_spool(f, 0), 0);
+	fixture_freeze(f);
+	if (boot >= 0)
+		str_format(f->spool->boot_id, sizeof(f->spool->boot_id), "boot-%d", boot);
+}
+
+static inline void reboot(struct fixture *f, int boot)
+{
+	f->boot = 1000;
+	fixture_reopen_in(f, boot);
 }
 
 /* Both clocks go on, looked at once a day: more often makes no difference but time. */
