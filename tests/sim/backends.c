@@ -47,9 +47,19 @@ static int index_of(const struct backend *b)
 	sim_fail("a request to %s, which nobody knows", b->config->name);
 }
 
-static enum trait trait_of(const struct page_row *p)
+static enum trait trait_of_page(const struct page_row *p)
 {
 	return p->name[0] >= '0' && p->name[0] < '0' + TRAITS ? (enum trait)(p->name[0] - '0') : PLAIN;
+}
+
+/* Of the page that is out, or of the first that is special of several. */
+static enum trait trait_of(const struct attempt *a)
+{
+	enum trait t = trait_of_page(a->by_page && a->part > 0 ? &a->more[a->part - 1] : &a->row);
+
+	for (size_t i = 0; !a->by_page && t == PLAIN && i < a->n_more; i++)
+		t = trait_of_page(&a->more[i]);
+	return t;
 }
 
 /* ---- the way there ---------------------------------------------------------------------------------------------------------- */
@@ -67,7 +77,8 @@ static struct http_transfer *transfer_new(struct backend *b, const struct reques
 	t->next = transfers;
 	transfers = t;
 	world->backends[i].requests++;
-	if (weather_is_bad(world->backends[i].weather) && world->backends[i].percent == 100)
+	/* OCR knows no throttle; of a document it reads many pages. */
+	if (weather_is_bad(world->backends[i].weather) && world->backends[i].percent == 100 && !(i == OCR && t->weather == THROTTLE))
 		world->backends[i].down_sends++;
 	return t;
 }
@@ -221,6 +232,8 @@ static void sydney_answers(const struct http_transfer *t, struct reply *r, enum 
 	str_copy(r->peer_sha256, sizeof(r->peer_sha256), "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 	if (!signed_in_time())
 		set_status(r, 403, "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired\"}");
+	else if (t->attempt->job.n_images > world->most_images && world->most_images)
+		set_status(r, 413, "{\"message\":\"too large\"}");
 	else if (trait == TOO_LONG)
 		set_status(r, 200, NOVA("max_tokens", "{\"text\":\"cut\"}"));
 	else if (trait == REFUSED)
@@ -315,7 +328,7 @@ static bool spoilt(const struct http_transfer *t, struct reply *r)
 
 static void answer(struct http_transfer *t)
 {
-	enum trait trait = t->attempt ? trait_of(&t->attempt->row) : PLAIN;
+	enum trait trait = t->attempt ? trait_of(t->attempt) : PLAIN;
 	struct reply r = {.sent = true, .sent_all = true, .sent_ms = world->t - world->boot_t, .done_ms = world->t - world->boot_t};
 	char text[512];
 
@@ -356,7 +369,8 @@ static void arrive(struct http_transfer *t)
 		return;
 	if (t->backend == SYDNEY)
 		billed = t->weather == FINE || t->weather == SLOW || t->weather == GARBAGE || t->weather == CUT || t->weather == SILENT;
-	if (billed && (trait_of(&t->attempt->row) == REFUSED || trait_of(&t->attempt->row) == BREAKS_SYDNEY || !signed_in_time()))
+	if (billed && (trait_of(t->attempt) == REFUSED || trait_of(t->attempt) == BREAKS_SYDNEY || !signed_in_time() ||
+			      (world->most_images && t->attempt->job.n_images > world->most_images)))
 		billed = false;
 	check_arrival(t->attempt, t->backend, billed,
 		billed ? price_cost(t->attempt->price, TOKENS_IN, TOKENS_OUT, 0) : 0);

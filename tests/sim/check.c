@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
+#include "daemon/document.h"
 
 #define STORM_AN_HOUR  40 /* requests to a backend that answers none: backoff of 2 s to 15 min takes about 20 in its first hour */
 #define STORM_A_LIFE   16 /* and it begins again with each life */
 #define UNPROVED_TIMES 10 /* as in courier_settle.c */
+#define GROUP_MOST     "20" /* JOB_IMAGES_MAX */
 
 static int64_t number(const char *sql, int64_t a, const char *text)
 {
@@ -42,6 +44,18 @@ static int64_t known_to_ledger(const struct courier *c)
 	return n;
 }
 
+/* One state for all pages of a group; none of it is due by itself; its first page leads. */
+static void check_groups(void)
+{
+	none("SELECT count(*) FROM pages p LEFT JOIN pages l ON l.seq = p.leader WHERE p.leader IS NOT NULL AND (l.seq IS NULL OR l.leader IS NOT NULL"
+	     " OR p.state != l.state OR p.rung != -1 OR p.document != l.document OR (p.position, p.seq) < (l.position, l.seq))",
+		"pages are not as the one they go with");
+	none("SELECT count(*) FROM (SELECT 1 FROM pages WHERE leader IS NOT NULL GROUP BY leader HAVING count(*) >= " GROUP_MOST ")",
+		"groups are larger than a request may be");
+	none("SELECT count(*) FROM pages p JOIN documents d ON d.id = p.document WHERE d.closed AND p.leader IS NULL AND p.rung < 0",
+		"pages of a document that was ended wait for its end");
+}
+
 void check_event(void)
 {
 	const struct courier *c = sim_service.courier;
@@ -49,6 +63,8 @@ void check_event(void)
 
 	if (!sim_service.spool_reconciled || !c)
 		return;
+	if (world->events % 16 == 0)
+		check_groups();
 	/* An attempt is open only while it is in flight. */
 	open = sim_sql("SELECT count(*) FROM attempts WHERE closed_ms IS NULL");
 	if (open != known_to_ledger(c))
@@ -87,13 +103,22 @@ static int64_t untried_waits(const struct attempt *a, enum lane lane, int64_t af
 	return 0;
 }
 
+static bool was_rendered(const struct attempt *a)
+{
+	bool was = false;
+
+	for (size_t i = 0; i <= a->n_more; i++)
+		was |= a->shapes[i].rendering.image.fd >= 0 || a->shapes[i].failed[0];
+	return was;
+}
+
 static void check_order(const struct attempt *a)
 {
 	bool fresh = a->row.lane == LANE_NOW && a->row.seq > a->courier->fresh_after;
 	int64_t first;
 
-	/* Probes go round. */
-	if (a->backend->health.breaker.down_since_ms != 0 || a->asked != 0)
+	/* Probes go round; and a rendering takes its time. */
+	if (a->backend->health.breaker.down_since_ms != 0 || a->asked != 0 || was_rendered(a))
 		return;
 	/* What was scanned just now may go before what lies in its lane for longer. */
 	first = untried_waits(a, a->row.lane, fresh ? a->courier->fresh_after : 0);
@@ -110,7 +135,7 @@ static void check_lanes(const struct attempt *a, bool untried)
 
 	world->backends[i].picks = b->picks;
 	world->backends[i].failed = b->failed;
-	if (!untried || !untried_waits(a, a->row.lane == LANE_NOW ? LANE_BACKLOG : LANE_NOW, 0)) {
+	if (!untried || was_rendered(a) || !untried_waits(a, a->row.lane == LANE_NOW ? LANE_BACKLOG : LANE_NOW, 0)) {
 		world->backends[i].run = 0;
 		return;
 	}
@@ -151,13 +176,34 @@ static void check_rate(int backend)
 	sent_t[n++ % PER_MINUTE] = world->t;
 }
 
-/* The same content is not paid for twice, nor is it out twice. */
+/* All that go with it, in their order; none is out in another request, nor before its document has ended. */
+static void check_together(const struct attempt *a)
+{
+	struct page_row rows[JOB_IMAGES_MAX];
+	ssize_t n = group_rows(sim_service.spool, a->row.seq, rows, JOB_IMAGES_MAX);
+
+	if (n != (ssize_t)a->n_more || (!a->by_page && a->job.n_images != a->n_more + 1))
+		sim_fail("page %" PRIi64 " goes with %zu pages in %zu pictures, and %zd are in its group", a->row.seq, a->n_more, a->job.n_images, n);
+	for (size_t i = 0; i < a->n_more; i++) {
+		if (rows[i].seq != a->more[i].seq || rows[i].position <= (i ? rows[i - 1].position : a->row.position))
+			sim_fail("page %" PRIi64 " is not in its place with page %" PRIi64, a->more[i].seq, a->row.seq);
+		for (const struct attempt *other = a->courier->attempts; other; other = other->next)
+			for (size_t k = 0; other != a && k <= other->n_more; k++)
+				if ((k ? other->more[k - 1].seq : other->row.seq) == a->more[i].seq)
+					sim_fail("page %" PRIi64 " is in two requests at once", a->more[i].seq);
+	}
+	/* One that was not acknowledged, and that a person has taken up all the same, goes by itself. */
+	if (world->pages[a->row.seq].accepted && number("SELECT count(*) FROM documents d JOIN pages p ON p.document = d.id WHERE p.seq = ? AND NOT d.closed", a->row.seq, NULL) > 0)
+		sim_fail("page %" PRIi64 " is asked before its document's end", a->row.seq);
+}
+
+/* The same content is not paid for twice, nor is it out twice. Of documents other suites tell. */
 static void check_same(const struct attempt *a)
 {
-	if (number("SELECT count(*) FROM pages p JOIN jobs k ON k.id = p.job JOIN pages t INDEXED BY pages_content ON t.content = p.content AND t.version > 0"
+	if (a->n_more == 0 && number("SELECT count(*) FROM pages p JOIN jobs k ON k.id = p.job JOIN pages t INDEXED BY pages_content ON t.content = p.content AND t.version > 0"
 		   " AND t.seq != p.seq"
 		   " JOIN jobs j ON j.id = t.job AND j.typeset = k.typeset JOIN results r ON r.page = t.seq JOIN attempts x ON x.id = r.attempt"
-		   " WHERE p.seq = ? AND x.backend = ?", a->row.seq, a->backend->config->name) > 0)
+		   " WHERE p.seq = ? AND x.backend = ? AND t.leader IS NULL AND NOT EXISTS (SELECT 1 FROM attempt_pages m WHERE m.attempt = x.id)", a->row.seq, a->backend->config->name) > 0)
 		sim_fail("page %" PRIi64 " is paid for, and its content was before", a->row.seq);
 	for (const struct attempt *i = a->courier->attempts; i; i = i->next)
 		if (i != a && i->backend == a->backend && streq(i->row.content, a->row.content))
@@ -180,8 +226,12 @@ void check_send(const struct attempt *a)
 		sim_fail("page %" PRIi64 " is sent twice at once", p->seq);
 	if ((int64_t)transfers_out(i, 0) >= a->backend->config->concurrency)
 		sim_fail("more than Concurrency= at %s", a->backend->config->name);
-	if (i == SYDNEY && MAX(a->job.images[0].width, a->job.images[0].height) > 8000)
-		sim_fail("page %" PRIi64 " goes to sydney with %u pixels a side", p->seq, a->job.images[0].width);
+	for (size_t k = 0; i == SYDNEY && k < a->job.n_images; k++)
+		if (MAX(a->job.images[k].width, a->job.images[k].height) > 8000)
+			sim_fail("page %" PRIi64 " goes to sydney with %u pixels a side", p->seq, a->job.images[k].width);
+	check_together(a);
+	if (a->part > 0)
+		return; /* the same request goes on */
 	if (a->backend->extractor.ops->sign && clock_signing_time(sim_service.clock, &signing_s) < 0)
 		sim_fail("page %" PRIi64 " goes to %s, signed by a clock that is known to be wrong", p->seq, a->backend->config->name);
 	if (world->ledger_lost && a->backend->extractor.ops->paid)
@@ -237,7 +287,7 @@ static void check_progress(void)
 		clock_signing_time(sim_service.clock, &s) < 0 || world->t - since < PROGRESS_HOURS * HOUR_MS)
 		return;
 	n = number("SELECT count(*) FROM pages p JOIN jobs j ON j.id = p.job WHERE p.state IN ('queued', 'provisional') AND p.rung = 0"
-		   " AND p.seq <= ? AND p.name NOT LIKE '3%' AND j.json LIKE '%\"route\":[\"sydney\"%'",
+		   " AND p.seq <= ? AND NOT EXISTS (SELECT 1 FROM pages g WHERE (g.seq = p.seq OR g.leader = p.seq) AND g.name LIKE '3%') AND j.json LIKE '%\"route\":[\"sydney\"%'",
 		world->newest_seq[PROGRESS_HOURS - 1], NULL);
 	if (n > 0)
 		sim_fail("%" PRIi64 " pages wait for sydney, which has been fine for hours", n);
@@ -311,9 +361,11 @@ void check_spool(void)
 	check_served();
 	none("SELECT count(*) FROM pages WHERE state NOT IN ('queued', 'provisional', 'done', 'held')", "pages in no state");
 	none("SELECT count(*) FROM pages WHERE (state = 'held') != (coalesce(reason, '') != '')", "pages held without a reason");
-	none("SELECT count(*) FROM pages p WHERE state IN ('done', 'provisional') AND NOT EXISTS (SELECT 1 FROM results r"
-	     " WHERE r.page = p.seq AND r.version = p.version AND json_valid(r.json) AND r.json LIKE '%hello%')",
+	none("SELECT count(*) FROM pages p JOIN pages l ON l.seq = coalesce(p.leader, p.seq) WHERE p.state IN ('done', 'provisional') AND NOT EXISTS"
+	     " (SELECT 1 FROM results r WHERE r.page = l.seq AND r.version = l.version AND json_valid(r.json) AND r.json LIKE '%hello%'"
+	     " AND (p.seq = l.seq OR EXISTS (SELECT 1 FROM attempt_pages m WHERE m.attempt = r.attempt AND m.page = p.seq)))",
 		"pages are answered without a result");
+	check_groups();
 	none("SELECT count(*) FROM attempts a WHERE outcome = 'done' AND page IN (SELECT seq FROM pages) AND (SELECT count(*) FROM results r WHERE r.attempt = a.id) != 1",
 		"answers are not recorded exactly once");
 	none("SELECT count(*) FROM results r JOIN attempts a ON a.id = r.attempt WHERE a.outcome != 'done'", "results of no answer");
@@ -327,7 +379,7 @@ void check_spool(void)
 static void check_exports(void)
 {
 	_cleanup_stmt_ struct stmt *st = NULL;
-	int r = db_query(spool_db(sim_service.spool), &st, "SELECT page FROM pages WHERE state = 'done'", "");
+	int r = db_query(spool_db(sim_service.spool), &st, "SELECT page FROM pages WHERE state = 'done' AND leader IS NULL", "");
 
 	while (r >= 0 && (r = stmt_next(st)) > 0) {
 		char path[PATH_SIZE + 64];

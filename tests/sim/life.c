@@ -13,7 +13,7 @@ struct service sim_service;
 static sd_event_source *reconcile_source, *reconcile_timer;
 
 static const char types_json[] =
-	"[{\"name\":\"universal\",\"title\":\"Any\",\"version\":1,\"prompt\":\"p\",\"schema\":{\"type\":\"object\","
+	"[{\"name\":\"universal\",\"title\":\"Any\",\"version\":1,%s\"prompt\":\"p\",\"schema\":{\"type\":\"object\","
 	"\"additionalProperties\":false,\"required\":[\"word\"],\"properties\":{\"word\":{\"type\":\"string\",\"maxLength\":50}}},"
 	"\"fields\":[{\"name\":\"word\",\"title\":\"Word\",\"kind\":\"text\",\"required\":true,\"labels\":[\"Word\"]}]}]";
 
@@ -125,13 +125,14 @@ static int open_spool(const char *directory)
 static int open_parts(const char *directory)
 {
 	_cleanup_buf_ struct buf errors = {0};
-	char why[256];
+	char why[256], types[sizeof(types_json) + 32];
 	int r = clock_new(&clock_ops, NULL, &sim_service.clock);
 
 	if (r >= 0)
 		r = read_config(directory);
+	str_format(types, sizeof(types), types_json, world->flatten ? "\"image\":{\"flatten\":true}," : "");
 	if (r >= 0)
-		r = typeset_parse(types_json, strlen(types_json), &sim_service.types, why, sizeof(why));
+		r = typeset_parse(types, strlen(types), &sim_service.types, why, sizeof(why));
 	if (r >= 0)
 		r = prices_read("configs/prices.conf", &sim_service.prices, &errors);
 	if (r >= 0)
@@ -161,8 +162,10 @@ static int on_reconcile(sd_event_source *source, void *ud)
 			s->spool_reconciled = true;
 			hiccups_arm(false);
 			check_spool();
-			if (world->final)
+			if (world->final) {
 				world_person_clears();
+				world_documents_end();
+			}
 			hiccups_arm(true);
 			courier_start(s->courier);
 			r = 1;

@@ -33,7 +33,7 @@ enum trait { PLAIN, TOO_LONG, REFUSED, BREAKS_SYDNEY, UNREADABLE, HUGE, TRAITS }
 /* How a life ends. */
 enum { LIFE_DONE = 0, LIFE_FAILED = 1, LIFE_KILLED = 42, LIFE_STOPPED = 43, LIFE_NO_START = 44 };
 
-enum happening { SCAN, BACKLOG, WEATHER_SYDNEY, WEATHER_JETSON, WEATHER_OCR, CLOCK, SUSPEND, KILL, PERSON, DISK, HICCUP, LEDGER, HOURLY, HAPPENINGS };
+enum happening { SCAN, BACKLOG, WEATHER_SYDNEY, WEATHER_JETSON, WEATHER_OCR, CLOCK, SUSPEND, KILL, PERSON, DISK, HICCUP, LEDGER, DOCUMENT, HOURLY, HAPPENINGS };
 
 #define PER_MINUTE      15 /* RequestsPerMinute= of sydney */
 #define PROGRESS_HOURS  3 /* enough for some hundred pages, 4 at a time, and what backoff may be left */
@@ -81,6 +81,8 @@ struct world {
 	} backends[SIM_BACKENDS];
 	int hour_lives;
 	bool with_jetson;
+	bool flatten;        /* the type wants its pages so: all go as renderings */
+	size_t most_images;  /* that sydney takes; more are refused by their size */
 	int64_t tries, tries_max, config_changes;
 	bool ledger_lost;
 	int64_t confirm_t;
@@ -147,6 +149,7 @@ void world_begin(int64_t days);
 void world_wait_for_disk(void);
 void world_calm(void);
 void world_person_clears(void);
+void world_documents_end(void);
 
 int world_take_plain_page(enum lane lane); /* for sydney alone */
 

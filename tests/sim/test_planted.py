@@ -30,11 +30,11 @@ def test_every_page_is_a_probe():
 
 
 def test_the_backlog_has_no_share():
-    caught("courier-no-share", "in a row from lane 0", "fine for hours")
+    caught("courier-no-share", "in a row from lane 0", "fine for hours", first=3)
 
 
 def test_lanes_are_ignored():
-    caught("courier-one-lane", "in a row from lane")
+    caught("courier-one-lane", "in a row from lane", first=3)
 
 
 def test_an_attempt_is_left_open():
@@ -42,7 +42,7 @@ def test_an_attempt_is_left_open():
 
 
 def test_delays_by_the_wall_clock():
-    caught("courier-wall-clock", "fine for hours", "not drained", "which is down", first=13)
+    caught("courier-wall-clock", "fine for hours", "not drained", "which is down", first=1)
 
 
 def test_pages_age_by_the_wall_clock():
@@ -63,6 +63,10 @@ def test_nothing_is_counted_a_minute():
 
 def test_the_same_content_is_paid_for_twice():
     caught("courier-pays-twice", "is paid for")
+
+
+def test_a_document_is_ended_in_two_commits():
+    caught("document-two-commits", "wait for its end", first=16)
 
 
 suite.main()

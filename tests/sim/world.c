@@ -1,6 +1,7 @@
 /* What happens to the service: pages, weather, clocks, kills, people. */
 #include "tests/sim/sim.h"
 
+#include "daemon/document.h"
 #include "daemon/keep.h"
 
 #define DRAIN_DAYS 4
@@ -11,9 +12,10 @@
 static const char *const routes[][3] = {{"sydney", "jetson", "ocr"}, {"sydney", "ocr"}, {"sydney"}, {"jetson", "ocr"}};
 static const size_t route_lengths[] = {3, 2, 1, 2};
 
-static enum trait some_trait(void)
+/* Of a document's pages any that is special makes all of them so. */
+static enum trait some_trait(bool of_document)
 {
-	return sim_chance(94) ? PLAIN : (enum trait)sim_between(TOO_LONG, HUGE);
+	return sim_chance(of_document ? 99 : 94) ? PLAIN : (enum trait)sim_between(of_document && sim_chance(50) ? HUGE : TOO_LONG, HUGE);
 }
 
 static const uint8_t some_jpeg[] = {
@@ -23,12 +25,13 @@ static const uint8_t some_jpeg[] = {
 	1, 2, 3, 4, 5, 6, 7, 8, 9, 0xff, 0xd9,
 };
 
-static int take_page(enum lane lane, size_t route)
+/* `document`: the name of the one that it belongs to; NULL: it is one by itself. */
+static int take_page(enum lane lane, size_t route, const char *document)
 {
-	enum trait trait = world->day ? PLAIN : some_trait();
+	enum trait trait = world->day ? PLAIN : some_trait(document);
 	uint32_t side = trait == HUGE ? 9000 : 200;
 	char name[16];
-	struct spool_meta m = {.lane = lane, .source = "file", .name = name, .owner = 1000, .position = 1};
+	struct spool_meta m = {.lane = lane, .source = "file", .name = name, .owner = 1000, .position = 1, .document_name = document};
 	struct spool_writer *w;
 	struct page_row p;
 	uint8_t jpeg[sizeof(some_jpeg)];
@@ -64,7 +67,7 @@ static int take_page(enum lane lane, size_t route)
 
 int world_take_plain_page(enum lane lane)
 {
-	return take_page(lane, 2);
+	return take_page(lane, 2, NULL);
 }
 
 static void take_pages(enum lane lane)
@@ -72,9 +75,52 @@ static void take_pages(enum lane lane)
 	int64_t n = lane == LANE_NOW ? sim_between(1, sim_chance(20) ? 20 : 4) : sim_between(10, 120), taken = 0;
 	size_t route = (size_t)(sim_chance(60) ? 0 : sim_between(0, ARRAY_SIZE(routes) - 1));
 
-	while (taken < n && take_page(lane, route) >= 0)
+	while (taken < n && take_page(lane, route, NULL) >= 0)
 		taken++;
 	sim_log("%lld of %lld pages taken, lane %d, route %zu", (long long)taken, (long long)n, (int)lane, route);
+}
+
+static void end_document(const struct document *d)
+{
+	int r = document_end(sim_service.spool, d->id);
+
+	sim_log("document %s of %lld pages is ended: %d", d->name, (long long)d->pages, r);
+	if (r >= 0)
+		courier_kick(sim_service.courier);
+}
+
+void world_documents_end(void)
+{
+	struct document open[DOCUMENTS_OPEN_MAX];
+	ssize_t n = document_list(sim_service.spool, open, DOCUMENTS_OPEN_MAX);
+
+	for (ssize_t i = 0; i < n; i++)
+		end_document(&open[i]);
+}
+
+/* One is begun, goes on, or ends. All of its pages are of one route, by its name. */
+static void change_document(void)
+{
+	struct document open[DOCUMENTS_OPEN_MAX];
+	ssize_t n = document_list(sim_service.spool, open, DOCUMENTS_OPEN_MAX);
+	int64_t pages = sim_between(1, sim_chance(20) ? 30 : 6), taken = 0;
+	char name[DOCUMENT_NAME_SIZE];
+
+	if (n < 0)
+		return;
+	if (n > 0 && sim_chance(50)) {
+		end_document(&open[sim_between(0, n - 1)]);
+		return;
+	}
+	if (n > 0 && sim_chance(50))
+		str_copy(name, sizeof(name), open[0].name);
+	else
+		str_format(name, sizeof(name), "%lld-%d", (long long)world->accepted, (int)sim_between(0, ARRAY_SIZE(routes) - 1));
+	while (taken < pages && take_page(LANE_NOW, (size_t)(name[strlen(name) - 1] - '0'), name) >= 0)
+		taken++;
+	sim_log("%lld of %lld pages taken for document %s", (long long)taken, (long long)pages, name);
+	/* Mostly its end comes soon. */
+	world->at[DOCUMENT] = MIN(world->at[DOCUMENT], world->t + sim_between(1000, 20 * 60000));
 }
 
 /* ---- weather ------------------------------------------------------------------------------------------------------------------------- */
@@ -123,7 +169,8 @@ static void step_clock(void)
 	else if (sim_chance(30))
 		set_clock(0, false);
 	else
-		set_clock((sim_chance(50) ? 1 : -1) * (sim_chance(50) ? far : near), false);
+		/* By hand, or by a time server that is wrong itself. */
+		set_clock((sim_chance(50) ? 1 : -1) * (sim_chance(50) ? far : near), sim_chance(50));
 }
 
 static void suspend(void)
@@ -365,6 +412,9 @@ void world_happen(void)
 	case LEDGER:
 		change_ledger();
 		break;
+	case DOCUMENT:
+		change_document();
+		break;
 	case HOURLY:
 		hourly();
 		break;
@@ -380,11 +430,14 @@ void world_begin(int64_t days)
 		[SCAN] = 5 * HOUR_MS, [BACKLOG] = 40 * HOUR_MS, [WEATHER_SYDNEY] = 10 * HOUR_MS, [WEATHER_JETSON] = 14 * HOUR_MS,
 		[WEATHER_OCR] = 60 * HOUR_MS, [CLOCK] = 20 * HOUR_MS, [SUSPEND] = 80 * HOUR_MS, [KILL] = 9 * HOUR_MS,
 		[PERSON] = 16 * HOUR_MS, [DISK] = 70 * HOUR_MS, [HICCUP] = 2 * HOUR_MS, [LEDGER] = 90 * HOUR_MS,
+		[DOCUMENT] = 6 * HOUR_MS,
 	};
 
 	world->boots = 1;
 	world->synchronised = true;
 	world->end_t = days * DAY_MS;
+	world->flatten = sim_chance(30);
+	world->most_images = (size_t)sim_between(2, JOB_IMAGES_MAX);
 	world->boot_t = -sim_between(5000, 10 * DAY_MS);
 	for (int i = 0; i < HOURLY; i++) {
 		/* From a third of it to three times, and some things not at all. */
