@@ -309,17 +309,18 @@ int heads_step(struct heads *h, bool now)
 {
 	bool day_ends = false;
 	char why[200] = "";
-	int r = h->known ? 0 : read_last(h);
+	int r = h->known ? 0 : read_last(h), due;
 
-	if (r >= 0)
-		r = is_due(h, now);
-	if (r > 0 && !h->keys.key)
+	due = r >= 0 ? is_due(h, now) : r;
+	r = MIN(due, 0);
+	/* That the key of a chain is not there is told of before it is needed. */
+	if (due >= 0 && !h->keys.key && (due > 0 || h->at.heads > 0))
 		r = head_keys_load(&h->keys, &h->at, why, sizeof(why));
-	else if (r == 0)
+	else if (due == 0)
 		return 0;
-	if (r >= 0)
+	if (r >= 0 && due > 0)
 		r = follow(h, &day_ends);
-	if (r == 0)
+	if (r == 0 && due > 0)
 		r = sign(h);
 	say(h, MIN(r, 0), why);
 	return r == 0 ? day_ends : r;

@@ -310,6 +310,27 @@ TEST(a_lost_key_is_not_replaced)
 	end(&f, h);
 }
 
+/* It is told of at the start, and not when the next receipt is to be signed. */
+TEST(a_missing_key_is_told_of_before_it_is_needed)
+{
+	struct fixture f;
+	struct heads *h;
+	int64_t last;
+
+	begin(&f, &h);
+	send_pages(&f, 1);
+	CHECK_INT(heads_step(h, true), 0);
+	CHECK_INT(renameat(f.spool->dirfd, HEAD_KEY_FILE, f.spool->dirfd, "kept"), 0);
+	take_up_again(&f, &h, &config);
+	CHECK_INT(heads_step(h, false), -EKEYREJECTED);
+	CHECK(strstr(heads_trouble(h, &last), "missing") && last == 1);
+	CHECK_INT(renameat(f.spool->dirfd, "kept", f.spool->dirfd, HEAD_KEY_FILE), 0);
+	CHECK_INT(heads_step(h, false), 0);
+	CHECK_STR(heads_trouble(h, &last), "");
+	CHECK_INT(told(&f).heads, 1);
+	end(&f, h);
+}
+
 static void put_key(const char *name)
 {
 	_cleanup_buf_ struct buf pem = {};
