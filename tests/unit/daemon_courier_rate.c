@@ -155,6 +155,23 @@ TEST(what_carries_no_page_counts_too)
 	sent_after(61000);
 }
 
+/* The configuration lost the backend meanwhile, say. */
+TEST(what_is_asked_of_no_backend_counts_nowhere)
+{
+	struct verdict v = {.page = PAGE_UNTOUCHED, .backend = BACKEND_BUSY, .wait = WAIT_THROTTLED, .usage = {.reported = true, .input = 2000}};
+	int64_t requests, tokens, began;
+
+	begin(RIG_SYDNEY "RequestsPerMinute=1\nTokensPerMinute=2500\n");
+	began = courier_aside_begin(rig.s.courier, "nobody", 2500);
+	CHECK_INT(began, rig.f.boot);
+	courier_aside_end(rig.s.courier, "nobody", began, 2500, &v);
+	rate_sums(&rig_backend("sydney")->rate, rig.f.boot, &requests, &tokens);
+	CHECK(requests == 0 && tokens == 0);
+	CHECK_INT(courier_aside_wait_ms(rig.s.courier, "sydney", 2500), 0);
+	one_page();
+	rig_end();
+}
+
 TEST(what_carries_no_page_may_have_no_tokens_left)
 {
 	begin(RIG_SYDNEY "TokensPerMinute=2500\n");
