@@ -97,7 +97,7 @@ static int64_t untried_waits(const struct attempt *a, enum lane lane, int64_t af
 
 		for (const struct attempt *i = a->courier->attempts; i; i = i->next)
 			out |= i != a && (i->row.seq == seq || (i->backend->extractor.ops->paid && due_content(i->row.content) == content));
-		if (!out && seq != a->backend->health.solo_seq)
+		if (!out && seq != a->backend->health.solo_seq && !backend_keeps_back(a->backend, seq))
 			return seq;
 	}
 	return 0;
