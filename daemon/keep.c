@@ -29,12 +29,13 @@ int keep_now(struct spool *s, int64_t *ret_ms)
 	return 0;
 }
 
-/* The furthest that it may move at its next look. */
+/* The furthest that it may move for time that has passed already: since the last look, and, where that is not counted yet, before
+ * this boot. Two looks may bring the two. */
 static int64_t since_look_ms(const struct spool *s)
 {
-	if (!s->keep_looked || s->keep_off)
-		return DAY_MS;
-	return CLAMP(clock_boottime_ms(s->clock) - s->keep_boot_ms, (int64_t)0, DAY_MS);
+	int64_t since = CLAMP(clock_boottime_ms(s->clock) - (s->keep_looked ? s->keep_boot_ms : 0), (int64_t)0, DAY_MS);
+
+	return since + (!s->keep_looked || s->keep_off ? DAY_MS : 0);
 }
 
 /* What is known of the last look. */

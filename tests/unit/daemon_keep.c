@@ -98,6 +98,29 @@ TEST(a_wrong_time_server_ages_nothing)
 	fixture_end(&f);
 }
 
+/* One look brings the time of this boot, and another one, when a server has proved the clock, that before it. */
+TEST(two_looks_do_not_age_what_came_before_both)
+{
+	struct page_row p;
+	struct fixture f;
+
+	trusted_begin(&f);
+	live(&f, HOUR);
+	reboot(&f, 1);
+	f.synchronised = false;
+	f.now += 2 * DAY + 10 * HOUR;
+	f.boot += 10 * HOUR;
+	done_page(&f, &p);
+	f.synchronised = true;
+	CHECK_INT(keep_tick(f.spool), 0);
+	CHECK_INT(keep_clock(&f), 11 * HOUR + 1000);
+	clock_learn_skew(f.clock, 0);
+	CHECK_INT(keep_tick(f.spool), 0);
+	CHECK_INT(keep_clock(&f), 11 * HOUR + 1000 + DAY);
+	CHECK(fixture_sql(&f, "SELECT kept_ms FROM pages") >= keep_clock(&f));
+	fixture_end(&f);
+}
+
 /* Of this boot it is known by boottime, whatever the clock was set to between two runs. */
 TEST(a_restart_gains_nothing)
 {
