@@ -82,7 +82,7 @@ all: $(PROGRAMS)
 
 help:
 	@echo "make [all]        the programs, into $(O)/"
-	@echo "make check        unit tests, services on loopback, kills at every step, corpora: 4 to 5 minutes on 2 cores"
+	@echo "make check        unit tests, services on loopback, kills at every step, corpora: 6 to 7 minutes on 2 cores"
 	@echo "make check-full   the same under ASan+UBSan, and the long suites"
 	@echo "make ARCH=arm64   or armhf: cross-compiled against Debian 13 (make sysroots: what for, made once)"
 	@echo "make check-arm64 check-armhf   unit tests and corpora of those, under emulation of the processor"
