@@ -72,7 +72,8 @@ static int add_up(struct usage *u, const cJSON *row)
 	return g ? EXIT_WELL : EXIT_PAGE_FAILED;
 }
 
-int usage_row_csv(const cJSON *row, struct buf *out)
+/* A row of the service as it came. */
+static int row_csv(const cJSON *row, struct buf *out)
 {
 	static const char *const names[] = {"day", "backend", "model", "type"};
 	int r = 0;
@@ -100,7 +101,7 @@ static int take_row(struct usage *u, const cJSON *row)
 		return add_up(u, row);
 	if (u->c->options.json)
 		return ctl_put_json(row);
-	return usage_row_csv(row, &out) < 0 ? EXIT_PAGE_FAILED : ctl_put(&out);
+	return row_csv(row, &out) < 0 ? EXIT_PAGE_FAILED : ctl_put(&out);
 }
 
 static int take_rows(struct usage *u, const cJSON *rows)

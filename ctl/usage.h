@@ -36,7 +36,5 @@ struct usage {
 	size_t n;
 };
 
-/* A row of the service as it came. */
-int usage_row_csv(const cJSON *row, struct buf *out);
 /* The groups, by their order. The exit code. */
 int usage_put(struct usage *u);

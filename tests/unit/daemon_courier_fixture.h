@@ -473,6 +473,18 @@ static inline void rig_open(const char *config)
 	CHECK_INT(resolver_new(&rig.s, &rig.s.resolver), 0);
 }
 
+/* After rig_open(): the first type wants its pages flattened. */
+static inline void rig_flatten(void)
+{
+	_cleanup_buf_ struct buf text = {};
+
+	CHECK_INT(buf_addf(&text, "[{\"image\":{\"flatten\":true,\"contrast\":false},%s", rig_types + 2), 0);
+	typeset_free(rig.f.types);
+	CHECK_INT(typeset_parse(buf_str(&text), text.len, &rig.f.types, rig.f.why, sizeof(rig.f.why)), 0);
+	rig.s.types = rig.f.types;
+	fixture_freeze(&rig.f);
+}
+
 static inline struct courier *rig_begin(const char *config)
 {
 	rig_open(config);

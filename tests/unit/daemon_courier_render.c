@@ -249,14 +249,8 @@ TEST(a_small_context_needs_fewer_pixels)
 
 static void begin_flat(void)
 {
-	_cleanup_buf_ struct buf text = {};
-
 	rig_open(RIG_SYDNEY);
-	CHECK_INT(buf_addf(&text, "[{\"image\":{\"flatten\":true,\"contrast\":false},%s", rig_types + 2), 0);
-	typeset_free(rig.f.types);
-	CHECK_INT(typeset_parse(buf_str(&text), text.len, &rig.f.types, rig.f.why, sizeof(rig.f.why)), 0);
-	rig.s.types = rig.f.types;
-	fixture_freeze(&rig.f);
+	rig_flatten();
 	CHECK_INT(courier_new(&rig.s, &rig.s.courier), 0);
 	courier_start(rig.s.courier);
 	fixture_width = 1000;

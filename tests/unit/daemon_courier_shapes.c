@@ -31,16 +31,9 @@ static void document_of(const char *name, size_t n, const uint32_t *width)
 
 static void begin(const char *config, bool flatten)
 {
-	_cleanup_buf_ struct buf text = {};
-
 	rig_open(config);
-	if (flatten) {
-		CHECK_INT(buf_addf(&text, "[{\"image\":{\"flatten\":true,\"contrast\":false},%s", rig_types + 2), 0);
-		typeset_free(rig.f.types);
-		CHECK_INT(typeset_parse(buf_str(&text), text.len, &rig.f.types, rig.f.why, sizeof(rig.f.why)), 0);
-		rig.s.types = rig.f.types;
-		fixture_freeze(&rig.f);
-	}
+	if (flatten)
+		rig_flatten();
 	CHECK_INT(courier_new(&rig.s, &rig.s.courier), 0);
 	courier_start(rig.s.courier);
 }
